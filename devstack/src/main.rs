@@ -1,2 +1,101 @@
-//! Skeleton.
-fn main() {}
+//! `tirage-devstack`: the parts of the development stack, each a process that runs in the
+//! foreground.
+//!
+//! They share one contract: exactly one line of JSON on stdout when the part is ready, the log on
+//! stderr, and an orderly end on SIGINT, on SIGTERM, and when stdin closes, so that no part outlives
+//! the program that started it.
+
+mod foreground;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context;
+use clap::{Args, Parser, Subcommand};
+use tirage_devstack::postgres::{Cluster, Settings, Source};
+use tracing_subscriber::EnvFilter;
+
+use crate::foreground::Foreground;
+
+/// What a laptop needs in place of the cloud.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    #[command(subcommand)]
+    part: Part,
+}
+
+#[derive(Subcommand)]
+enum Part {
+    Postgres(PostgresArguments),
+}
+
+/// Run a private Postgres cluster; prints {"admin_url":…,"url":…} when it is ready.
+#[derive(Args)]
+struct PostgresArguments {
+    /// The cluster's folder, made if it isn't there
+    #[arg(long)]
+    data: PathBuf,
+
+    /// The port on 127.0.0.1 [default: that of the last run, or a free one]
+    #[arg(long)]
+    port: Option<u16>,
+
+    /// Where Postgres comes from: auto, npm, or a folder with `postgres` and `initdb`
+    #[arg(long, env = "TIRAGE_POSTGRES", default_value_t)]
+    source: Source,
+
+    /// Clear the data first
+    #[arg(long)]
+    reset: bool,
+
+    /// Go on when stdin closes
+    #[arg(long)]
+    detached_stdin: bool,
+}
+
+fn main() -> anyhow::Result<()> {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_env_filter(
+            EnvFilter::builder()
+                .with_default_directive(tracing::Level::INFO.into())
+                .from_env_lossy(),
+        )
+        .init();
+    match Arguments::parse().part {
+        Part::Postgres(arguments) => postgres(arguments),
+    }
+}
+
+fn postgres(arguments: PostgresArguments) -> anyhow::Result<()> {
+    let foreground = Foreground::enter(arguments.detached_stdin)?;
+    let mut settings = Settings::new(arguments.data);
+    settings.port = arguments.port;
+    settings.source = arguments.source;
+    settings.reset = arguments.reset;
+    let mut cluster = Cluster::start(&settings)?;
+
+    let ready = serde_json::json!({ "admin_url": cluster.admin_url(), "url": cluster.url() });
+    writeln!(std::io::stdout(), "{ready}").context("nobody reads our stdout")?;
+
+    let mut last_failure: Option<Instant> = None;
+    loop {
+        if let Some(reason) = foreground.end_within(Duration::from_millis(200)) {
+            tracing::info!("stopping Postgres: {reason}");
+            return Ok(cluster.stop()?);
+        }
+        let Some(status) = cluster.ended()? else {
+            continue;
+        };
+        // Once is an accident, and one that tests cause on purpose; again at once is a defect.
+        if last_failure.is_some_and(|then| then.elapsed() < Duration::from_secs(5)) {
+            anyhow::bail!("Postgres ended again ({status}) right after it was restarted");
+        }
+        tracing::warn!("Postgres ended ({status}): starting it again");
+        last_failure = Some(Instant::now());
+        cluster.restart()?;
+    }
+}

@@ -1,0 +1,9 @@
+//! What a laptop needs in place of the cloud.
+//!
+//! Each part is a module here and a subcommand of the binary `tirage-devstack`, and each runs as a
+//! process of its own, so that a test can kill one and watch what the others do. Nothing here is
+//! linked into the router: in production these are services that somebody else runs.
+//!
+//! - [`postgres`]: a private Postgres cluster in a folder.
+
+pub mod postgres;

@@ -1,0 +1,19 @@
+//! What several guests need: the parameters of a request's query.
+
+use std::str::FromStr;
+
+use spin_sdk::http::Request;
+
+/// The first query parameter called `name`, decoded.
+pub fn parameter(request: &Request, name: &str) -> Option<String> {
+    form_urlencoded::parse(request.uri().query()?.as_bytes())
+        .find(|(key, _)| key == name)
+        .map(|(_, value)| value.into_owned())
+}
+
+/// The first query parameter called `name` as a number, or `default` when it is missing or is none.
+pub fn number<T: FromStr>(request: &Request, name: &str, default: T) -> T {
+    parameter(request, name)
+        .and_then(|value| value.parse().ok())
+        .unwrap_or(default)
+}

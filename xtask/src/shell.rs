@@ -1,0 +1,130 @@
+//! Running programs to their end, with errors that say which one failed and how.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs `command` to its end. What it prints goes to our stderr.
+///
+/// # Errors
+/// When it can't be started or fails; the error names it.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(std::io::stderr())
+        .status()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs `command` with `input` on its stdin.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Result<()> {
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(std::io::stderr())
+        .spawn()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(input)?;
+    }
+    let status = child.wait()?;
+    if !status.success() {
+        bail!("{} failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs `command` to its end and returns what it printed on stdout.
+///
+/// # Errors
+/// When it can't be started or fails; the error holds what it said on stderr.
+pub(crate) fn output(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    if !output.status.success() {
+        bail!(
+            "{} failed ({}): {}",
+            describe(command),
+            output.status,
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+    }
+    String::from_utf8(output.stdout)
+        .with_context(|| format!("{} printed something that isn't text", describe(command)))
+}
+
+/// The program called `name`, where a shell would find it.
+pub(crate) fn find_in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(&name))
+        .find(|program| is_executable(program))
+}
+
+/// `PATH` with `folders` put before it.
+pub(crate) fn path_with(folders: &[PathBuf]) -> OsString {
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    let all = folders.iter().cloned().chain(std::env::split_paths(&rest));
+    // Only a folder with a colon in its name can't be joined, and PATH can't name one anyway.
+    std::env::join_paths(all).unwrap_or(rest)
+}
+
+/// Whether `program` is a file that may be run.
+pub(crate) fn is_executable(program: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    program
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// `command` as it would be typed, without its environment.
+fn describe(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(OsStr::to_string_lossy)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_name_the_program_and_what_it_said() {
+        let error = output(Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"]))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("sh -c"), "{error}");
+        assert!(error.contains("exit status: 3"), "{error}");
+        assert!(error.contains("no such luck"), "{error}");
+    }
+
+    #[test]
+    fn programs_are_found_where_a_shell_finds_them() {
+        assert!(find_in_path("sh").is_some_and(|sh| is_executable(&sh)));
+        assert!(find_in_path("there-is-no-such-program").is_none());
+    }
+
+    #[test]
+    fn input_reaches_the_program() {
+        run_with_input(
+            Command::new("grep").arg("-q").arg("needle"),
+            b"hay\nneedle\n",
+        )
+        .unwrap();
+        run_with_input(Command::new("grep").arg("-q").arg("needle"), b"hay\n").unwrap_err();
+    }
+}

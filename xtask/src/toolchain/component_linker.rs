@@ -1,0 +1,91 @@
+//! `wasm-component-ld`: the linker that turns a core module into a component.
+//!
+//! The compiler calls it for `wasm32-wasip2`. It comes with most compilers; where it doesn't, one
+//! in `PATH` will do, and else it is built from crates.io into the cache folder.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::progress;
+use crate::shell;
+
+const NAME: &str = "wasm-component-ld";
+
+/// Where the linker is, as far as the compiler must be told.
+pub(super) struct ComponentLinker {
+    /// Folders to put before `PATH`; none where the compiler finds it by itself.
+    pub(super) path: Vec<PathBuf>,
+}
+
+/// Finds the linker that the compiler with this `sysroot` would use.
+pub(super) fn find(cache: &Path, sysroot: &Path) -> Option<ComponentLinker> {
+    let root = cache.join(NAME);
+    if beside_compiler(sysroot) || shell::find_in_path(NAME).is_some() {
+        Some(ComponentLinker { path: Vec::new() })
+    } else if root.join("bin").join(NAME).is_file() {
+        Some(ComponentLinker {
+            path: vec![root.join("bin")],
+        })
+    } else {
+        None
+    }
+}
+
+/// Builds the linker if there is none. `cargo install` puts the file there in one step, so that a
+/// run that was cut off leaves nothing half made.
+pub(super) fn ensure(cache: &Path, sysroot: &Path) -> Result<()> {
+    if find(cache, sysroot).is_some() {
+        return Ok(());
+    }
+    progress::status("Building", format!("{NAME}, once for this machine"));
+    shell::run(
+        Command::new("cargo")
+            .args(["install", NAME, "--locked", "--root"])
+            .arg(cache.join(NAME)),
+    )
+}
+
+/// The compiler puts its own tool folder before `PATH` when it links.
+fn beside_compiler(sysroot: &Path) -> bool {
+    std::fs::read_dir(sysroot.join("lib/rustlib")).is_ok_and(|targets| {
+        targets
+            .flatten()
+            .any(|target| target.path().join("bin").join(NAME).is_file())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_compilers_own_linker_needs_no_path() {
+        let sysroot = tempfile::tempdir().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        let bin = sysroot
+            .path()
+            .join("lib/rustlib/x86_64-unknown-linux-gnu/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join(NAME), "").unwrap();
+
+        let linker = find(cache.path(), sysroot.path()).unwrap();
+        assert!(linker.path.is_empty());
+    }
+
+    #[test]
+    fn a_linker_in_the_cache_is_put_into_the_path() {
+        let sysroot = tempfile::tempdir().unwrap();
+        let cache = tempfile::tempdir().unwrap();
+        if shell::find_in_path(NAME).is_some() {
+            return;
+        }
+        assert!(find(cache.path(), sysroot.path()).is_none());
+
+        let bin = cache.path().join(NAME).join("bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join(NAME), "").unwrap();
+        assert_eq!(find(cache.path(), sysroot.path()).unwrap().path, [bin]);
+    }
+}

@@ -9,6 +9,7 @@ mod foreground;
 
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -55,7 +56,7 @@ struct PostgresArguments {
     detached_stdin: bool,
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
@@ -65,8 +66,16 @@ fn main() -> anyhow::Result<()> {
                 .from_env_lossy(),
         )
         .init();
-    match Arguments::parse().part {
+    let result = match Arguments::parse().part {
         Part::Postgres(arguments) => postgres(arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        // One line, whatever RUST_BACKTRACE says: the errors here are about the machine.
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -91,15 +91,17 @@ impl Binaries {
             }
             Source::Npm => Self::from_npm(account)?,
             Source::Automatic => {
-                let usable: Vec<_> = system_folders()
+                let mut usable = system_folders()
                     .into_iter()
                     .chain(npm::installed(account))
                     .filter_map(|folder| Self::in_folder(&folder, account).ok())
-                    .collect();
-                let matching = usable.iter().find(|found| Some(found.major) == wanted);
-                match matching.or(usable.first()) {
-                    Some(found) => found.clone(),
-                    None => Self::from_npm(account)?,
+                    .peekable();
+                match (usable.peek().cloned(), wanted) {
+                    (Some(first), Some(wanted)) => {
+                        usable.find(|found| found.major == wanted).unwrap_or(first)
+                    }
+                    (Some(first), None) => first,
+                    (None, _) => Self::from_npm(account)?,
                 }
             }
         };
@@ -136,6 +138,8 @@ impl Binaries {
 
     /// Tries what is in `folder`, by running it as `account`.
     fn in_folder(folder: &Path, account: Account) -> Result<Self, String> {
+        // The account's commands run from another folder.
+        let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
         let postgres = folder.join("postgres");
         let output = account
             .command(&postgres)
@@ -154,7 +158,7 @@ impl Binaries {
             return Err("it has no initdb".to_owned());
         }
         Ok(Self {
-            folder: folder.to_owned(),
+            folder,
             version: version.to_owned(),
             major,
         })

@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-use tempfile::TempDir;
-
-use super::account::Account;
 use super::binaries::{Binaries, Source};
 use super::credentials::Credentials;
 use super::error::{Doing, Error};
@@ -51,16 +48,11 @@ impl Settings {
 ///
 /// The calls block: a start takes about a second the first time, and a tenth of one later.
 pub struct Cluster {
-    folder: Folder,
-    binaries: Binaries,
-    account: Account,
-    credentials: Credentials,
-    socket_folder: Option<PathBuf>,
-    port: u16,
-    durable: bool,
+    // Dropped, and so stopped, before the folder is unlocked.
     server: Server,
-    // Removed last, after the server has been stopped.
-    temporary: Option<TempDir>,
+    launch: Launch,
+    folder: Folder,
+    credentials: Credentials,
 }
 
 impl Cluster {
@@ -70,7 +62,8 @@ impl Cluster {
     /// Each of [`Error`] says what it is about. A start that failed leaves nothing running, and
     /// may be tried again.
     pub fn start(settings: &Settings) -> Result<Self, Error> {
-        Self::launch(settings, None)
+        let folder = Folder::open(&settings.folder, settings.reset)?;
+        Self::launch(folder, &settings.source, settings.port, settings.durable)
     }
 
     /// Starts a new cluster for one test or one test binary, on a port of its own, not durable. It
@@ -79,17 +72,12 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_temporary() -> Result<Self, Error> {
-        let folder = tempfile::Builder::new()
-            .prefix("tirage-")
-            // Postgres' own user has to pass through.
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
-            .tempdir()
-            .doing(|| "make a temporary folder".to_owned())?;
-        let settings = Settings {
-            durable: false,
-            ..Settings::new(folder.path())
-        };
-        Self::launch(&settings, Some(folder))
+        Self::launch(
+            Folder::temporary()?,
+            &Source::from_environment(),
+            None,
+            false,
+        )
     }
 
     /// The URL of `tirage`, a role that may connect to the database `tirage` and nothing else. The
@@ -111,23 +99,23 @@ impl Cluster {
 
     /// The port on 127.0.0.1.
     pub fn port(&self) -> u16 {
-        self.port
+        self.launch.port
     }
 
     /// The folder of the Unix socket, which only the server's user and root may enter; `None` if
     /// the path would have been too long for a socket.
     pub fn socket_folder(&self) -> Option<&Path> {
-        self.socket_folder.as_deref()
+        self.launch.socket_folder.as_deref()
     }
 
     /// The data directory. Not always below the cluster's folder.
-    pub fn data_folder(&self) -> PathBuf {
-        self.folder.data()
+    pub fn data_folder(&self) -> &Path {
+        &self.launch.data
     }
 
     /// The server's version, such as `15.18`.
     pub fn version(&self) -> &str {
-        self.binaries.version()
+        self.launch.binaries.version()
     }
 
     /// The process id of the server's first process, the postmaster.
@@ -149,16 +137,8 @@ impl Cluster {
     /// As [`Cluster::start`]; [`Error::PortTaken`] if somebody was quicker.
     pub fn restart(&mut self) -> Result<(), Error> {
         self.server.stop()?;
-        orphans::stop(&self.folder.data())?;
-        self.server = run(
-            &self.folder,
-            &self.binaries,
-            self.account,
-            self.socket_folder.as_deref(),
-            self.port,
-            self.durable,
-            self.temporary.as_ref(),
-        )?;
+        orphans::stop(&self.launch.data)?;
+        self.server = Server::start(&self.launch)?;
         Ok(())
     }
 
@@ -170,51 +150,49 @@ impl Cluster {
         self.server.stop()
     }
 
-    fn launch(settings: &Settings, temporary: Option<TempDir>) -> Result<Self, Error> {
+    fn launch(
+        folder: Folder,
+        source: &Source,
+        port: Option<u16>,
+        durable: bool,
+    ) -> Result<Self, Error> {
         let began = Instant::now();
-        let folder = Folder::open(&settings.folder, settings.reset)?;
         let account = folder.account()?;
-        let binaries = Binaries::find(&settings.source, account, &folder.data())?;
+        let binaries = Binaries::find(source, account, &folder.data())?;
         let credentials = folder.credentials()?;
-        setup::ensure(&folder, &binaries, account, &credentials, settings.durable)?;
+        setup::ensure(&folder, &binaries, account, &credentials, durable)?;
         orphans::stop(&folder.data())?;
-        let socket_folder = folder.socket_folder(account)?;
-        let (server, port) = on_some_port(settings.port, folder.last_port()?, |port| {
-            run(
-                &folder,
-                &binaries,
-                account,
-                socket_folder.as_deref(),
-                port,
-                settings.durable,
-                temporary.as_ref(),
-            )
-        })?;
-        folder.keep_port(port)?;
+        let mut launch = Launch {
+            binaries,
+            account,
+            data: folder.data(),
+            socket_folder: folder.socket_folder(account)?,
+            port: 0,
+            durable,
+            remove: folder.vanishing().map(Path::to_owned),
+        };
+        let server = start_on(port, folder.last_port()?, &mut launch)?;
+        folder.keep_port(launch.port)?;
         tracing::info!(
-            "Postgres {} from {} listens on 127.0.0.1:{port}, data in {}, ready in {} ms",
-            binaries.version(),
-            binaries.folder().display(),
-            folder.data().display(),
+            "Postgres {} from {} listens on 127.0.0.1:{}, data in {}, ready in {} ms",
+            launch.binaries.version(),
+            launch.binaries.folder().display(),
+            launch.port,
+            launch.data.display(),
             began.elapsed().as_millis(),
         );
         Ok(Self {
-            folder,
-            binaries,
-            account,
-            credentials,
-            socket_folder,
-            port,
-            durable: settings.durable,
             server,
-            temporary,
+            launch,
+            folder,
+            credentials,
         })
     }
 
     fn url_of(&self, user: &str, password: &str, database: &str) -> String {
         format!(
             "postgres://{user}:{password}@127.0.0.1:{}/{database}",
-            self.port
+            self.launch.port
         )
     }
 }
@@ -223,56 +201,33 @@ impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
             .field("folder", &self.folder.path())
-            .field("port", &self.port)
+            .field("port", &self.launch.port)
             .finish_non_exhaustive()
     }
 }
 
-fn run(
-    folder: &Folder,
-    binaries: &Binaries,
-    account: Account,
-    socket_folder: Option<&Path>,
-    port: u16,
-    durable: bool,
-    temporary: Option<&TempDir>,
-) -> Result<Server, Error> {
-    let remove: &[&Path] = match temporary {
-        Some(_) => &[folder.path(), folder.home()],
-        None => &[],
-    };
-    Server::start(&Launch {
-        binaries,
-        account,
-        data: &folder.data(),
-        socket_folder,
-        port,
-        durable,
-        remove,
-    })
-}
-
 /// Starts on the port that is asked for; else on the last one if it is free; else on a free one,
 /// trying again when somebody takes it between our look and the server's.
-fn on_some_port(
+fn start_on(
     asked_for: Option<u16>,
     last: Option<u16>,
-    start: impl Fn(u16) -> Result<Server, Error>,
-) -> Result<(Server, u16), Error> {
+    launch: &mut Launch,
+) -> Result<Server, Error> {
     if let Some(port) = asked_for {
-        return Ok((start(port)?, port));
+        launch.port = port;
+        return Server::start(launch);
     }
-    let mut candidate = last.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
+    let mut last = last.filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok());
     let mut attempts = 5;
     loop {
-        let port = match candidate.take() {
+        launch.port = match last.take() {
             Some(port) => port,
             None => free_port()?,
         };
         attempts -= 1;
-        match start(port) {
+        match Server::start(launch) {
             Err(Error::PortTaken(_)) if attempts > 0 => {}
-            result => return Ok((result?, port)),
+            result => return result,
         }
     }
 }

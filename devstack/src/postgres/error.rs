@@ -107,12 +107,12 @@ pub enum Error {
     },
 
     /// The operating system refused something.
-    #[error("cannot {doing}: {source}")]
+    #[error("cannot {doing}: {error}")]
     Io {
         /// What was being done, with the path.
         doing: String,
         /// What the system said.
-        source: io::Error,
+        error: io::Error,
     },
 
     /// A file that this crate wrote does not read back.
@@ -133,9 +133,9 @@ pub(super) trait Doing<T> {
 
 impl<T> Doing<T> for io::Result<T> {
     fn doing(self, deed: impl FnOnce() -> String) -> Result<T, Error> {
-        self.map_err(|source| Error::Io {
+        self.map_err(|error| Error::Io {
             doing: deed(),
-            source,
+            error,
         })
     }
 }

@@ -1,13 +1,16 @@
 //! Small files and folders, written so that a kill leaves the old one or the new one.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
 
 use super::error::{Doing, Error};
 
-/// Replaces `path` by `contents`, readable by its owner alone, whole and on disk.
+/// Replaces `path` by `contents`, readable by its owner alone, whole and on disk. It belongs to
+/// whoever owns its folder, also when root writes it: the owner will want to read it next time.
 pub(super) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
     let new = path.with_extension("new");
     let write = || {
@@ -18,6 +21,7 @@ pub(super) fn write_private(path: &Path, contents: &[u8]) -> Result<(), Error> {
             .create_new(true)
             .mode(0o600)
             .open(&new)?;
+        give_to_owner_of_folder(&file, path)?;
         file.write_all(contents)?;
         file.sync_all()?;
         fs::rename(&new, path)?;
@@ -35,15 +39,17 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, Error> {
     }
 }
 
-/// Makes `path` and what is missing above it. Only `path` itself is sure to get `mode`.
+/// Makes `path` and what is missing above it. `path` gets `mode` whatever the umask says, unless it
+/// is there already.
 pub(super) fn create_folder(path: &Path, mode: u32) -> Result<(), Error> {
     let create = || {
         if let Some(parent) = path.parent() {
             fs::create_dir_all(parent)?;
         }
         match DirBuilder::new().mode(mode).create(path) {
+            Ok(()) => fs::set_permissions(path, Permissions::from_mode(mode)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && path.is_dir() => Ok(()),
-            result => result,
+            Err(error) => Err(error),
         }
     };
     create().doing(|| format!("make the folder {}", path.display()))
@@ -86,6 +92,16 @@ pub(super) fn random_hex<const BYTES: usize>() -> Result<String, Error> {
 /// Bytes in lower-case hexadecimal.
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn give_to_owner_of_folder(file: &File, path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(folder) if geteuid().is_root() => {
+            let folder = folder.metadata()?;
+            fchown(file, Some(folder.uid()), Some(folder.gid()))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

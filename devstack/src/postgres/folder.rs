@@ -10,10 +10,13 @@
 //! <home>/socket/             the Unix socket
 //! ```
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::{Seek, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
 
 use super::account::Account;
 use super::credentials::Credentials;
@@ -24,6 +27,7 @@ use super::{files, home, orphans};
 pub(super) struct Folder {
     path: PathBuf,
     home: PathBuf,
+    temporary: Option<TempDir>,
     _lock: File,
 }
 
@@ -46,13 +50,37 @@ impl Folder {
         Ok(Self {
             home: home::find(&path)?,
             path,
+            temporary: None,
             _lock: lock,
         })
+    }
+
+    /// A new folder that goes away with the value.
+    pub(super) fn temporary() -> Result<Self, Error> {
+        let account = Account::for_new_data()?;
+        let base = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into()]
+            .into_iter()
+            .find(|base| base.is_dir() && account.reaches(base))
+            .unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::Builder::new()
+            .prefix("tirage-")
+            // Postgres' own user has to pass through.
+            .permissions(Permissions::from_mode(0o755))
+            .tempdir_in(&base)
+            .doing(|| format!("make a temporary folder in {}", base.display()))?;
+        let mut opened = Self::open(folder.path(), false)?;
+        opened.temporary = Some(folder);
+        Ok(opened)
     }
 
     /// The folder's path, without symlinks.
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder, if it is one that goes away.
+    pub(super) fn vanishing(&self) -> Option<&Path> {
+        self.temporary.as_ref().map(TempDir::path)
     }
 
     /// Where sets-up, data and the socket are; reachable for the account that Postgres runs as.
@@ -123,6 +151,7 @@ fn lock(folder: &Path) -> Result<File, Error> {
         .open(&path)
         .doing(|| format!("open {}", path.display()))?;
     let began = Instant::now();
+    let mut waiting = false;
     loop {
         match file.try_lock() {
             Ok(()) => break,
@@ -130,6 +159,10 @@ fn lock(folder: &Path) -> Result<File, Error> {
                 return Err(error).doing(|| format!("lock {}", path.display()));
             }
             Err(TryLockError::WouldBlock) if began.elapsed() < PATIENCE => {
+                if !waiting {
+                    tracing::info!("waiting for another process to leave {}", folder.display());
+                    waiting = true;
+                }
                 std::thread::sleep(Duration::from_millis(50));
             }
             Err(TryLockError::WouldBlock) => {

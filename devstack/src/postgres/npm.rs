@@ -55,7 +55,9 @@ pub(super) fn install(account: Account) -> Result<PathBuf, String> {
         .map_err(|error| format!("npm does not run: {error}"))?;
     if !output.status.success() {
         let complaint = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("npm install {package} failed: {complaint}"));
+        // The first lines tell what it is, the others how to report it.
+        let complaint: Vec<_> = complaint.lines().take(3).collect();
+        return Err(format!("npm install {package}: {}", complaint.join(" ")));
     }
     make_symlinks(&new.path().join("node_modules").join(&package))?;
 

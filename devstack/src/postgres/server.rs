@@ -1,7 +1,9 @@
 //! One run of the server: from its first line in the log to its last.
 
 use std::collections::VecDeque;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -19,16 +21,17 @@ use super::files;
 use super::guard::Guard;
 
 /// What a server is started with.
-pub(super) struct Launch<'a> {
-    pub(super) binaries: &'a Binaries,
+pub(super) struct Launch {
+    pub(super) binaries: Binaries,
     pub(super) account: Account,
-    pub(super) data: &'a Path,
-    pub(super) socket_folder: Option<&'a Path>,
+    /// The data directory.
+    pub(super) data: PathBuf,
+    pub(super) socket_folder: Option<PathBuf>,
     pub(super) port: u16,
     /// Whether a commit reaches the disk before it is reported.
     pub(super) durable: bool,
-    /// What the guard removes if the keeper dies.
-    pub(super) remove: &'a [&'a Path],
+    /// A folder that the guard removes if the keeper dies.
+    pub(super) remove: Option<PathBuf>,
 }
 
 /// A server that answers.
@@ -43,12 +46,12 @@ impl Server {
     ///
     /// # Errors
     /// [`Error::PortTaken`], or [`Error::NotReady`] with the end of the log.
-    pub(super) fn start(launch: &Launch<'_>) -> Result<Self, Error> {
+    pub(super) fn start(launch: &Launch) -> Result<Self, Error> {
         let mut postmaster = command(launch)
             .spawn()
             .doing(|| format!("run {}", launch.binaries.program("postgres").display()))?;
         let log = Log::of(postmaster.stderr.take());
-        let guard = Guard::beside(postmaster.id(), launch.data, launch.remove);
+        let guard = Guard::beside(postmaster.id(), &launch.data, launch.remove.as_deref());
         let mut server = match guard {
             Ok(guard) => Self {
                 postmaster,
@@ -59,7 +62,7 @@ impl Server {
                 return Err(error);
             }
         };
-        match server.wait_until_ready(launch.data)? {
+        match server.wait_until_ready(&launch.data)? {
             Readiness::Ready => Ok(server),
             Readiness::Ended(how) => {
                 let log = log.end();
@@ -156,15 +159,14 @@ const POLL: Duration = Duration::from_millis(5);
 /// Recovery after a crash replays at most a few segments of the log here; this is far beyond.
 const START_PATIENCE: Duration = Duration::from_secs(120);
 
-fn command(launch: &Launch<'_>) -> std::process::Command {
-    let socket_folder = launch.socket_folder.unwrap_or(Path::new(""));
+fn command(launch: &Launch) -> std::process::Command {
     let mut command = launch.account.command(&launch.binaries.program("postgres"));
     command
         .arg("-D")
-        .arg(launch.data)
+        .arg(&launch.data)
         .args(["-p", &launch.port.to_string()])
         .arg("-c")
-        .arg(setting("unix_socket_directories", socket_folder))
+        .arg(socket_setting(launch.socket_folder.as_deref()))
         .args(["-c", "listen_addresses=127.0.0.1"])
         .args(["-c", "unix_socket_permissions=0700"])
         .args(["-c", "wal_level=logical"])
@@ -177,23 +179,26 @@ fn command(launch: &Launch<'_>) -> std::process::Command {
         .process_group(0);
     if !launch.durable {
         command
-            .args(["-c", "fsync=off", "-c", "synchronous_commit=off"])
-            .args(["-c", "full_page_writes=off"]);
+            // Not synchronous_commit=off: that would lose commits with the process.
+            .args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
     command
 }
 
-/// `name=value` with a path as the only element of a list, quoted as in
-/// <https://www.postgresql.org/docs/current/config-setting.html>.
-fn setting(name: &str, path: &Path) -> std::ffi::OsString {
-    let mut setting = std::ffi::OsString::from(name);
-    setting.push("=");
-    if path.as_os_str().is_empty() {
-        return setting;
+/// The one element of a list, quoted as an identifier; an empty list means no socket
+/// (`SplitDirectoriesString` in Postgres' `varlena.c`).
+fn socket_setting(folder: Option<&Path>) -> OsString {
+    let mut setting = OsString::from("unix_socket_directories=");
+    if let Some(folder) = folder {
+        let quotes_doubled = folder
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b'"' { 2 } else { 1 }));
+        setting.push("\"");
+        setting.push(OsString::from_vec(quotes_doubled.collect()));
+        setting.push("\"");
     }
-    setting.push("\"");
-    setting.push(PathBuf::from(path));
-    setting.push("\"");
     setting
 }
 

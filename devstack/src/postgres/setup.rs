@@ -64,7 +64,6 @@ fn initdb(
     // initdb takes the password from a file only; the folder around it is closed to others.
     let password = folder.join("password");
     files::write_private(&password, credentials.superuser.as_bytes())?;
-    account.give(&password)?;
     let mut initdb = account.command(&binaries.program("initdb"));
     initdb
         .args(["--encoding=UTF8", "--no-locale", "--data-checksums"])

@@ -1,0 +1,169 @@
+//! Whatever is killed, and whenever, the next start finds all that was committed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::support::{Devstack, command, connect, eventually, folder, postmaster, servers_on};
+
+const PATIENCE: Duration = Duration::from_secs(10);
+
+fn write(devstack: &Devstack) {
+    devstack
+        .admin()
+        .batch_execute(
+            "CREATE TABLE kept (id int);
+             INSERT INTO kept SELECT generate_series(1, 1000)",
+        )
+        .unwrap();
+}
+
+fn assert_kept(devstack: &Devstack) {
+    let row = devstack.admin().query_one("SELECT count(*) FROM kept", &[]);
+    assert_eq!(row.unwrap().get::<_, i64>(0), 1000);
+}
+
+#[test]
+fn killing_the_devstack_stops_the_server_too() {
+    let folder = folder();
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let data = folder.path().join("data");
+    devstack.kill_9();
+    eventually(PATIENCE, "the guard stops the server", || {
+        servers_on(&data).is_empty()
+    });
+    assert_kept(&Devstack::start(folder.path()));
+}
+
+#[test]
+fn a_start_right_after_a_kill_waits_for_the_old_server() {
+    let folder = folder();
+    let first = Devstack::start(folder.path());
+    write(&first);
+    let urls = first.urls.clone();
+    first.kill_9();
+    let second = Devstack::start(folder.path());
+    assert_eq!(second.urls, urls);
+    assert_kept(&second);
+}
+
+#[test]
+fn a_killed_postmaster_is_replaced_at_the_same_address() {
+    let folder = folder();
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let data = folder.path().join("data");
+    let killed = postmaster(&data);
+    kill(killed, Signal::SIGKILL).unwrap();
+    eventually(PATIENCE, "another postmaster answers", || {
+        postgres::Client::connect(&devstack.urls.admin_url, postgres::NoTls).is_ok()
+    });
+    assert_ne!(postmaster(&data), killed);
+    assert_kept(&devstack);
+    let (status, _, log) = devstack.stop();
+    assert!(status.success(), "{log}");
+    assert!(log.contains("starting it again"), "{log}");
+    assert_eq!(servers_on(&data), []);
+}
+
+#[test]
+fn a_server_that_lost_its_devstack_and_its_guard_is_stopped_by_the_next_start() {
+    let folder = folder();
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let data = folder.path().join("data");
+    let orphan = postmaster(&data);
+    for guard in crate::support::children(devstack.pid()) {
+        if guard != orphan {
+            kill(guard, Signal::SIGKILL).unwrap();
+        }
+    }
+    devstack.kill_9();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(servers_on(&data).contains(&orphan), "nobody stopped it");
+
+    let next = Devstack::start(folder.path());
+    assert_ne!(postmaster(&data), orphan);
+    assert!(!servers_on(&data).contains(&orphan));
+    assert_kept(&next);
+}
+
+#[test]
+fn everything_killed_at_once_with_a_busy_backend_left() {
+    let folder = folder();
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let data = folder.path().join("data");
+    let mut client = connect(&devstack.urls.admin_url);
+    let backend = client
+        .query_one("SELECT pg_backend_pid()", &[])
+        .unwrap()
+        .get(0);
+    let busy = std::thread::spawn(move || client.batch_execute("DO 'BEGIN LOOP END LOOP; END'"));
+    std::thread::sleep(Duration::from_millis(200));
+    devstack.kill_9_with_everything(&data);
+    std::thread::sleep(Duration::from_millis(300));
+    let left = servers_on(&data);
+    assert_eq!(left, [nix::unistd::Pid::from_raw(backend)]);
+
+    assert_kept(&Devstack::start(folder.path()));
+    assert!(busy.join().unwrap().is_err());
+}
+
+#[test]
+fn a_stale_process_id_that_now_belongs_to_a_stranger() {
+    let folder = folder();
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let data = folder.path().join("data");
+    let file = data.join("postmaster.pid");
+    devstack.kill_9_with_everything(&data);
+    eventually(PATIENCE, "all are gone", || servers_on(&data).is_empty());
+
+    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (_, rest) = text.split_once('\n').unwrap();
+    std::fs::write(&file, format!("{}\n{rest}", stranger.id())).unwrap();
+
+    assert_kept(&Devstack::start(folder.path()));
+    assert!(stranger.try_wait().unwrap().is_none(), "it was left alone");
+    stranger.kill().unwrap();
+    stranger.wait().unwrap();
+}
+
+#[test]
+fn a_first_start_may_be_killed_at_any_moment() {
+    // One folder for all, so that each start meets what the last kill left; a first start takes
+    // about a second, a busy machine several.
+    let folder = folder();
+    let mut cut_short = 0;
+    for delay in (0..).map(|step| Duration::from_millis(20 + 90 * step)) {
+        let mut child = command(folder.path()).spawn().unwrap();
+        std::thread::sleep(delay);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if folder.path().join("port").exists() {
+            break;
+        }
+        cut_short += 1;
+    }
+    println!("{cut_short} starts were cut short");
+    assert!(cut_short >= 3);
+
+    let devstack = Devstack::start(folder.path());
+    write(&devstack);
+    let left: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("setup-") || name.ends_with(".new"))
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
+    connect(&devstack.urls.url);
+    let urls = devstack.urls.clone();
+    assert!(devstack.stop().0.success());
+    let again = Devstack::start(folder.path());
+    assert_eq!(again.urls, urls);
+    assert_kept(&again);
+}

@@ -1,0 +1,188 @@
+//! What works: answers, streams, reuse, many at once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::Frame;
+use http_body_util::{BodyExt as _, StreamBody};
+use tirage_host::{Allocator, BodyError, Variables};
+use tokio::sync::mpsc;
+
+use crate::harness::{ask, ask_json, get, guest, post, start, text, try_start_with};
+
+#[tokio::test]
+async fn both_generations_of_wasi_http_answer() {
+    let host = start([guest("hello"), guest("wasi02")]);
+    assert!(!ask(&host, "hello", "/").await.is_empty());
+    assert!(!ask(&host, "wasi02", "/").await.is_empty());
+}
+
+#[tokio::test]
+async fn instances_come_from_the_pool_or_are_mapped_on_demand() {
+    for allocator in [Allocator::Pooling, Allocator::OnDemand] {
+        let host = try_start_with(allocator, [guest("hello"), guest("count")]).unwrap();
+        assert_eq!(ask(&host, "count", "/").await, "1", "{allocator:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_body_streams_through_in_both_directions_at_once() {
+    let mut spec = guest("echo");
+    spec.limits.timeout = Duration::from_secs(10);
+    let host = start([spec]);
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
+    let body = StreamBody::new(futures::stream::poll_fn(move |context| {
+        receiver
+            .poll_recv(context)
+            .map(|chunk| chunk.map(|chunk| Ok::<_, BodyError>(Frame::data(chunk))))
+    }));
+    let request = http::Request::post("http://tests/")
+        .body(body.boxed_unsync())
+        .unwrap();
+
+    sender.send(Bytes::from_static(b"first")).await.unwrap();
+    let mut answer = host.call("echo", request).await.unwrap().into_body();
+    // The second chunk is sent only when the first is back: nobody waits for the whole body.
+    for chunk in ["first", "second", "third"] {
+        if chunk != "first" {
+            sender.send(Bytes::from(chunk)).await.unwrap();
+        }
+        let frame = answer.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), chunk);
+    }
+    drop(sender);
+    assert!(answer.frame().await.is_none());
+}
+
+#[tokio::test]
+async fn a_large_answer_arrives_whole() {
+    let host = start([guest("big-response")]);
+    let body = ask(&host, "big-response", "/?bytes=10000000").await;
+    assert_eq!(body.len(), 10_000_000);
+}
+
+#[tokio::test]
+async fn an_instance_serves_as_many_requests_as_it_may() {
+    let mut reused = guest("count");
+    reused.limits.requests_per_instance = 3;
+    let host = start([reused]);
+    let mut counts = Vec::new();
+    for _ in 0..5 {
+        counts.push(ask(&host, "count", "/").await);
+    }
+    assert_eq!(counts, ["1", "2", "3", "1", "2"]);
+}
+
+#[tokio::test]
+async fn a_step_gets_a_fresh_instance_for_each_request() {
+    let mut fresh = guest("count");
+    fresh.limits.requests_per_instance = 1;
+    let host = start([fresh]);
+    for _ in 0..3 {
+        assert_eq!(ask(&host, "count", "/").await, "1");
+    }
+}
+
+#[tokio::test]
+async fn requests_that_wait_share_an_instance() {
+    let mut spec = guest("sleep");
+    spec.limits.max_concurrency = 8;
+    let host = start([spec]);
+    let begin = std::time::Instant::now();
+    let calls = (0..8).map(|_| ask(&host, "sleep", "/?ms=200"));
+    futures::future::join_all(calls).await;
+    assert!(begin.elapsed() < Duration::from_millis(8 * 200));
+}
+
+#[tokio::test]
+async fn a_thousand_requests_at_once_are_all_served() {
+    let mut spec = guest("hello");
+    spec.limits.queue_timeout = Duration::from_secs(60);
+    spec.limits.timeout = Duration::from_secs(30);
+    let host = start([spec]);
+    let calls = (0..1000).map(|_| {
+        let host = host.clone();
+        tokio::spawn(async move { ask(&host, "hello", "/").await })
+    });
+    for call in futures::future::join_all(calls).await {
+        assert!(!call.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_guest_sees_its_own_variables() {
+    let mut spec = guest("variables");
+    spec.variables = Variables::from_iter([("greeting".to_owned(), "bonjour".to_owned())]);
+    let host = start([spec]);
+    assert!(
+        ask(&host, "variables", "/?name=greeting")
+            .await
+            .contains("bonjour")
+    );
+    let response = host.call("variables", get("/?name=secret")).await.unwrap();
+    let answer = text(response.into_body()).await;
+    assert!(answer.to_lowercase().contains("undefined"), "{answer}");
+}
+
+#[tokio::test]
+async fn method_target_headers_and_body_reach_the_guest() {
+    let host = start([guest("headers"), guest("echo")]);
+    let mut request = post("/some/path?a=1&b=2", "");
+    request
+        .headers_mut()
+        .insert("x-custom", http::HeaderValue::from_static("value"));
+    let response = host.call("headers", request).await.unwrap();
+    let seen: serde_json::Value = serde_json::from_str(&text(response.into_body()).await).unwrap();
+    let seen = seen.to_string();
+    for expected in ["POST", "/some/path?a=1&b=2", "x-custom", "value"] {
+        assert!(seen.contains(expected), "{expected} is not in {seen}");
+    }
+    let response = host.call("echo", post("/", "a body")).await.unwrap();
+    assert_eq!(text(response.into_body()).await, "a body");
+}
+
+#[tokio::test]
+async fn a_guest_finds_nothing_that_was_not_given_to_it() {
+    let host = start([guest("snoop")]);
+    let seen = ask_json(&host, "snoop", "/").await;
+    assert_eq!(seen["environment"], serde_json::json!({}));
+    assert_eq!(seen["arguments"], serde_json::json!([]));
+    for denied in [
+        "root_directory",
+        "working_directory",
+        "read_etc_passwd",
+        "write_file",
+        "write_temporary_file",
+    ] {
+        assert!(
+            seen[denied]["error"].is_string(),
+            "{denied}: {}",
+            seen[denied]
+        );
+    }
+    assert_eq!(seen["standard_input"]["ok"], "");
+    assert_eq!(seen["clock_advances"], true);
+    assert!(seen["unix_time_ms"]["ok"].as_u64().unwrap() > 1_700_000_000_000);
+}
+
+#[tokio::test]
+async fn a_guest_sees_the_environment_and_folders_of_its_manifest_and_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("page.html"), "hello").unwrap();
+    let mut spec = guest("snoop");
+    spec.environment = vec![("COLOUR".to_owned(), "blue".to_owned())];
+    spec.folders = vec![tirage_host::ReadOnlyFolder {
+        source: folder.path().to_owned(),
+        destination: "/".to_owned(),
+    }];
+    let host = start([spec]);
+    let seen = ask_json(&host, "snoop", "/").await;
+    assert_eq!(seen["environment"], serde_json::json!({"COLOUR": "blue"}));
+    assert_eq!(
+        seen["root_directory"]["ok"],
+        serde_json::json!(["page.html"])
+    );
+    assert!(seen["write_file"]["error"].is_string());
+    assert!(seen["read_etc_passwd"]["error"].is_string());
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+}

@@ -1,0 +1,45 @@
+//! The host against small components that each do one thing, most of them a bad one.
+//!
+//! The components are `tests/guests/*`; `cargo xtask test` builds them to `build/guests/`, or
+//! wherever `TIRAGE_GUESTS` says.
+
+mod calls;
+mod failures;
+mod harness;
+mod outgoing;
+mod worlds;
+
+/// Every guest that a test here uses. One that nobody uses, or that is not built, fails.
+const TESTED: [&str; 16] = [
+    "big-response",
+    "call-component",
+    "call-out",
+    "count",
+    "eat-memory",
+    "echo",
+    "headers",
+    "hello",
+    "loop-forever",
+    "sleep",
+    "snoop",
+    "stream-slowly",
+    "too-much",
+    "trap",
+    "variables",
+    "wasi02",
+];
+
+#[test]
+fn every_guest_has_a_test() {
+    let mut built: Vec<_> = std::fs::read_dir(harness::guests())
+        .expect("the guests are built: run `cargo xtask test`")
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "wasm")
+        })
+        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    built.sort();
+    assert_eq!(built, TESTED);
+}

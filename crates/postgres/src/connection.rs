@@ -1,0 +1,533 @@
+//! One session with the server.
+//!
+//! The lower layer is a pipeline: the `queue_*` methods put requests in line without sending
+//! anything, and [`Connection::next_event`] sends what is in line while it waits for the next
+//! answer. The upper layer ([`execute`](Connection::execute),
+//! [`batch_execute`](Connection::batch_execute)) is what most callers need.
+//!
+//! The state that outlives a dropped future is all here: the bytes in each direction, and how many
+//! ReadyForQuery messages are still to come. When that number is known to reach zero the session is
+//! in a known state again; [`Connection::ready`] waits for it.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Buf, BytesMut};
+use postgres_protocol::IsNull;
+use postgres_protocol::message::backend::{Header, Message, ReadyForQueryBody};
+use postgres_protocol::message::frontend::{self, BindError};
+use tokio::io::AsyncReadExt;
+
+use crate::socket::{self, Socket};
+use crate::{CancelToken, Column, Config, Error, Row, ServerError, authenticate};
+
+/// A session with a Postgres server.
+///
+/// Dropping it closes the socket; the server rolls back what was not committed.
+pub struct Connection {
+    stream: Box<dyn Socket>,
+    incoming: BytesMut,
+    outgoing: BytesMut,
+    must_flush: bool,
+    /// Why writing is over; reading goes on, because the server may have said why it left.
+    write_error: Option<io::Error>,
+    /// ReadyForQuery messages that are still to come.
+    awaiting_ready: usize,
+    /// Whether statements are in line or on their way that no sync follows yet.
+    needs_sync: bool,
+    /// Whether the server has answered anything since the last time nothing was awaited.
+    answered: bool,
+    /// Whether a byte was handed to the socket since the last time nothing was awaited.
+    sent: bool,
+    broken: bool,
+    status: TransactionStatus,
+    password_proved: bool,
+    longest_message: usize,
+    cancel_token: CancelToken,
+}
+
+/// What the server says in answer to what was queued.
+#[derive(Debug)]
+pub enum Event {
+    /// A statement's result begins; no columns for a statement that returns no rows.
+    Columns(Vec<Column>),
+    /// One row of it.
+    Row(Row),
+    /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement.
+    Complete(String),
+    /// All up to one [`queue_sync`](Connection::queue_sync) or
+    /// [`queue_simple`](Connection::queue_simple) is done.
+    Ready(TransactionStatus),
+}
+
+/// What a statement returned.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// The result's columns, empty for a statement that returns no rows.
+    pub columns: Vec<Column>,
+    /// The rows.
+    pub rows: Vec<Row>,
+    /// The command tag, such as `SELECT 3`.
+    pub tag: String,
+}
+
+/// Where a session stands between statements.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionStatus {
+    /// In no transaction.
+    Idle,
+    /// In a transaction.
+    Open,
+    /// In a transaction that failed and takes nothing but its end.
+    Failed,
+}
+
+impl Connection {
+    /// Connects and logs in.
+    ///
+    /// # Errors
+    /// Everything but [`Error::Stale`], [`Error::Encode`] and [`Error::Copy`].
+    pub async fn connect(config: &Config) -> Result<Self, Error> {
+        match config.connect_timeout() {
+            None => Self::connect_without_limit(config).await,
+            Some(limit) => tokio::time::timeout(limit, Self::connect_without_limit(config))
+                .await
+                .unwrap_or(Err(Error::ConnectTimeout(limit))),
+        }
+    }
+
+    async fn connect_without_limit(config: &Config) -> Result<Self, Error> {
+        let mut connection = Self {
+            stream: socket::open(config).await?,
+            incoming: BytesMut::new(),
+            outgoing: BytesMut::new(),
+            must_flush: false,
+            write_error: None,
+            awaiting_ready: 1,
+            needs_sync: false,
+            answered: false,
+            sent: false,
+            broken: false,
+            status: TransactionStatus::Idle,
+            password_proved: false,
+            longest_message: usize::MAX,
+            cancel_token: CancelToken {
+                config: Arc::new(config.clone()),
+                process_id: 0,
+                secret_key: 0,
+            },
+        };
+        authenticate::start(&mut connection, config).await?;
+        Ok(connection)
+    }
+
+    /// Runs one statement, in a transaction of its own unless one is open, with every parameter and
+    /// every result as text.
+    ///
+    /// # Errors
+    /// [`Error::Server`] leaves the connection usable unless the server ended the session.
+    pub async fn execute(
+        &mut self,
+        statement: &str,
+        parameters: &[Option<&str>],
+    ) -> Result<Outcome, Error> {
+        self.queue_statement(statement, parameters.iter().copied())?;
+        self.queue_sync();
+        let mut outcome = Outcome {
+            columns: Vec::new(),
+            rows: Vec::new(),
+            tag: String::new(),
+        };
+        loop {
+            match self.next_event().await {
+                Ok(Event::Columns(columns)) => outcome.columns = columns,
+                Ok(Event::Row(row)) => outcome.rows.push(row),
+                Ok(Event::Complete(tag)) => outcome.tag = tag,
+                Ok(Event::Ready(_)) => return Ok(outcome),
+                Err(error) => return Err(self.after(error).await),
+            }
+        }
+    }
+
+    /// Runs any number of statements, separated by semicolons, and ignores their rows. Unless they
+    /// say otherwise they are one transaction.
+    ///
+    /// # Errors
+    /// As for [`execute`](Self::execute).
+    pub async fn batch_execute(&mut self, statements: &str) -> Result<(), Error> {
+        self.queue_simple(statements)?;
+        loop {
+            match self.next_event().await {
+                Ok(Event::Ready(_)) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(self.after(error).await),
+            }
+        }
+    }
+
+    /// Asks the server for a sign of life.
+    ///
+    /// # Errors
+    /// [`Error::Stale`] or [`Error::Lost`] if there is none.
+    pub async fn ping(&mut self) -> Result<(), Error> {
+        self.queue_sync();
+        self.ready().await.map(drop)
+    }
+
+    /// Waits until every answer has come, whatever it says, and tells how the session stands.
+    /// Statements without a sync get one first.
+    ///
+    /// # Errors
+    /// Only those after which the connection is broken.
+    pub async fn ready(&mut self) -> Result<TransactionStatus, Error> {
+        if self.broken {
+            return Err(Error::Broken);
+        }
+        if self.needs_sync {
+            self.queue_sync();
+        }
+        while self.awaiting_ready > 0 {
+            match self.next_event().await {
+                Err(error) if self.broken => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(self.status)
+    }
+
+    /// Puts one unnamed statement in line, all text in and out: Parse, Bind, Describe, Execute.
+    ///
+    /// If a statement fails, the server skips all that is in line up to the next sync.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line.
+    pub fn queue_statement<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Result<(), Error> {
+        self.write(|buffer| {
+            frontend::parse("", statement, [], buffer)?;
+            frontend::bind(
+                "",
+                "",
+                [],
+                parameters,
+                |parameter, buffer| match parameter {
+                    Some(text) => {
+                        buffer.extend_from_slice(text.as_bytes());
+                        Ok(IsNull::No)
+                    }
+                    None => Ok(IsNull::Yes),
+                },
+                [],
+                buffer,
+            )
+            .map_err(|error| match error {
+                BindError::Serialization(error) => error,
+                BindError::Conversion(error) => io::Error::other(error),
+            })?;
+            frontend::describe(b'P', "", buffer)?;
+            frontend::execute("", 0, buffer)
+        })?;
+        self.needs_sync = true;
+        Ok(())
+    }
+
+    /// Puts the end of a group of statements in line; outside an open transaction it commits.
+    pub fn queue_sync(&mut self) {
+        self.begin_exchange();
+        frontend::sync(&mut self.outgoing);
+        self.needs_sync = false;
+        self.awaiting_ready += 1;
+    }
+
+    /// Puts a request in line to answer what came before it without waiting for a sync.
+    pub fn queue_flush(&mut self) {
+        self.begin_exchange();
+        frontend::flush(&mut self.outgoing);
+    }
+
+    /// Puts statements of the simple protocol in line; a sync is part of it.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line.
+    pub fn queue_simple(&mut self, statements: &str) -> Result<(), Error> {
+        if self.needs_sync {
+            self.queue_sync();
+        }
+        self.write(|buffer| frontend::query(statements, buffer))?;
+        self.awaiting_ready += 1;
+        Ok(())
+    }
+
+    /// Sends what is in line and waits for the next thing the server says. Losing this future loses
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`Error::Server`] when a statement failed: what follows up to the next sync was skipped.
+    /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange.
+    pub async fn next_event(&mut self) -> Result<Event, Error> {
+        loop {
+            return match self.message().await? {
+                Message::RowDescription(body) => Ok(Event::Columns(Column::read_all(&body)?)),
+                Message::NoData => Ok(Event::Columns(Vec::new())),
+                Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
+                Message::CommandComplete(body) => {
+                    Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
+                }
+                Message::EmptyQueryResponse => Ok(Event::Complete(String::new())),
+                Message::ReadyForQuery(body) => {
+                    self.became_ready(&body)?;
+                    Ok(Event::Ready(self.status))
+                }
+                Message::ErrorResponse(body) => Err(self.failed(ServerError::read(body.fields()))),
+                Message::NoticeResponse(body) => {
+                    let notice = ServerError::read(body.fields());
+                    tracing::debug!(severity = notice.severity, %notice, "notice from Postgres");
+                    continue;
+                }
+                Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
+                    self.broken = true;
+                    Err(Error::Copy)
+                }
+                Message::ParseComplete
+                | Message::BindComplete
+                | Message::CloseComplete
+                | Message::ParameterDescription(_)
+                | Message::ParameterStatus(_)
+                | Message::NotificationResponse(_)
+                | Message::PortalSuspended => continue,
+                other => {
+                    self.broken = true;
+                    Err(unexpected(&other))
+                }
+            };
+        }
+    }
+
+    /// The right to cancel what this connection is doing.
+    pub fn cancel_token(&self) -> CancelToken {
+        self.cancel_token.clone()
+    }
+
+    /// Whether the connection can no longer be used.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Whether answers are still to come.
+    pub fn is_busy(&self) -> bool {
+        self.awaiting_ready > 0 || self.needs_sync || !self.outgoing.is_empty()
+    }
+
+    /// How the session stood when the server was last ready.
+    pub fn transaction_status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether the server wanted the password to let us in, so that being in proves that it is
+    /// right (`trust` and `peer` prove nothing).
+    pub fn password_proved_by_login(&self) -> bool {
+        self.password_proved
+    }
+
+    /// Refuses messages longer than this many bytes, before they are read into memory.
+    pub fn limit_messages(&mut self, bytes: usize) {
+        self.longest_message = bytes;
+    }
+
+    /// Looks, without waiting, whether the server has left an idle connection.
+    pub fn has_been_closed(&mut self) -> bool {
+        if self.broken {
+            return true;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        loop {
+            match self.poll_message(&mut context) {
+                Poll::Pending => return false,
+                // A changed setting or a notice may come at any time.
+                Poll::Ready(Ok(
+                    Message::ParameterStatus(_)
+                    | Message::NoticeResponse(_)
+                    | Message::NotificationResponse(_),
+                )) => self.answered = false,
+                Poll::Ready(_) => {
+                    self.broken = true;
+                    return true;
+                }
+            }
+        }
+    }
+
+    /// Writes messages into the line, all of them or none.
+    pub(crate) fn write(
+        &mut self,
+        messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        self.begin_exchange();
+        let before = self.outgoing.len();
+        messages(&mut self.outgoing).map_err(|error| {
+            self.outgoing.truncate(before);
+            Error::Encode(error)
+        })
+    }
+
+    /// The next message of any kind.
+    pub(crate) async fn message(&mut self) -> Result<Message, Error> {
+        if self.broken {
+            return Err(Error::Broken);
+        }
+        std::future::poll_fn(|context| self.poll_message(context))
+            .await
+            .inspect_err(|_error| {
+                self.broken = true;
+            })
+    }
+
+    pub(crate) fn became_ready(&mut self, body: &ReadyForQueryBody) -> Result<(), Error> {
+        self.status = match body.status() {
+            b'I' => TransactionStatus::Idle,
+            b'T' => TransactionStatus::Open,
+            b'E' => TransactionStatus::Failed,
+            other => {
+                self.broken = true;
+                return Err(Error::Protocol(format!("transaction status {other}")));
+            }
+        };
+        self.awaiting_ready = self.awaiting_ready.saturating_sub(1);
+        Ok(())
+    }
+
+    pub(crate) fn set_cancel_key(&mut self, process_id: i32, secret_key: i32) {
+        self.cancel_token.process_id = process_id;
+        self.cancel_token.secret_key = secret_key;
+    }
+
+    pub(crate) fn proved_password(&mut self) {
+        self.password_proved = true;
+    }
+
+    /// An exchange begins with the first request after everything was answered.
+    fn begin_exchange(&mut self) {
+        if !self.is_busy() {
+            self.answered = false;
+            self.sent = false;
+        }
+    }
+
+    /// Sorts an error of the server's by what is left of the session.
+    fn failed(&mut self, error: ServerError) -> Error {
+        if !error.ends_session() {
+            self.answered = true;
+            return Error::Server(Box::new(error));
+        }
+        self.broken = true;
+        // Answers come in the order of the requests. So if the farewell is the first that is heard
+        // since the exchange began, nothing of the exchange was looked at.
+        if !self.answered && error.is_unavailable() {
+            return Error::Stale;
+        }
+        Error::Server(Box::new(error))
+    }
+
+    /// Reads on to the end of a failed exchange.
+    async fn after(&mut self, error: Error) -> Error {
+        match self.ready().await {
+            // The statement's own error says more than that the connection broke afterwards.
+            Ok(_) | Err(_) => error,
+        }
+    }
+
+    /// Writes what can be written, then parses, then reads.
+    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
+        self.poll_write(context);
+        loop {
+            if let Some(message) = self.parse()? {
+                if !matches!(
+                    message,
+                    Message::ErrorResponse(_) | Message::NoticeResponse(_)
+                ) {
+                    self.answered = true;
+                }
+                return Poll::Ready(Ok(message));
+            }
+            let read = ready!(pin!(self.stream.read_buf(&mut self.incoming)).poll(context));
+            return Poll::Ready(Err(match (read, self.write_error.take()) {
+                (Ok(1..), error) => {
+                    self.write_error = error;
+                    continue;
+                }
+                (_, Some(_)) if !self.sent => Error::Stale,
+                (_, Some(error)) | (Err(error), None) => Error::Lost(error),
+                (Ok(0), None) => Error::Lost(io::ErrorKind::UnexpectedEof.into()),
+            }));
+        }
+    }
+
+    fn parse(&mut self) -> Result<Option<Message>, Error> {
+        if let Some(header) = Header::parse(&self.incoming).map_err(malformed)? {
+            let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
+            if length > self.longest_message {
+                return Err(Error::TooLong {
+                    length,
+                    limit: self.longest_message,
+                });
+            }
+        }
+        Message::parse(&mut self.incoming).map_err(malformed)
+    }
+
+    fn poll_write(&mut self, context: &mut Context<'_>) {
+        while self.write_error.is_none() && !self.outgoing.is_empty() {
+            match Pin::new(&mut *self.stream).poll_write(context, &self.outgoing) {
+                Poll::Ready(Ok(0)) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(written)) => {
+                    self.outgoing.advance(written);
+                    self.sent = true;
+                    self.must_flush = true;
+                }
+                Poll::Ready(Err(error)) => self.write_error = Some(error),
+                Poll::Pending => return,
+            }
+        }
+        if self.must_flush && self.write_error.is_none() {
+            match Pin::new(&mut *self.stream).poll_flush(context) {
+                Poll::Ready(Ok(())) => self.must_flush = false,
+                Poll::Ready(Err(error)) => self.write_error = Some(error),
+                Poll::Pending => {}
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Connection")
+            .field("to", &self.cancel_token.config)
+            .field("status", &self.status)
+            .field("awaiting_ready", &self.awaiting_ready)
+            .field("broken", &self.broken)
+            .finish_non_exhaustive()
+    }
+}
+
+fn malformed(error: io::Error) -> Error {
+    Error::Protocol(error.to_string())
+}
+
+/// Names a message that has no business here.
+pub(crate) fn unexpected(message: &Message) -> Error {
+    Error::Protocol(
+        match message {
+            Message::CopyData(_) | Message::CopyDone => "copy data",
+            Message::BackendKeyData(_) => "a cancel key",
+            Message::ReadyForQuery(_) => "ready for query",
+            Message::RowDescription(_) | Message::DataRow(_) => "rows",
+            _ => "a message of another phase",
+        }
+        .to_owned(),
+    )
+}

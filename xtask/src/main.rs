@@ -1,17 +1,65 @@
-//! The commands of this repository: `cargo xtask up`, `test`, `build`, and their like.
+//! The commands of this repository.
+//!
+//! `cargo xtask up` and `cargo xtask test` are the two that everybody needs; each other is a part of
+//! them, or measures. This file is the command line; each command has a module.
 
+mod bench;
+mod build;
+mod components;
+mod doctor;
+mod freshness;
+mod frontend;
+mod native;
+mod process;
 mod progress;
 mod repository;
+mod services;
+mod settings;
 mod shell;
+mod stack;
+mod test;
 mod toolchain;
+mod up;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
+use clap::Parser;
 
 use crate::repository::Repository;
-use crate::toolchain::WasmToolchain;
 
-fn main() -> Result<()> {
-    let toolchain = WasmToolchain::find_or_make(&Repository::current()?)?;
-    println!("{toolchain:#?}");
-    Ok(())
+/// The commands of this repository.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Show what is needed, what was found, and how to mend what is missing
+    Doctor,
+    /// Build the functions, the web app, the router and the devstack
+    Build,
+    /// Build and start everything, and print one URL
+    Up(up::Arguments),
+    /// Start only the services, and print how to run the functions under Spin
+    Services(services::Arguments),
+    /// Run all checks and tests
+    Test(test::Arguments),
+    /// Measure
+    Bench(bench::Arguments),
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let done = Repository::current().and_then(|repository| match command {
+        Command::Doctor => doctor::run(&repository),
+        Command::Build => build::all(&repository).map(drop),
+        Command::Up(arguments) => up::run(&repository, &arguments),
+        Command::Services(arguments) => services::run(&repository, &arguments),
+        Command::Test(arguments) => test::run(&repository, &arguments),
+        Command::Bench(arguments) => bench::run(&repository, &arguments),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{} {error:#}", progress::style("1;31", "error:"));
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Where things lie in this repository.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 
@@ -37,9 +39,60 @@ impl Repository {
         })
     }
 
+    /// A clone in folder `root`.
+    #[cfg(test)]
+    pub(crate) fn at(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+            cargo: "cargo".into(),
+            target_dir: root.join("target"),
+        }
+    }
+
     /// The folder that holds `spin.toml`.
     pub(crate) fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Where components go; nothing in it is kept in git.
+    pub(crate) fn build_dir(&self) -> PathBuf {
+        self.root.join("build")
+    }
+
+    /// Where the services of a development machine keep their data.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.root.join(".tirage")
+    }
+
+    /// The file that remembers what `product`, a file in the build folder, was made of.
+    ///
+    /// # Errors
+    /// When `product` isn't in the build folder.
+    pub(crate) fn stamp(&self, product: &Path) -> Result<PathBuf> {
+        let name = product
+            .strip_prefix(self.build_dir())
+            .with_context(|| format!("{} isn't in the build folder", product.display()))?;
+        Ok(self.build_dir().join(".stamps").join(name))
+    }
+
+    /// The `cargo` that started us, in the repository's root.
+    pub(crate) fn cargo_command(
+        &self,
+        arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
+    ) -> Command {
+        let mut command = Command::new(&self.cargo);
+        command.args(arguments).current_dir(&self.root);
+        // Cargo tells us about our own package; a package that we build would see that too and be
+        // built anew whenever it differs from what a plain `cargo build` sees.
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("CARGO_PKG_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .env_remove("CARGO_MANIFEST_DIR")
+            .env_remove("CARGO_MANIFEST_PATH");
+        command
     }
 
     /// The `cargo` that started us.

@@ -23,6 +23,20 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Runs `command` to its end. What it prints on stdout is our result too.
+///
+/// # Errors
+/// As [`run`].
+pub(crate) fn run_with_stdout(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {}", describe(command)))?;
+    if !status.success() {
+        bail!("{} failed ({status})", describe(command));
+    }
+    Ok(())
+}
+
 /// Runs `command` with `input` on its stdin.
 ///
 /// # Errors

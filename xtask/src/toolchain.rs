@@ -97,7 +97,7 @@ impl WasmToolchain {
         Some(Self {
             cargo: repository.cargo().to_owned(),
             rustc,
-            path: linker.path,
+            path: linker.path.into_iter().collect(),
             environment: vec![("RUSTFLAGS".into(), RUSTFLAGS.into())],
             target_dir: repository.target_dir().join("functions"),
             origin: origin.to_owned(),
@@ -122,6 +122,21 @@ impl WasmToolchain {
         }
         command
     }
+}
+
+/// Whether a toolchain that isn't there can be made here, as far as can be said without trying.
+pub(crate) fn can_be_made() -> bool {
+    shell::find_in_path("rustup").is_some() || debian::is_possible()
+}
+
+/// The component linker that functions are linked with, if it is there already.
+///
+/// # Errors
+/// When the current compiler can't be asked for its sysroot.
+pub(crate) fn component_linker() -> Result<Option<PathBuf>> {
+    let cache = cache_folder()?;
+    let sysroot = sysroot_in_use(&cache, &sysroot()?);
+    Ok(component_linker::find(&cache, &sysroot).map(|linker| linker.program))
 }
 
 /// Where what is made once for this machine lies: `tirage` in the XDG cache folder.

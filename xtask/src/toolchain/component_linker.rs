@@ -13,24 +13,28 @@ use crate::shell;
 
 const NAME: &str = "wasm-component-ld";
 
-/// Where the linker is, as far as the compiler must be told.
+/// The linker.
 pub(super) struct ComponentLinker {
-    /// Folders to put before `PATH`; none where the compiler finds it by itself.
-    pub(super) path: Vec<PathBuf>,
+    /// Where it is.
+    pub(super) program: PathBuf,
+    /// The folder to put before `PATH`; none where the compiler finds it by itself.
+    pub(super) path: Option<PathBuf>,
 }
 
 /// Finds the linker that the compiler with this `sysroot` would use.
 pub(super) fn find(cache: &Path, sysroot: &Path) -> Option<ComponentLinker> {
-    let root = cache.join(NAME);
-    if beside_compiler(sysroot) || shell::find_in_path(NAME).is_some() {
-        Some(ComponentLinker { path: Vec::new() })
-    } else if root.join("bin").join(NAME).is_file() {
-        Some(ComponentLinker {
-            path: vec![root.join("bin")],
-        })
-    } else {
-        None
+    if let Some(program) = beside_compiler(sysroot).or_else(|| shell::find_in_path(NAME)) {
+        return Some(ComponentLinker {
+            program,
+            path: None,
+        });
     }
+    let folder = cache.join(NAME).join("bin");
+    let program = folder.join(NAME);
+    program.is_file().then_some(ComponentLinker {
+        program,
+        path: Some(folder),
+    })
 }
 
 /// Builds the linker if there is none. `cargo install` puts the file there in one step, so that a
@@ -48,12 +52,12 @@ pub(super) fn ensure(cache: &Path, sysroot: &Path) -> Result<()> {
 }
 
 /// The compiler puts its own tool folder before `PATH` when it links.
-fn beside_compiler(sysroot: &Path) -> bool {
-    std::fs::read_dir(sysroot.join("lib/rustlib")).is_ok_and(|targets| {
-        targets
-            .flatten()
-            .any(|target| target.path().join("bin").join(NAME).is_file())
-    })
+fn beside_compiler(sysroot: &Path) -> Option<PathBuf> {
+    std::fs::read_dir(sysroot.join("lib/rustlib"))
+        .ok()?
+        .flatten()
+        .map(|target| target.path().join("bin").join(NAME))
+        .find(|program| program.is_file())
 }
 
 #[cfg(test)]
@@ -71,7 +75,7 @@ mod tests {
         std::fs::write(bin.join(NAME), "").unwrap();
 
         let linker = find(cache.path(), sysroot.path()).unwrap();
-        assert!(linker.path.is_empty());
+        assert_eq!(linker.path, None);
     }
 
     #[test]
@@ -86,6 +90,8 @@ mod tests {
         let bin = cache.path().join(NAME).join("bin");
         std::fs::create_dir_all(&bin).unwrap();
         std::fs::write(bin.join(NAME), "").unwrap();
-        assert_eq!(find(cache.path(), sysroot.path()).unwrap().path, [bin]);
+        let linker = find(cache.path(), sysroot.path()).unwrap();
+        assert_eq!(linker.program, bin.join(NAME));
+        assert_eq!(linker.path, Some(bin));
     }
 }

@@ -9,12 +9,14 @@
 //! Everything is made in a folder with another name, tried on a small program, and renamed when it
 //! works: a run that was cut off leaves nothing that looks complete.
 
+mod sysroot;
+
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use serde::{Deserialize, Serialize};
 
 use super::TARGET;
@@ -39,10 +41,6 @@ const OLDEST_COMPILER: &str = "1.95";
 /// The first `wasi-libc` that holds `wasm32-wasip2`, and the release of Debian that has it.
 const OLDEST_LIBC: &str = "0.0~git20241209";
 const LIBC_RELEASE: &str = "trixie";
-
-/// Crates that mention `std::thread` refer to functions that WASI has only as refusing stand-ins,
-/// in a library that nothing links by itself.
-const MERGED_INTO_LIBC: [&str; 2] = ["libc.a", "libwasi-emulated-pthread.a"];
 
 /// A finished toolchain folder.
 #[derive(Debug, Clone)]
@@ -85,14 +83,19 @@ pub(super) fn find(cache: &Path) -> Option<DebianToolchain> {
     })
 }
 
+/// Whether this machine has the programs to make it.
+pub(super) fn is_possible() -> bool {
+    ["apt-get", "apt-cache", "dpkg", "dpkg-deb"]
+        .iter()
+        .all(|program| shell::find_in_path(program).is_some())
+}
+
 /// Makes the toolchain in folder `cache`; when another process is making it, waits for that.
 pub(super) fn make(cache: &Path) -> Result<()> {
-    for program in ["apt-get", "apt-cache", "dpkg", "dpkg-deb"] {
-        ensure!(
-            shell::find_in_path(program).is_some(),
-            "{program} isn't there: this machine isn't a Debian"
-        );
-    }
+    ensure!(
+        is_possible(),
+        "this machine has no apt to take Debian's compiler from"
+    );
     fs::create_dir_all(cache)?;
     let lock = File::create(cache.join("wasm-toolchain.lock"))?;
     lock.lock().context("cannot lock the toolchain folder")?;
@@ -111,11 +114,7 @@ pub(super) fn make(cache: &Path) -> Result<()> {
         ),
     );
     let made_of = unpack_packages(&partial)?;
-    write_compiler_script(&partial)?;
-    build_standard_library(&partial)?;
-    lay_out_libc(&partial)?;
-    remove_what_nobody_needs(&partial)?;
-    compile_a_program(&partial)?;
+    sysroot::lay_out(&partial)?;
     fs::write(partial.join(STAMP), serde_json::to_vec_pretty(&made_of)?)?;
     fs::rename(&partial, &folder)?;
     progress::status("Made", format!("{}", folder.display()));
@@ -196,197 +195,6 @@ fn unpack_libc(apt: &Apt, partial: &Path, downloads: &Path) -> Result<Package> {
         .with_context(|| format!("{archive} offers no wasi-libc {OLDEST_LIBC} or newer"))?;
     newer.unpack(std::slice::from_ref(&libc), downloads, partial)?;
     Ok(libc)
-}
-
-/// The compiler finds its own libraries by `LD_LIBRARY_PATH`, and its library by `--sysroot`. Both
-/// follow from where the script is, so the folder may be renamed.
-fn write_compiler_script(partial: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-
-    let libraries = folder_with(&partial.join("usr/lib"), |name| {
-        name.ends_with("-linux-gnu")
-    })?;
-    let libraries = libraries.strip_prefix(partial)?;
-    let rustc = partial.join("bin/rustc");
-    fs::create_dir_all(partial.join("bin"))?;
-    fs::write(
-        &rustc,
-        format!(
-            "#!/bin/sh\n\
-             root=${{0%/bin/rustc}}\n\
-             export LD_LIBRARY_PATH=\"$root/{libraries}${{LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}}\"\n\
-             exec \"$root/usr/bin/rustc\" --sysroot \"$root/usr\" \"$@\"\n",
-            libraries = libraries.display()
-        ),
-    )?;
-    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755))?;
-
-    // wasm-component-ld calls `rust-lld`, which it expects among the compiler's own tools.
-    let tools = folder_with(&partial.join("usr/lib/rustlib"), |name| {
-        name.contains("-linux-")
-    })?
-    .join("bin");
-    fs::create_dir_all(&tools)?;
-    let linker = tools.join("rust-lld");
-    if !linker.exists() {
-        std::os::unix::fs::symlink("../../../../bin/rust-lld", &linker)?;
-    }
-    Ok(())
-}
-
-fn build_standard_library(partial: &Path) -> Result<()> {
-    progress::status("Building", format!("the standard library for {TARGET}"));
-    let package = partial.join("std");
-    fs::create_dir_all(package.join("src"))?;
-    fs::write(package.join("src/lib.rs"), "")?;
-    fs::write(
-        package.join("Cargo.toml"),
-        "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n",
-    )?;
-    let sources = fs::canonicalize(partial.join("usr/lib/rustlib/src/rust"))?;
-    shell::run(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args([
-                "build",
-                "--release",
-                "-Zbuild-std=std,panic_abort",
-                "--target",
-                TARGET,
-            ])
-            .current_dir(&package)
-            .env("CARGO_TARGET_DIR", package.join("target"))
-            .env("RUSTC", partial.join("bin/rustc"))
-            // Lets a stable compiler build its own library.
-            .env("RUSTC_BOOTSTRAP", "1")
-            // Bitcode, or a later `lto = true` fails. The paths of this folder would otherwise be
-            // in the panic messages of every function.
-            .env(
-                "RUSTFLAGS",
-                format!(
-                    "-Cembed-bitcode=yes -Clink-self-contained=no -L {libc} \
-                     --remap-path-prefix={sources}=/rustc",
-                    libc = libc_folder(partial).display(),
-                    sources = sources.display()
-                ),
-            )
-            .env_remove("CARGO_ENCODED_RUSTFLAGS"),
-    )?;
-
-    let built = package.join("target").join(TARGET).join("release/deps");
-    let library = library_folder(partial);
-    fs::create_dir_all(&library)?;
-    for entry in fs::read_dir(&built)? {
-        let file = entry?.path();
-        let name = file.file_name().unwrap_or_default().to_string_lossy();
-        if name.ends_with(".rlib") && !name.starts_with("libempty-") {
-            fs::copy(&file, library.join(&*name))?;
-        }
-    }
-    Ok(())
-}
-
-fn lay_out_libc(partial: &Path) -> Result<()> {
-    let libc = libc_folder(partial);
-    let destination = library_folder(partial).join("self-contained");
-    fs::create_dir_all(&destination)?;
-    for object in ["crt1-command.o", "crt1-reactor.o"] {
-        fs::copy(libc.join(object), destination.join(object))
-            .with_context(|| format!("wasi-libc has no {object}"))?;
-    }
-    let mut script = format!("create {}\n", destination.join("libc.a").display());
-    for archive in MERGED_INTO_LIBC {
-        script.push_str(&format!("addlib {}\n", libc.join(archive).display()));
-    }
-    script.push_str("save\nend\n");
-
-    let llvm = folder_with(&partial.join("usr/lib"), |name| name.starts_with("llvm-"))?;
-    let libraries = folder_with(&partial.join("usr/lib"), |name| {
-        name.ends_with("-linux-gnu")
-    })?;
-    shell::run_with_input(
-        Command::new(llvm.join("bin/llvm-ar"))
-            .arg("-M")
-            .env("LD_LIBRARY_PATH", libraries),
-        script.as_bytes(),
-    )
-}
-
-/// The compiler's sources alone are larger than everything that is used afterwards.
-fn remove_what_nobody_needs(partial: &Path) -> Result<()> {
-    for folder in [
-        "apt",
-        "apt-libc",
-        "downloads",
-        "std",
-        "usr/include",
-        "usr/libexec",
-        "usr/share",
-        "usr/src",
-        "usr/lib/rustlib/src",
-        "usr/lib/wasm32-wasi",
-        "usr/lib/wasm32-wasip1",
-        "usr/lib/wasm32-wasi-threads",
-    ] {
-        remove(&partial.join(folder))?;
-    }
-    Ok(())
-}
-
-/// Proves that the pieces fit: a library that allocates, prints and mentions threads becomes a
-/// component.
-fn compile_a_program(partial: &Path) -> Result<()> {
-    let source = partial.join("trial.rs");
-    let component = partial.join("trial.wasm");
-    fs::write(
-        &source,
-        "#[unsafe(no_mangle)]\n\
-         pub extern \"C\" fn trial() {\n    \
-             println!(\"{}\", std::thread::spawn(|| 1).join().is_ok());\n\
-         }\n",
-    )?;
-    shell::run(
-        Command::new(partial.join("bin/rustc"))
-            .args([
-                "--edition=2024",
-                "--crate-type=cdylib",
-                "-Copt-level=1",
-                "--target",
-                TARGET,
-            ])
-            .arg("-o")
-            .arg(&component)
-            .arg(&source),
-    )
-    .context("the new compiler can't make a component")?;
-    // Layer 1 in the second half of the version field: a component, not a module.
-    // https://github.com/WebAssembly/component-model/blob/main/design/mvp/Binary.md
-    if fs::read(&component)?.get(..8) != Some(b"\0asm\x0d\0\x01\0") {
-        bail!("the new compiler makes something that isn't a component");
-    }
-    fs::remove_file(source)?;
-    fs::remove_file(component)?;
-    Ok(())
-}
-
-fn libc_folder(partial: &Path) -> PathBuf {
-    partial.join("usr/lib").join(TARGET)
-}
-
-fn library_folder(partial: &Path) -> PathBuf {
-    partial.join("usr/lib/rustlib").join(TARGET).join("lib")
-}
-
-fn folder_with(parent: &Path, matches: impl Fn(&str) -> bool) -> Result<PathBuf> {
-    for entry in fs::read_dir(parent).with_context(|| format!("no {}", parent.display()))? {
-        let entry = entry?;
-        if matches(&entry.file_name().to_string_lossy()) && entry.path().is_dir() {
-            return Ok(entry.path());
-        }
-    }
-    bail!(
-        "{} doesn't hold the folder that was expected",
-        parent.display()
-    )
 }
 
 /// Whether `version` is `oldest` or newer, in Debian's order.

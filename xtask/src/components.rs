@@ -1,0 +1,305 @@
+//! Builds the components of a workspace, checks each against its world, and compiles it ahead.
+//!
+//! A component is a package that makes a `cdylib`; it becomes `<package>.wasm` in a folder under
+//! `build/`, where `spin.toml` looks for it, with its compiled form, `<package>.cwasm`, beside it.
+//! Which world a component has is said in `spin.toml` and nowhere else. What the folder holds of
+//! packages that are gone is removed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::freshness::{self, Ingredients};
+use crate::native::Binaries;
+use crate::progress;
+use crate::repository::Repository;
+use crate::shell;
+use crate::toolchain::{TARGET, WasmToolchain};
+
+/// A workspace of components, and where they go.
+pub(crate) struct Workspace {
+    folder: PathBuf,
+    products: PathBuf,
+    target_dir: PathBuf,
+}
+
+impl Workspace {
+    /// The functions that `spin.toml` names.
+    pub(crate) fn functions(repository: &Repository, toolchain: &WasmToolchain) -> Self {
+        Self {
+            folder: repository.root().join("functions"),
+            products: repository.build_dir(),
+            target_dir: toolchain.target_dir.clone(),
+        }
+    }
+
+    /// The components that only tests run.
+    pub(crate) fn guests(repository: &Repository, toolchain: &WasmToolchain) -> Self {
+        Self {
+            folder: repository.root().join("tests/guests"),
+            products: repository.build_dir().join("guests"),
+            // Other settings, other products: sharing would only make one wait for the other.
+            target_dir: toolchain.target_dir.with_file_name("guests"),
+        }
+    }
+
+    /// Builds the components and puts them into their folder.
+    ///
+    /// # Errors
+    /// When the workspace can't be read or doesn't compile.
+    pub(crate) fn build(&self, toolchain: &WasmToolchain) -> Result<Vec<PathBuf>> {
+        let manifest = self.folder.join("Cargo.toml");
+        let components = components(toolchain, &manifest)?;
+        shell::run(
+            toolchain
+                .command(["build", "--quiet", "--release", "--target", TARGET])
+                .arg("--manifest-path")
+                .arg(&manifest)
+                .env("CARGO_TARGET_DIR", &self.target_dir),
+        )?;
+        fs::create_dir_all(&self.products)?;
+        let compiled = self.target_dir.join(TARGET).join("release");
+        let mut products = Vec::new();
+        for component in &components {
+            let file = compiled.join(component.file_name());
+            let bytes =
+                fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+            let product = self
+                .products
+                .join(&component.package)
+                .with_extension("wasm");
+            if freshness::write(&product, &bytes)? {
+                progress::status(
+                    "Built",
+                    format!("{} ({} KiB)", component.package, bytes.len() / 1024),
+                );
+            }
+            products.push(product);
+        }
+        self.remove_leftovers(&components)?;
+        Ok(products)
+    }
+
+    fn remove_leftovers(&self, components: &[Component]) -> Result<()> {
+        for entry in fs::read_dir(&self.products)? {
+            let path = entry?.path();
+            let is_product = path
+                .extension()
+                .is_some_and(|extension| extension == "wasm" || extension == "cwasm");
+            let is_known = components.iter().any(|component| {
+                path.file_stem()
+                    .is_some_and(|stem| *stem == *component.package)
+            });
+            if is_product && !is_known {
+                fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks components against their worlds and compiles them for this processor, where the component,
+/// its world or the router's compiler has changed. A component that `spin.toml` gives no world
+/// (a test guest) is only compiled.
+///
+/// # Errors
+/// When a component imports more than its world grants, or can't be compiled.
+pub(crate) fn precompile(
+    repository: &Repository,
+    binaries: &Binaries,
+    components: &[PathBuf],
+) -> Result<()> {
+    let worlds = worlds(repository)?;
+    let compiler = compiler(repository)?;
+    for component in components {
+        let compiled = component.with_extension("cwasm");
+        let world = component
+            .strip_prefix(repository.root())
+            .ok()
+            .and_then(|source| worlds.get(source));
+        let ingredients = compiler
+            .clone()
+            .value("world", world.map_or("", String::as_str))
+            .file(component)?;
+        let stamp = repository.stamp(component)?;
+        freshness::unless_fresh(&stamp, &compiled, ingredients, || {
+            if let Some(world) = world {
+                shell::run(
+                    Command::new(binaries.tirage())
+                        .arg("check")
+                        .arg(component)
+                        .args(["--world", world]),
+                )?;
+            }
+            progress::status("Compiling", component.display());
+            shell::run(
+                Command::new(binaries.tirage())
+                    .arg("precompile")
+                    .arg(component)
+                    .arg(&compiled),
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// A package that makes a component.
+#[derive(Debug, PartialEq, Eq)]
+struct Component {
+    package: String,
+    library: String,
+}
+
+impl Component {
+    fn file_name(&self) -> String {
+        format!("{}.wasm", self.library.replace('-', "_"))
+    }
+}
+
+fn components(toolchain: &WasmToolchain, manifest: &Path) -> Result<Vec<Component>> {
+    let metadata = shell::output(
+        toolchain
+            .command([
+                "metadata",
+                "--no-deps",
+                "--format-version",
+                "1",
+                "--manifest-path",
+            ])
+            .arg(manifest),
+    )?;
+    parse_components(&metadata)
+}
+
+/// <https://doc.rust-lang.org/cargo/commands/cargo-metadata.html#output-format>
+fn parse_components(metadata: &str) -> Result<Vec<Component>> {
+    #[derive(Deserialize)]
+    struct Metadata {
+        packages: Vec<Package>,
+    }
+    #[derive(Deserialize)]
+    struct Package {
+        name: String,
+        targets: Vec<Target>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+        kind: Vec<String>,
+    }
+
+    let metadata: Metadata =
+        serde_json::from_str(metadata).context("cargo metadata isn't as documented")?;
+    let component = |package: Package| {
+        let library = package
+            .targets
+            .into_iter()
+            .find(|target| target.kind.iter().any(|kind| kind == "cdylib"))?;
+        Some(Component {
+            package: package.name,
+            library: library.name,
+        })
+    };
+    Ok(metadata
+        .packages
+        .into_iter()
+        .filter_map(component)
+        .collect())
+}
+
+/// The world of each component of `spin.toml`, by its source.
+fn worlds(repository: &Repository) -> Result<BTreeMap<PathBuf, String>> {
+    let manifest = repository.root().join("spin.toml");
+    let text = fs::read_to_string(&manifest)
+        .with_context(|| format!("cannot read {}", manifest.display()))?;
+    parse_worlds(&text).with_context(|| format!("{} isn't valid", manifest.display()))
+}
+
+/// Only what is needed here; the router is the one that is strict.
+fn parse_worlds(manifest: &str) -> Result<BTreeMap<PathBuf, String>> {
+    let manifest: toml::Table = manifest.parse()?;
+    let components = manifest.get("component").and_then(toml::Value::as_table);
+    Ok(components
+        .into_iter()
+        .flat_map(toml::Table::values)
+        .filter_map(|component| {
+            let source = component.get("source")?.as_str()?;
+            let world = component
+                .get("tool")?
+                .get("tirage")?
+                .get("world")?
+                .as_str()?;
+            Some((source.into(), world.to_owned()))
+        })
+        .collect())
+}
+
+/// What a compiled form depends on besides the component: wasmtime refuses what another version or
+/// other settings made.
+fn compiler(repository: &Repository) -> Result<Ingredients> {
+    let lock = fs::read_to_string(repository.root().join("Cargo.lock"))?;
+    let version = locked_version(&lock, "wasmtime").context("Cargo.lock names no wasmtime")?;
+    Ingredients::default()
+        .value("wasmtime", version)
+        .file(&repository.root().join("crates/host/src/engine.rs"))?
+        .folder(&repository.root().join("wit"), &[])
+}
+
+fn locked_version<'a>(lock: &'a str, package: &str) -> Option<&'a str> {
+    let name = format!("name = \"{package}\"");
+    let mut lines = lock.lines().skip_while(|line| *line != name);
+    lines
+        .nth(1)?
+        .strip_prefix("version = \"")?
+        .strip_suffix('"')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn components_are_the_packages_that_make_a_cdylib() {
+        let metadata = r#"{"packages":[
+            {"name":"guest-support","targets":[{"name":"guest_support","kind":["lib"]}]},
+            {"name":"call-out","targets":[
+                {"name":"call_out","kind":["cdylib"]},{"name":"t","kind":["test"]}]}
+        ],"version":1}"#;
+        let components = parse_components(metadata).unwrap();
+        let expected = Component {
+            package: "call-out".into(),
+            library: "call_out".into(),
+        };
+        assert_eq!(components, [expected]);
+        assert_eq!(components[0].file_name(), "call_out.wasm");
+    }
+
+    #[test]
+    fn worlds_are_those_of_the_manifest() {
+        let worlds = parse_worlds(
+            r#"
+            spin_manifest_version = 2
+            [component.api]
+            source = "build/api.wasm"
+            [component.api.tool.tirage]
+            world = "api"
+            [component.elsewhere]
+            source = { url = "https://example.com/x.wasm", digest = "sha256:0" }
+            "#,
+        )
+        .unwrap();
+        assert_eq!(worlds, [("build/api.wasm".into(), "api".into())].into());
+    }
+
+    #[test]
+    fn versions_are_read_from_the_lock_file() {
+        let lock = "[[package]]\nname = \"wasmtime-wasi\"\nversion = \"1.0.0\"\n\n\
+                    [[package]]\nname = \"wasmtime\"\nversion = \"48.0.8\"\n";
+        assert_eq!(locked_version(lock, "wasmtime"), Some("48.0.8"));
+        assert_eq!(locked_version(lock, "wasm"), None);
+    }
+}

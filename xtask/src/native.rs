@@ -1,0 +1,53 @@
+//! The programs of this repository that run on this machine: the router and the devstack.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::repository::Repository;
+use crate::shell;
+
+/// The programs, built for development: they compile fast and run well enough.
+pub(crate) struct Binaries {
+    folder: PathBuf,
+}
+
+impl Binaries {
+    /// Builds them, with one call to cargo.
+    ///
+    /// # Errors
+    /// When they don't compile.
+    pub(crate) fn build(repository: &Repository) -> Result<Self> {
+        shell::run(
+            repository
+                .cargo_command(["build", "--quiet", "--package", "tirage"])
+                .args(["--package", "tirage-devstack"]),
+        )?;
+        Ok(Self {
+            folder: repository.target_dir().join("debug"),
+        })
+    }
+
+    /// The router.
+    pub(crate) fn tirage(&self) -> PathBuf {
+        self.folder.join("tirage")
+    }
+
+    /// The devstack.
+    pub(crate) fn devstack(&self) -> PathBuf {
+        self.folder.join("tirage-devstack")
+    }
+
+    /// Where they are.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The router with command `name`, run in the repository's root, where `spin.toml` is.
+    pub(crate) fn router_command(&self, repository: &Repository, name: &str) -> Command {
+        let mut command = Command::new(self.tirage());
+        command.arg(name).current_dir(repository.root());
+        command
+    }
+}

@@ -1,0 +1,167 @@
+//! `cargo xtask test`: everything that says whether a change is good.
+//!
+//! Each runner's own output goes through unchanged, so that what is shown is what it said. One that
+//! fails doesn't stop the others: one run shows all that is wrong.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::build;
+use crate::doctor::{self, Need};
+use crate::frontend::Frontend;
+use crate::native::Binaries;
+use crate::progress;
+use crate::repository::Repository;
+use crate::shell;
+
+/// The workspaces that another compiler builds. Their format and lints are checked, and their tests
+/// run, by the ordinary one: what can be tested in them alone doesn't need a host.
+const COMPONENT_WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
+/// Scripts of the web app that are checks, where they exist.
+const FRONTEND_CHECKS: [&str; 3] = ["check", "lint", "test"];
+
+/// The flags of `test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Run only tests whose name has this in it, and no other checks
+    filter: Option<String>,
+}
+
+/// Builds everything and runs all checks and tests.
+///
+/// # Errors
+/// When one of them fails; the error lists which.
+pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
+    doctor::require(repository, &[Need::Lints, Need::Postgres])?;
+    let binaries = build::all(repository)?;
+    build::guests(repository, &binaries)?;
+
+    let mut report = Report::default();
+    let filter = arguments.filter.as_deref();
+    if filter.is_none() {
+        check_format(repository, &mut report);
+        check_lints(repository, &mut report);
+        check_frontend(repository, &mut report)?;
+    }
+    run_tests(repository, &binaries, filter, &mut report);
+    report.finish()
+}
+
+fn check_format(repository: &Repository, report: &mut Report) {
+    let format = || repository.cargo_command(["fmt", "--all", "--check"]);
+    report.run("format", &mut format());
+    for workspace in COMPONENT_WORKSPACES {
+        report.run(
+            &format!("format of {workspace}"),
+            format().arg("--manifest-path").arg(manifest(workspace)),
+        );
+    }
+}
+
+fn check_lints(repository: &Repository, report: &mut Report) {
+    let clippy = || repository.cargo_command(["clippy", "--quiet", "--workspace", "--all-targets"]);
+    report.run("lints", clippy().args(DENY_WARNINGS));
+    for workspace in COMPONENT_WORKSPACES {
+        report.run(
+            &format!("lints of {workspace}"),
+            clippy()
+                .arg("--manifest-path")
+                .arg(manifest(workspace))
+                .args(DENY_WARNINGS),
+        );
+    }
+}
+
+const DENY_WARNINGS: [&str; 3] = ["--", "--deny", "warnings"];
+
+fn check_frontend(repository: &Repository, report: &mut Report) -> Result<()> {
+    let Some(frontend) = Frontend::find(repository)? else {
+        return Ok(());
+    };
+    for script in FRONTEND_CHECKS {
+        if frontend.has(script) {
+            report.note(&format!("frontend: {script}"), frontend.run(script));
+        }
+    }
+    Ok(())
+}
+
+fn run_tests(
+    repository: &Repository,
+    binaries: &Binaries,
+    filter: Option<&str>,
+    report: &mut Report,
+) {
+    let test = || {
+        let mut command =
+            repository.cargo_command(["test", "--quiet", "--no-fail-fast", "--workspace"]);
+        command
+            .env("TIRAGE_BIN_DIR", binaries.folder())
+            .env("TIRAGE_BUILD_DIR", repository.build_dir())
+            .env("TIRAGE_GUESTS", repository.build_dir().join("guests"));
+        command
+    };
+    report.run("tests", test().args(filter));
+    // Guests have no tests of their own: they are what others are tested with.
+    report.run(
+        "tests of functions",
+        test()
+            .args(["--lib", "--manifest-path", &manifest("functions")])
+            .args(filter),
+    );
+}
+
+fn manifest(workspace: &str) -> String {
+    format!("{workspace}/Cargo.toml")
+}
+
+/// What passed and what didn't.
+#[derive(Default)]
+struct Report {
+    passed: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Report {
+    fn run(&mut self, name: &str, command: &mut Command) {
+        progress::status("Checking", name);
+        self.note(name, shell::run(command));
+    }
+
+    fn note(&mut self, name: &str, result: Result<()>) {
+        match result {
+            Ok(()) => self.passed.push(name.to_owned()),
+            Err(error) => {
+                progress::note(format!("{error:#}"));
+                self.failed.push(name.to_owned());
+            }
+        }
+    }
+
+    fn finish(self) -> Result<()> {
+        progress::status("Passed", self.passed.join(", "));
+        if !self.failed.is_empty() {
+            bail!("failed: {}", self.failed.join(", "));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_failure_fails_the_run_and_hides_no_other() {
+        let mut report = Report::default();
+        report.run("first", &mut Command::new("false"));
+        report.run("second", &mut Command::new("true"));
+        report.run("third", &mut Command::new("false"));
+        assert_eq!(report.passed, ["second"]);
+        assert_eq!(
+            report.finish().unwrap_err().to_string(),
+            "failed: first, third"
+        );
+    }
+}

@@ -1,0 +1,144 @@
+//! From a manifest to something that answers: selects what this mode runs, resolves variables,
+//! gives each component what its part of the manifest says.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use tempfile::TempDir;
+use tirage_host::{Allocator, ComponentSpec, Host, InternalService, Limits, ReadOnlyFolder};
+use tirage_manifest::{Component, FileMount, Manifest, Routes, Selection, Target};
+
+use crate::environment::Environment;
+use crate::metrics::Metrics;
+use crate::service::Application;
+
+/// How long a request waits for its turn when a component is busy.
+const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// What an application is made from, besides its manifest.
+pub(crate) struct Parts<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) allocator: Allocator,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What components call without a socket, by host name.
+    pub(crate) services: Vec<(&'static str, Arc<dyn InternalService>)>,
+}
+
+/// Loads the components that `selection` names.
+///
+/// # Errors
+/// When a variable is missing, or a component can't be had as the manifest wants it.
+pub(crate) fn load(
+    manifest: &Manifest,
+    selection: &Selection<'_>,
+    folder: &Path,
+    parts: Parts<'_>,
+) -> anyhow::Result<Application> {
+    let mut resolved = selection.resolve(|name| parts.environment.get(name).map(str::to_owned))?;
+    let mut builder = Host::builder()
+        .allocator(parts.allocator)
+        .metrics(&parts.metrics.host);
+    for (name, service) in parts.services {
+        builder = builder.service(name, service);
+    }
+    let mut mounted = Vec::new();
+    for (id, component) in selection.components() {
+        let (folders, temporary) =
+            folders(component, folder).with_context(|| format!("component \"{id}\""))?;
+        mounted.extend(temporary);
+        let resolved = resolved.remove(*id).context("every component is resolved")?;
+        builder = builder.component(ComponentSpec {
+            id: id.to_string(),
+            source: folder.join(&component.source),
+            world: component.settings.world,
+            limits: limits(&component.settings.limits),
+            environment: component.environment.clone().into_iter().collect(),
+            folders,
+            variables: resolved
+                .variables
+                .into_iter()
+                .map(|(name, value)| (name.to_string(), value.reveal().to_owned()))
+                .collect(),
+            allowed_hosts: resolved.allowed_hosts,
+        });
+    }
+    Ok(Application {
+        host: builder.build()?,
+        routes: routes(selection),
+        info: info(manifest),
+        metrics: parts.metrics,
+        _mounted: mounted,
+    })
+}
+
+fn limits(limits: &tirage_manifest::Limits) -> Limits {
+    Limits {
+        memory_bytes: (limits.memory_mib.get() as usize) << 20,
+        timeout: limits.timeout,
+        max_concurrency: limits.max_concurrency.get(),
+        queue_timeout: QUEUE_TIMEOUT,
+        requests_per_instance: limits.requests_per_instance.get(),
+        concurrent_requests_per_instance: limits.concurrent_requests_per_instance.get(),
+        max_request_body_bytes: limits.max_request_body_bytes.get(),
+    }
+}
+
+fn routes(selection: &Selection<'_>) -> Routes<Target> {
+    let (routes, warnings) = selection.routes(|trigger| trigger.target.clone());
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    routes
+}
+
+/// What Spin answers at `/.well-known/spin/info`.
+fn info(manifest: &Manifest) -> Bytes {
+    let application = &manifest.application;
+    Bytes::from(
+        serde_json::json!({"name": application.name, "version": application.version}).to_string(),
+    )
+}
+
+/// The folders that the component reads. One whole folder is shown as it is, and so are changes to
+/// it; anything else is gathered in a folder of its own, which lives as long as the application.
+fn folders(
+    component: &Component,
+    manifest_folder: &Path,
+) -> anyhow::Result<(Vec<ReadOnlyFolder>, Option<TempDir>)> {
+    let files = &component.files;
+    if files.mounts.is_empty() {
+        return Ok((Vec::new(), None));
+    }
+    let expanded = files.expand(manifest_folder)?;
+    if let [FileMount::Placement { source, destination }] = &files.mounts[..]
+        && files.exclude.is_empty()
+        && manifest_folder.join(source).is_dir()
+    {
+        let folder = ReadOnlyFolder {
+            source: manifest_folder.join(source),
+            destination: destination.clone(),
+        };
+        return Ok((vec![folder], None));
+    }
+    let gathered = TempDir::with_prefix("tirage-files-")?;
+    for file in expanded {
+        let target = gathered.path().join(file.guest.trim_start_matches('/'));
+        place(&file.host, &target)
+            .with_context(|| format!("cannot place {}", file.host.display()))?;
+    }
+    let folder = ReadOnlyFolder {
+        source: gathered.path().to_owned(),
+        destination: "/".to_owned(),
+    };
+    Ok((vec![folder], Some(gathered)))
+}
+
+fn place(file: &Path, target: &PathBuf) -> std::io::Result<()> {
+    if let Some(parent) = target.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    // A link costs nothing where both are on one file system.
+    std::fs::hard_link(file, target).or_else(|_| std::fs::copy(file, target).map(|_| ()))
+}

@@ -1,0 +1,200 @@
+//! `tirage serve`: from settings to a running server, and to its orderly end.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use tirage_host::Allocator;
+use tirage_manifest::Manifest;
+use tokio::net::TcpListener;
+
+use crate::application::{self, Parts};
+use crate::environment::Environment;
+use crate::logging::{self, LogFormat};
+use crate::metrics::{self, Metrics};
+use crate::server::{self, ServerLimits};
+use crate::{sql, stop};
+
+/// Where it listens if nothing is set: this machine only.
+const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
+const DEFAULT_MAX_CONNECTIONS: usize = 4096;
+/// Scaleway and Kubernetes wait 30 s after SIGTERM before they kill.
+const DEFAULT_DRAIN_SECONDS: u64 = 25;
+
+/// The flags; each has a setting of the same meaning.
+#[derive(clap::Args)]
+pub(crate) struct Arguments {
+    /// The application's manifest.
+    #[arg(long, default_value = "spin.toml")]
+    manifest: PathBuf,
+    /// The address to listen on [setting: HTTP_ADDR, or PORT for all interfaces].
+    #[arg(long)]
+    listen: Option<SocketAddr>,
+    /// The address that answers GET /metrics; none by default [setting: METRICS_ADDR].
+    #[arg(long)]
+    metrics: Option<SocketAddr>,
+    /// Which components run [setting: APP_MODE, default all].
+    #[arg(long)]
+    mode: Option<String>,
+    /// How the log looks [setting: LOG_FORMAT, default text].
+    #[arg(long)]
+    log_format: Option<LogFormat>,
+    /// Where instances get their memory [setting: WASM_ALLOCATOR, default auto].
+    #[arg(long)]
+    allocator: Option<AllocatorName>,
+    /// Also stop when standard input closes, for parents that may die.
+    #[arg(long)]
+    exit_with_stdin: bool,
+}
+
+/// Names of [`Allocator`]'s variants.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum AllocatorName {
+    Auto,
+    Pooling,
+    OnDemand,
+}
+
+impl From<AllocatorName> for Allocator {
+    fn from(name: AllocatorName) -> Self {
+        match name {
+            AllocatorName::Auto => Self::Auto,
+            AllocatorName::Pooling => Self::Pooling,
+            AllocatorName::OnDemand => Self::OnDemand,
+        }
+    }
+}
+
+/// Serves until the process is told to stop.
+///
+/// # Errors
+/// When a setting, the manifest, a component, the database's schema or the address can't be used.
+pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let folder = arguments
+        .manifest
+        .parent()
+        .unwrap_or(std::path::Path::new(""))
+        .to_owned();
+    let environment = Environment::read(&folder)?;
+    logging::start(match arguments.log_format {
+        Some(format) => format,
+        None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
+    });
+    let manifest = Manifest::read(&arguments.manifest)?;
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?
+        .block_on(serve(arguments, environment, manifest, folder))
+}
+
+async fn serve(
+    arguments: Arguments,
+    environment: Environment,
+    manifest: Manifest,
+    folder: PathBuf,
+) -> anyhow::Result<()> {
+    let stop = stop::requested(arguments.exit_with_stdin)?;
+    let mode = arguments.mode.as_deref().or(environment.get("APP_MODE"));
+    let selection = manifest.select(mode.unwrap_or("all"))?;
+    let metrics = Arc::new(Metrics::new());
+    let allocator = match arguments.allocator {
+        Some(allocator) => Some(allocator),
+        None => choice(&environment, "WASM_ALLOCATOR")?,
+    };
+
+    let database = sql::Database::prepare(&environment, &selection)?;
+    let application = application::load(
+        &manifest,
+        &selection,
+        &folder,
+        Parts {
+            environment: &environment,
+            allocator: allocator.map(Allocator::from).unwrap_or_default(),
+            metrics: Arc::clone(&metrics),
+            services: vec![(sql::HOST_NAME, database.service())],
+        },
+    )?;
+    environment.notice_unused(|name| {
+        selection
+            .components()
+            .values()
+            .flat_map(|component| component.needs())
+            .any(|variable| variable.environment_names().iter().any(|used| used == name))
+    });
+
+    if let Some(address) = address(arguments.metrics, &environment, "METRICS_ADDR")? {
+        let listener = bind(address).await?;
+        tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
+        tokio::spawn(metrics::serve(listener, metrics));
+    }
+    let listener = bind(listen_address(&arguments, &environment)?).await?;
+    let limits = ServerLimits {
+        max_connections: environment
+            .parse("MAX_CONNECTIONS")?
+            .unwrap_or(DEFAULT_MAX_CONNECTIONS),
+        drain_timeout: Duration::from_secs(
+            environment
+                .parse("DRAIN_SECONDS")?
+                .unwrap_or(DEFAULT_DRAIN_SECONDS),
+        ),
+    };
+    println!("listening on http://{}", listener.local_addr()?);
+
+    // Requests that need no database are answered while it is being brought up to date.
+    let migration = tokio::spawn(database.bring_up_to_date());
+    let failed = async {
+        match migration.await {
+            Ok(Ok(())) => std::future::pending().await,
+            Ok(Err(error)) => error,
+            Err(panicked) => panicked.into(),
+        }
+    };
+    let serving = server::serve(listener, Arc::new(application), limits, stop);
+    tokio::select! {
+        () = serving => Ok(()),
+        error = failed => Err(error.context("the database cannot be brought up to date")),
+    }
+}
+
+fn listen_address(
+    arguments: &Arguments,
+    environment: &Environment,
+) -> anyhow::Result<SocketAddr> {
+    if let Some(address) = address(arguments.listen, environment, "HTTP_ADDR")? {
+        return Ok(address);
+    }
+    Ok(match environment.parse("PORT")? {
+        Some(port) => SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), port),
+        None => DEFAULT_ADDRESS,
+    })
+}
+
+fn address(
+    flag: Option<SocketAddr>,
+    environment: &Environment,
+    name: &str,
+) -> anyhow::Result<Option<SocketAddr>> {
+    match flag {
+        Some(address) => Ok(Some(address)),
+        None => environment.parse(name),
+    }
+}
+
+async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}"))
+}
+
+/// A setting whose values are those of a flag.
+fn choice<T: clap::ValueEnum>(environment: &Environment, name: &str) -> anyhow::Result<Option<T>> {
+    environment
+        .get(name)
+        .map(|value| {
+            T::from_str(value, true).map_err(|reason| anyhow::anyhow!("{name}: {reason}"))
+        })
+        .transpose()
+}

@@ -1,1 +1,66 @@
-//! Skeleton.
+//! Reads `spin.toml`, manifest version 2, as Spin 4 reads it.
+//!
+//! The same manifest serves `spin up` and this host, so what it means is Spin's to say; each
+//! module names the part of Spin that it follows, and what it refuses that Spin lets through. This
+//! crate decides nothing at run time and does nothing but read files: it has no network, no async,
+//! and no view of the environment.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let manifest = tirage_manifest::Manifest::parse(r#"
+//!     spin_manifest_version = 2
+//!     application.name = "hello"
+//!     [[trigger.http]]
+//!     route = "/hello/:name"
+//!     component = "hello"
+//!     [component.hello]
+//!     source = "build/hello.wasm"
+//!     tool.tirage.world = "api"
+//! "#)?;
+//! let selection = manifest.select("all")?;
+//! let (routes, warnings) = selection.routes(|trigger| &trigger.target);
+//! assert!(warnings.is_empty());
+//! let found = routes.find("/hello/world").ok_or("no route")?;
+//! assert_eq!(found.captures().next(), Some(("name", "world")));
+//! # Ok(()) }
+//! ```
+//!
+//! The way of a manifest through this crate:
+//!
+//! 1. [`Manifest::read`]: text to types. Unknown keys, broken references, impossible routes and
+//!    hosts are errors with file, line and column.
+//! 2. [`Manifest::select`]: what runs in this mode.
+//! 3. [`Selection::resolve`]: variables and allowed hosts of each component, from the environment.
+//! 4. [`Selection::routes`], then [`Routes::find`] and [`RouteMatch::spin_headers`] per request.
+
+mod component;
+mod document;
+mod error;
+mod files;
+mod headers;
+mod hosts;
+mod id;
+mod manifest;
+mod normalize;
+mod route;
+mod routes;
+mod selection;
+mod settings;
+mod template;
+mod trigger;
+mod variables;
+
+pub use component::{Build, Component};
+pub use error::{Error, Location, Problem};
+pub use files::{FileMount, FilePattern, Files, FilesError, MountedFile};
+pub use headers::{PATH_MATCH_PREFIX, SPIN_HEADERS, is_spin_header, strip_spin_headers};
+pub use hosts::{AllowedHost, AllowedHosts, Grant, HostError, HostTemplate, chained_component};
+pub use id::{ComponentId, DatabaseRole, IdError, Mode, VariableName};
+pub use manifest::{Application, Manifest};
+pub use route::{Route, RouteError};
+pub use routes::{RouteMatch, Routes, Shadowed};
+pub use selection::{ResolveError, Resolved, RouteWarning, SelectError, Selection};
+pub use settings::{Limits, Settings, World};
+pub use template::{Part, Template, TemplateError};
+pub use trigger::{HttpTrigger, StaticResponse, Target, TriggerRoute};
+pub use variables::{MissingVariables, Unresolved, Value, Values, Variable, Variables};

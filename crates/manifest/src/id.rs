@@ -1,0 +1,227 @@
+//! The names that a manifest gives to things, each a type of its own: what has been parsed needs
+//! no second look, and a component's id cannot be passed where a variable's name is meant.
+
+use std::{borrow::Borrow, fmt, str::FromStr};
+
+use serde::Serialize;
+
+/// The id of a component: words of ASCII letters and digits, each beginning with a letter, each
+/// all lower or all upper case, joined by `-` (kebab-case). These are the rules of Spin's
+/// `KebabId` and of names in the component model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct ComponentId(String);
+
+/// The name of a variable: lower-case words of ASCII letters and digits, each beginning with a
+/// letter, joined by `_` (lower_snake_case). These are the rules of Spin's `LowerSnakeId`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct VariableName(String);
+
+/// The name of a database role: lower-case ASCII letters, digits and `_`, not beginning with a
+/// digit, at most 63 bytes; so it is the same with and without quotes in SQL (PostgreSQL manual,
+/// "Identifiers and Key Words").
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct DatabaseRole(String);
+
+/// The name of a mode, a set of components that runs together: lower-case kebab-case. `all` is
+/// not one, it stands for every component.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(transparent)]
+pub struct Mode(String);
+
+/// Why a name was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{name:?} is not a {kind}: {reason}")]
+pub struct IdError {
+    kind: &'static str,
+    name: String,
+    reason: String,
+}
+
+/// The mode that stands for every component.
+pub(crate) const ALL: &str = "all";
+
+impl FromStr for ComponentId {
+    type Err = IdError;
+
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        match check_words(name, '-', '_', false) {
+            Ok(()) => Ok(Self(name.to_owned())),
+            Err(reason) => Err(IdError::new("component id", name, reason)),
+        }
+    }
+}
+
+impl VariableName {
+    /// The environment variables that give this variable its value, the one that wins first:
+    /// `SPIN_VARIABLE_<NAME>`, as in Spin, then `<NAME>`.
+    pub fn environment_names(&self) -> [String; 2] {
+        let name = self.0.to_ascii_uppercase();
+        [format!("SPIN_VARIABLE_{name}"), name]
+    }
+}
+
+impl FromStr for VariableName {
+    type Err = IdError;
+
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        match check_words(name, '_', '-', true) {
+            Ok(()) => Ok(Self(name.to_owned())),
+            Err(reason) => Err(IdError::new("variable name", name, reason)),
+        }
+    }
+}
+
+impl FromStr for DatabaseRole {
+    type Err = IdError;
+
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let reason = if name.is_empty() {
+            "it is empty"
+        } else if name.len() > 63 {
+            "it is longer than 63 bytes"
+        } else if !name.chars().all(allowed) || name.starts_with(|c: char| c.is_ascii_digit()) {
+            "it may have lower-case ASCII letters, `_` and, not at the beginning, digits"
+        } else {
+            return Ok(Self(name.to_owned()));
+        };
+        Err(IdError::new("database role", name, reason.to_owned()))
+    }
+}
+
+impl FromStr for Mode {
+    type Err = IdError;
+
+    fn from_str(name: &str) -> Result<Self, IdError> {
+        let reason = match check_words(name, '-', '_', true) {
+            Err(reason) => reason,
+            Ok(()) if name == ALL => "it stands for every component anyway".to_owned(),
+            Ok(()) => return Ok(Self(name.to_owned())),
+        };
+        Err(IdError::new("mode", name, reason))
+    }
+}
+
+impl IdError {
+    fn new(kind: &'static str, name: &str, reason: String) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            reason,
+        }
+    }
+}
+
+/// The rules of words as Spin has them (`crates/serde/src/id.rs`).
+fn check_words(name: &str, joint: char, wrong_joint: char, lower: bool) -> Result<(), String> {
+    if name.is_empty() {
+        return Err("it is empty".to_owned());
+    }
+    if name.contains(wrong_joint) {
+        return Err(format!(
+            "words are joined by `{joint}`, not `{wrong_joint}`"
+        ));
+    }
+    name.split(joint).try_for_each(|word| {
+        let Some(first) = word.chars().next() else {
+            return Err(format!("there is no word on one side of a `{joint}`"));
+        };
+        if !first.is_ascii_alphabetic() {
+            Err(format!("words begin with an ASCII letter, not `{first}`"))
+        } else if let Some(odd) = word.chars().find(|c| !c.is_ascii_alphanumeric()) {
+            Err(format!(
+                "words have ASCII letters and digits only, not `{odd}`"
+            ))
+        } else if lower && word.contains(|c: char| c.is_ascii_uppercase()) {
+            Err("it is not all lower case".to_owned())
+        } else if word.contains(|c: char| c.is_ascii_uppercase())
+            && word.contains(|c: char| c.is_ascii_lowercase())
+        {
+            Err(format!("`{word}` is neither all lower nor all upper case"))
+        } else {
+            Ok(())
+        }
+    })
+}
+
+macro_rules! reads_as_a_string {
+    ($($name:ty),+) => {$(
+        impl $name {
+            /// The name as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Borrow<str> for $name {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+    )+};
+}
+
+reads_as_a_string!(ComponentId, VariableName, DatabaseRole, Mode);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn component_ids_are_kebab_case() {
+        for good in ["a", "api", "image-worker", "v2", "UPPER-lower", "a1-b2"] {
+            assert!(good.parse::<ComponentId>().is_ok(), "{good}");
+        }
+        for bad in [
+            "", "-", "a-", "-a", "a--b", "a_b", "1a", "a-1", "Mixed", "a.b", "é",
+        ] {
+            assert!(bad.parse::<ComponentId>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn variable_names_are_lower_snake_case() {
+        for good in ["a", "database_url", "a1", "s3_bucket"] {
+            assert!(good.parse::<VariableName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "", "_a", "a_", "a__b", "a-b", "1a", "a_1", "A", "aB", "x.y", "bad+name",
+        ] {
+            assert!(bad.parse::<VariableName>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn spins_environment_name_comes_before_the_plain_one() {
+        let name: VariableName = "database_url".parse().unwrap();
+        assert_eq!(
+            name.environment_names(),
+            ["SPIN_VARIABLE_DATABASE_URL", "DATABASE_URL"]
+        );
+    }
+
+    #[test]
+    fn database_roles_need_no_quotes() {
+        for good in ["tirage_api", "_x", "a1"] {
+            assert!(good.parse::<DatabaseRole>().is_ok(), "{good}");
+        }
+        for bad in ["", "1a", "a-b", "A", "a;b", "a\"b", &"a".repeat(64)] {
+            assert!(bad.parse::<DatabaseRole>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_is_not_the_name_of_a_mode() {
+        assert!("serverless-worker".parse::<Mode>().is_ok());
+        assert!("all".parse::<Mode>().is_err());
+    }
+}

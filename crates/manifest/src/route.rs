@@ -205,3 +205,33 @@ impl Serialize for Route {
         serializer.serialize_str(&self.written)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_host_answers_itself_is_reserved() {
+        for (route, reserved) in [
+            ("/.well-known/spin/...", true),
+            ("/.well-known/spin/health", true),
+            (".well-known/spin/info", true),
+            ("/.well-known/spin", false),
+            ("/.well-known/spindle/...", false),
+            ("/.well-known/...", false),
+        ] {
+            assert_eq!(
+                route.parse::<Route>().unwrap().is_reserved(),
+                reserved,
+                "{route}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_route_of_chained_requests_answers_everything() {
+        let everything = Route::everything();
+        assert!(everything.is_wildcard());
+        assert_eq!(everything.rest("/a/b"), "a/b");
+    }
+}

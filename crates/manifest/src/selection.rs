@@ -4,7 +4,10 @@
 //! leaves out is not asked for: no variable that only other components use has to be set.
 //! A static response belongs to every mode.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use crate::{
     component::Component,
@@ -190,6 +193,12 @@ impl<'m> Selection<'m> {
         (routes.map(value), warnings)
     }
 
+    /// The variables that the components need.
+    pub fn needs(&self) -> BTreeSet<&'m VariableName> {
+        let components = self.components.values();
+        components.flat_map(|component| component.needs()).collect()
+    }
+
     /// What the environment makes of each component.
     ///
     /// `lookup` is called with names of environment variables; it is to look into the process
@@ -203,11 +212,7 @@ impl<'m> Selection<'m> {
         &self,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<&'m ComponentId, Resolved>, ResolveError> {
-        let needed = self
-            .components
-            .values()
-            .flat_map(|component| component.needs());
-        let values = self.manifest.variables.resolve(needed, lookup)?;
+        let values = self.manifest.variables.resolve(self.needs(), lookup)?;
         let running = self.components.keys().copied();
         self.components
             .iter()

@@ -1,0 +1,398 @@
+//! The client: one request for a statement or a batch, sent again when Postgres says that it lost to
+//! another transaction.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+use http::{HeaderValue, Request, Uri};
+
+use crate::error::Error;
+use crate::parameter::Statement;
+use crate::protocol;
+use crate::rows::Rows;
+use crate::transport::{Transport, TransportError};
+
+/// Speaks to one database through one gateway.
+#[derive(Debug)]
+pub struct Client<T> {
+    transport: T,
+    endpoint: Endpoint,
+    settings: Settings,
+}
+
+impl<T: Transport> Client<T> {
+    /// A client with the default [`Settings`]. Nothing is sent yet.
+    pub fn new(transport: T, endpoint: Endpoint) -> Self {
+        Self::with_settings(transport, endpoint, Settings::default())
+    }
+
+    /// A client with other settings.
+    pub fn with_settings(transport: T, endpoint: Endpoint, settings: Settings) -> Self {
+        Self {
+            transport,
+            endpoint,
+            settings,
+        }
+    }
+
+    /// Runs one statement, as its own transaction.
+    ///
+    /// # Errors
+    /// [`Error`] says which are safe to repeat. After [`Error::Timeout`] and most transport errors it
+    /// is unknown whether the statement took effect.
+    pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
+        let answer = self
+            .send(self.request(protocol::encode_query(&statement)?))
+            .await?;
+        protocol::decode_query(&answer)
+    }
+
+    /// Runs statements in order as one transaction, of which all or nothing takes effect, and gives
+    /// the rows of each.
+    ///
+    /// # Errors
+    /// As for [`Self::query`]; the first statement that fails rolls all of them back.
+    pub async fn batch<const N: usize>(
+        &self,
+        statements: [Statement; N],
+    ) -> Result<[Rows; N], Error> {
+        self.transaction(Transaction::default(), &statements)
+            .await?
+            .try_into()
+            .map_err(|results: Vec<Rows>| {
+                Error::Protocol(format!("{} results for {N} statements", results.len()))
+            })
+    }
+
+    /// [`Self::batch`] for any number of statements, with a transaction's options.
+    ///
+    /// # Errors
+    /// As for [`Self::batch`].
+    pub async fn transaction(
+        &self,
+        options: Transaction,
+        statements: &[Statement],
+    ) -> Result<Vec<Rows>, Error> {
+        let mut request = self.request(protocol::encode_batch(statements)?);
+        options.apply(&mut request);
+        let answer = self.send(request).await?;
+        protocol::decode_batch(&answer)
+    }
+
+    fn request(&self, body: Bytes) -> Request<Bytes> {
+        let mut request = Request::new(body);
+        *request.method_mut() = http::Method::POST;
+        *request.uri_mut() = self.endpoint.uri.clone();
+        let headers = request.headers_mut();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert(
+            "neon-connection-string",
+            self.endpoint.connection_string.clone(),
+        );
+        headers.insert("neon-raw-text-output", TRUE);
+        headers.insert("neon-array-mode", TRUE);
+        request
+    }
+
+    async fn send(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
+        self.within_timeout(async {
+            let mut backoff = self.settings.backoff;
+            for _ in 1..self.settings.attempts {
+                match self.send_once(request.clone()).await {
+                    Err(Error::Conflict(_)) => self.transport.sleep(backoff).await,
+                    outcome => return outcome,
+                }
+                backoff *= 2;
+            }
+            self.send_once(request.clone()).await
+        })
+        .await
+    }
+
+    async fn send_once(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
+        let (head, body) = self.transport.send(request).await?.into_parts();
+        match head.status.as_u16() {
+            200 => Ok(body),
+            status => Err(Error::from_answer(status, &body)),
+        }
+    }
+
+    async fn within_timeout<R>(
+        &self,
+        work: impl Future<Output = Result<R, Error>>,
+    ) -> Result<R, Error> {
+        match select(
+            pin!(work),
+            pin!(self.transport.sleep(self.settings.timeout)),
+        )
+        .await
+        {
+            Either::Left((outcome, _)) => outcome,
+            Either::Right(((), _)) => Err(TransportError::Timeout.into()),
+        }
+    }
+}
+
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+
+/// Where the gateway is, and which database it shall ask. `Debug` doesn't show the credentials.
+#[derive(Clone)]
+pub struct Endpoint {
+    uri: Uri,
+    connection_string: HeaderValue,
+}
+
+impl Endpoint {
+    /// An endpoint from the gateway's absolute URL (`http://sql.tirage.internal/sql`,
+    /// `https://api.<region>.neon.tech/sql`) and a connection string
+    /// (`postgres://user:password@host/database`).
+    ///
+    /// # Errors
+    /// [`EndpointError`] if the URL is not an absolute one, or the connection string can't be a header.
+    pub fn new(url: &str, connection_string: &str) -> Result<Self, EndpointError> {
+        let uri: Uri = url.parse().map_err(|_| EndpointError::Url)?;
+        if uri.scheme().is_none() || uri.authority().is_none() {
+            return Err(EndpointError::Url);
+        }
+        let mut connection_string = HeaderValue::from_str(connection_string)
+            .map_err(|_| EndpointError::ConnectionString)?;
+        connection_string.set_sensitive(true);
+        Ok(Self {
+            uri,
+            connection_string,
+        })
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Endpoint")
+            .field("uri", &self.uri)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An [`Endpoint`] can't be made of this. It doesn't repeat what it was given: that is a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Not an absolute URL.
+    #[error("the gateway's address is not an absolute URL")]
+    Url,
+    /// Holds characters that no header can.
+    #[error("the connection string holds control characters")]
+    ConnectionString,
+}
+
+/// How patient a [`Client`] is.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// For a whole call, with all its attempts. Default: 10 s.
+    pub timeout: Duration,
+    /// How often a call is sent that loses to other transactions, the first time included. Default: 4.
+    pub attempts: u32,
+    /// The pause before the second attempt; each later one is twice as long. Default: 10 ms.
+    pub backoff: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: Duration::from_secs(10),
+            attempts: 4,
+            backoff: Duration::from_millis(10),
+        }
+    }
+}
+
+/// Options of a batch's transaction
+/// (<https://www.postgresql.org/docs/current/sql-set-transaction.html>). The default is the server's.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Transaction {
+    /// The isolation level, if not the server's default.
+    pub isolation: Option<Isolation>,
+    /// Whether writing is an error.
+    pub read_only: bool,
+    /// Whether a serializable read-only transaction waits for a snapshot that can't conflict.
+    pub deferrable: bool,
+}
+
+impl Transaction {
+    fn apply(self, request: &mut Request<Bytes>) {
+        let headers = request.headers_mut();
+        if let Some(isolation) = self.isolation {
+            headers.insert(
+                "neon-batch-isolation-level",
+                HeaderValue::from_static(isolation.name()),
+            );
+        }
+        if self.read_only {
+            headers.insert("neon-batch-read-only", TRUE);
+        }
+        if self.deferrable {
+            headers.insert("neon-batch-deferrable", TRUE);
+        }
+    }
+}
+
+/// How much a transaction sees of others (<https://www.postgresql.org/docs/current/transaction-iso.html>).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are Postgres' own")]
+pub enum Isolation {
+    ReadUncommitted,
+    ReadCommitted,
+    RepeatableRead,
+    Serializable,
+}
+
+impl Isolation {
+    fn name(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "ReadUncommitted",
+            Self::ReadCommitted => "ReadCommitted",
+            Self::RepeatableRead => "RepeatableRead",
+            Self::Serializable => "Serializable",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+    use std::future::pending;
+
+    use futures::executor::block_on;
+
+    use super::*;
+
+    /// A gateway that gives these answers in turn, then none, and a clock that only runs while the
+    /// client waits for nothing else.
+    #[derive(Default)]
+    struct Script {
+        answers: RefCell<Vec<(u16, &'static str)>>,
+        requests: RefCell<Vec<Request<Bytes>>>,
+        pauses: RefCell<Vec<Duration>>,
+    }
+
+    impl Transport for &Script {
+        async fn send(
+            &self,
+            request: Request<Bytes>,
+        ) -> Result<http::Response<Bytes>, TransportError> {
+            self.requests.borrow_mut().push(request);
+            let Some((status, body)) = self.answers.borrow_mut().pop() else {
+                return pending().await;
+            };
+            let mut response = http::Response::new(Bytes::from(body));
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            Ok(response)
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            self.pauses.borrow_mut().push(duration);
+        }
+    }
+
+    const CONFLICT: (u16, &str) = (400, r#"{"message":"deadlock detected","code":"40P01"}"#);
+    const EMPTY: (u16, &str) = (200, r#"{"fields":[],"rows":[],"rowCount":0}"#);
+
+    fn run(answers: &[(u16, &'static str)]) -> (Result<Rows, Error>, Script) {
+        let script = Script {
+            answers: RefCell::new(answers.iter().rev().copied().collect()),
+            ..Script::default()
+        };
+        let endpoint = Endpoint::new("http://gateway.test/sql", "postgres://u:secret@h/d").unwrap();
+        let outcome = block_on(Client::new(&script, endpoint).query(Statement::new("select 1")));
+        (outcome, script)
+    }
+
+    #[test]
+    fn a_request_is_what_the_gateway_reads() {
+        let (outcome, script) = run(&[EMPTY]);
+        assert!(outcome.unwrap().is_empty());
+        let requests = script.requests.borrow();
+        let [request] = requests.as_slice() else {
+            panic!("{} requests", requests.len());
+        };
+        assert_eq!(request.method(), "POST");
+        assert_eq!(request.uri(), "http://gateway.test/sql");
+        assert_eq!(
+            request.headers()["neon-connection-string"],
+            "postgres://u:secret@h/d"
+        );
+        assert_eq!(request.headers()["neon-raw-text-output"], "true");
+        assert_eq!(request.headers()["neon-array-mode"], "true");
+    }
+
+    #[test]
+    fn what_lost_to_another_transaction_is_sent_again() {
+        let (outcome, script) = run(&[CONFLICT, CONFLICT, EMPTY]);
+        assert!(outcome.is_ok());
+        assert_eq!(script.requests.borrow().len(), 3);
+        assert!(
+            script
+                .pauses
+                .borrow()
+                .ends_with(&[Duration::from_millis(20)])
+        );
+    }
+
+    #[test]
+    fn but_not_for_ever() {
+        let (outcome, script) = run(&[CONFLICT; 10]);
+        assert!(matches!(outcome, Err(Error::Conflict(_))));
+        assert_eq!(script.requests.borrow().len(), 4);
+    }
+
+    #[test]
+    fn nothing_else_is_sent_again() {
+        for (status, body) in [
+            (400, r#"{"message":"duplicate key","code":"23505"}"#),
+            (500, "broken"),
+            (503, "full"),
+        ] {
+            let (outcome, script) = run(&[(status, body), EMPTY]);
+            assert!(outcome.is_err());
+            assert_eq!(script.requests.borrow().len(), 1, "{status}");
+        }
+    }
+
+    #[test]
+    fn without_an_answer_it_gives_up() {
+        let (outcome, script) = run(&[]);
+        assert_eq!(outcome, Err(Error::Timeout));
+        assert_eq!(script.pauses.borrow().as_slice(), [Duration::from_secs(10)]);
+    }
+
+    #[test]
+    fn an_endpoint_is_an_absolute_url_and_hides_its_password() {
+        assert_eq!(Endpoint::new("/sql", "x").unwrap_err(), EndpointError::Url);
+        assert_eq!(
+            Endpoint::new("http://h/sql", "a\nb").unwrap_err(),
+            EndpointError::ConnectionString
+        );
+        let endpoint = Endpoint::new("http://h/sql", "postgres://u:secret@h/d").unwrap();
+        assert!(!format!("{endpoint:?}").contains("secret"));
+    }
+
+    #[test]
+    fn options_become_headers() {
+        let mut request = Request::new(Bytes::new());
+        Transaction {
+            isolation: Some(Isolation::RepeatableRead),
+            read_only: true,
+            deferrable: false,
+        }
+        .apply(&mut request);
+        assert_eq!(
+            request.headers()["neon-batch-isolation-level"],
+            "RepeatableRead"
+        );
+        assert_eq!(request.headers()["neon-batch-read-only"], "true");
+        assert!(!request.headers().contains_key("neon-batch-deferrable"));
+    }
+}

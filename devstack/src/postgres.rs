@@ -29,6 +29,7 @@ mod npm;
 mod orphans;
 mod server;
 mod setup;
+mod syncing;
 
 pub use self::binaries::Source;
 pub use self::cluster::{Cluster, Settings};

@@ -11,6 +11,7 @@ use super::credentials::Credentials;
 use super::error::{Doing, Error};
 use super::folder::Folder;
 use super::server::{Launch, Server};
+use super::syncing::Syncing;
 use super::{orphans, setup};
 
 /// What to start.
@@ -50,6 +51,7 @@ impl Settings {
 pub struct Cluster {
     // Dropped, and so stopped, before the folder is unlocked.
     server: Server,
+    _syncing: Syncing,
     launch: Launch,
     folder: Folder,
     credentials: Credentials,
@@ -183,6 +185,7 @@ impl Cluster {
         );
         Ok(Self {
             server,
+            _syncing: Syncing::begin(&folder),
             launch,
             folder,
             credentials,

@@ -7,6 +7,7 @@
 //! <folder>/location          only if the data had to go elsewhere (see `home`): where
 //! <home>/data/               what Postgres calls its data directory; appears when it is complete
 //! <home>/setup-<random>/     a set-up under way, or cut short
+//! <home>/unsynced            while a new cluster has not been forced to disk
 //! <home>/socket/             the Unix socket
 //! ```
 

@@ -1,7 +1,7 @@
 //! Making the data directory of a new cluster.
 //!
 //! All of it happens in a folder with a name of its own, which becomes `data` by one rename at the
-//! end. Whatever interrupts it, the next start finds either a complete cluster or none.
+//! end. Whatever is killed, the next start finds either a complete cluster or none.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,9 +13,9 @@ use super::credentials::Credentials;
 use super::error::{Doing, Error};
 use super::files;
 use super::folder::Folder;
+use super::syncing::Syncing;
 
 /// Makes the data directory of `folder`, with the roles and the database, unless it is there.
-/// Without `durable` nothing is forced to disk.
 pub(super) fn ensure(
     folder: &Folder,
     binaries: &Binaries,
@@ -35,8 +35,11 @@ pub(super) fn ensure(
     files::create_folder(&new, 0o700)?;
     account.give(&new)?;
     let data = new.join("data");
-    initdb(binaries, account, credentials, &new, &data, durable)?;
-    roles_and_database(binaries, account, credentials, &data, durable)?;
+    initdb(binaries, account, credentials, &new, &data)?;
+    roles_and_database(binaries, account, credentials, &data)?;
+    if durable {
+        Syncing::owed_by(folder)?;
+    }
     files::move_folder(&data, &folder.data())?;
     files::remove_folder(&new)
 }
@@ -59,22 +62,23 @@ fn initdb(
     credentials: &Credentials,
     folder: &Path,
     data: &Path,
-    durable: bool,
 ) -> Result<(), Error> {
     // initdb takes the password from a file only; the folder around it is closed to others.
     let password = folder.join("password");
     files::write_private(&password, credentials.superuser.as_bytes())?;
     let mut initdb = account.command(&binaries.program("initdb"));
     initdb
-        .args(["--encoding=UTF8", "--no-locale", "--data-checksums"])
+        .args([
+            "--encoding=UTF8",
+            "--no-locale",
+            "--data-checksums",
+            "--no-sync",
+        ])
         .args(["--auth=scram-sha-256", "--username=postgres"])
         .arg("--pwfile")
         .arg(&password)
         .arg("--pgdata")
         .arg(data);
-    if !durable {
-        initdb.arg("--no-sync");
-    }
     run(initdb, "")
 }
 
@@ -84,13 +88,11 @@ fn roles_and_database(
     account: Account,
     credentials: &Credentials,
     data: &Path,
-    durable: bool,
 ) -> Result<(), Error> {
     let Credentials { owner, user, .. } = credentials;
     let mut postgres = account.command(&binaries.program("postgres"));
     postgres
-        .args(["--single", "-c", "exit_on_error=on"])
-        .args(["-c", if durable { "fsync=on" } else { "fsync=off" }])
+        .args(["--single", "-c", "exit_on_error=on", "-c", "fsync=off"])
         .arg("-D")
         .arg(data)
         .arg("postgres");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use postgres::error::SqlState;
 
-use crate::support::{Devstack, connect, folder, servers_on};
+use crate::support::{Devstack, connect, eventually, folder, servers_on};
 
 #[test]
 fn data_passwords_and_port_survive_a_restart() {
@@ -18,6 +18,11 @@ fn data_passwords_and_port_survive_a_restart() {
         .batch_execute("CREATE TABLE kept (id int); INSERT INTO kept VALUES (42)")
         .unwrap();
     let urls = first.urls.clone();
+    eventually(
+        Duration::from_secs(60),
+        "the new cluster is on disk",
+        || !folder.path().join("unsynced").exists(),
+    );
     let (status, rest, _) = first.stop();
     assert!(status.success());
     assert_eq!(rest, "", "one line on stdout and no more");
@@ -150,6 +155,16 @@ fn signals_end_it_in_good_order() {
         assert_eq!(servers_on(&folder.path().join("data")), []);
         assert!(!folder.path().join("data/postmaster.pid").exists());
     }
+}
+
+#[test]
+fn when_nobody_is_there_any_more_it_ends_in_good_order() {
+    let folder = folder();
+    let mut command = crate::support::command(folder.path());
+    let mut devstack = Devstack::spawn(command.env("RUST_LOG", "debug"));
+    drop((devstack.child.stderr.take(), devstack.child.stdin.take()));
+    assert!(devstack.child.wait().unwrap().success());
+    assert!(!folder.path().join("data/postmaster.pid").exists());
 }
 
 #[test]

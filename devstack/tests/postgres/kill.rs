@@ -139,7 +139,8 @@ fn a_first_start_may_be_killed_at_any_moment() {
     // about a second, a busy machine several.
     let folder = folder();
     let mut cut_short = 0;
-    for delay in (0..).map(|step| Duration::from_millis(20 + 90 * step)) {
+    let delays = std::iter::successors(Some(20.0), |delay| Some(delay * 1.25));
+    for delay in delays.map(|delay| Duration::from_secs_f64(delay / 1000.0)) {
         let mut child = command(folder.path()).spawn().unwrap();
         std::thread::sleep(delay);
         child.kill().unwrap();

@@ -125,6 +125,15 @@ impl Devstack {
     }
 }
 
+/// So that no server writes into a folder that is being removed.
+impl Drop for Devstack {
+    fn drop(&mut self) {
+        drop(self.child.stdin.take());
+        drop(self.child.stderr.take());
+        let _ = self.child.wait();
+    }
+}
+
 pub(crate) fn connect(url: &str) -> Client {
     Client::connect(url, NoTls).unwrap()
 }

@@ -68,6 +68,10 @@ fn patterns_keep_the_path_from_the_folder() {
     );
     let svgs = ["site/assets/icons/a.svg -> /site/assets/icons/a.svg"];
     assert_eq!(folder.expand(&[pattern("**/*.svg")], &[]).unwrap(), svgs);
+    assert_eq!(
+        folder.expand(&[pattern("./site/*.html")], &[]).unwrap(),
+        ["site/index.html -> /site/index.html"]
+    );
     assert!(folder.expand(&[pattern("*.png")], &[]).unwrap().is_empty());
 }
 

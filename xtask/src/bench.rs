@@ -33,7 +33,6 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     build::guests(repository, &development)?;
     shell::run(&mut repository.cargo_command([
         "build",
-        "--quiet",
         "--release",
         "--package",
         "tirage",

@@ -56,7 +56,7 @@ impl Workspace {
         let components = components(toolchain, &manifest)?;
         shell::run(
             toolchain
-                .command(["build", "--quiet", "--release", "--target", TARGET])
+                .command(["build", "--release", "--target", TARGET])
                 .arg("--manifest-path")
                 .arg(&manifest)
                 .env("CARGO_TARGET_DIR", &self.target_dir),

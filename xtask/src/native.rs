@@ -21,7 +21,7 @@ impl Binaries {
     pub(crate) fn build(repository: &Repository) -> Result<Self> {
         shell::run(
             repository
-                .cargo_command(["build", "--quiet", "--package", "tirage"])
+                .cargo_command(["build", "--package", "tirage"])
                 .args(["--package", "tirage-devstack"]),
         )?;
         Ok(Self {

@@ -349,7 +349,11 @@ mod tests {
         let started = Instant::now();
         supervisor.stop();
         assert!(started.elapsed() < STOP_PATIENCE);
-        assert!(!is_alive(&grandchild));
+        // It has been sent SIGKILL; when that takes effect is the kernel's business.
+        while is_alive(&grandchild) {
+            assert!(started.elapsed() < LONG, "the grandchild lives on");
+            std::thread::sleep(LOOK);
+        }
     }
 
     #[test]

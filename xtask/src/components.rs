@@ -14,6 +14,7 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use crate::freshness::{self, Ingredients};
+use crate::manifest;
 use crate::native::Binaries;
 use crate::progress;
 use crate::repository::Repository;
@@ -113,7 +114,10 @@ pub(crate) fn precompile(
     binaries: &Binaries,
     components: &[PathBuf],
 ) -> Result<()> {
-    let worlds = worlds(repository)?;
+    let worlds: BTreeMap<_, _> = manifest::components(repository)?
+        .into_iter()
+        .filter_map(|component| Some((component.source, component.world?)))
+        .collect();
     let compiler = compiler(repository)?;
     for component in components {
         let compiled = component.with_extension("cwasm");
@@ -211,33 +215,6 @@ fn parse_components(metadata: &str) -> Result<Vec<Component>> {
         .collect())
 }
 
-/// The world of each component of `spin.toml`, by its source.
-fn worlds(repository: &Repository) -> Result<BTreeMap<PathBuf, String>> {
-    let manifest = repository.root().join("spin.toml");
-    let text = fs::read_to_string(&manifest)
-        .with_context(|| format!("cannot read {}", manifest.display()))?;
-    parse_worlds(&text).with_context(|| format!("{} isn't valid", manifest.display()))
-}
-
-/// Only what is needed here; the router is the one that is strict.
-fn parse_worlds(manifest: &str) -> Result<BTreeMap<PathBuf, String>> {
-    let manifest: toml::Table = manifest.parse()?;
-    let components = manifest.get("component").and_then(toml::Value::as_table);
-    Ok(components
-        .into_iter()
-        .flat_map(toml::Table::values)
-        .filter_map(|component| {
-            let source = component.get("source")?.as_str()?;
-            let world = component
-                .get("tool")?
-                .get("tirage")?
-                .get("world")?
-                .as_str()?;
-            Some((source.into(), world.to_owned()))
-        })
-        .collect())
-}
-
 /// What a compiled form depends on besides the component: wasmtime refuses what another version or
 /// other settings made.
 fn compiler(repository: &Repository) -> Result<Ingredients> {
@@ -276,23 +253,6 @@ mod tests {
         };
         assert_eq!(components, [expected]);
         assert_eq!(components[0].file_name(), "call_out.wasm");
-    }
-
-    #[test]
-    fn worlds_are_those_of_the_manifest() {
-        let worlds = parse_worlds(
-            r#"
-            spin_manifest_version = 2
-            [component.api]
-            source = "build/api.wasm"
-            [component.api.tool.tirage]
-            world = "api"
-            [component.elsewhere]
-            source = { url = "https://example.com/x.wasm", digest = "sha256:0" }
-            "#,
-        )
-        .unwrap();
-        assert_eq!(worlds, [("build/api.wasm".into(), "api".into())].into());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod components;
 mod doctor;
 mod freshness;
 mod frontend;
+mod manifest;
 mod native;
 mod process;
 mod progress;

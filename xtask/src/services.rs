@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use crate::doctor::{self, Need};
+use crate::manifest;
 use crate::native::Binaries;
 use crate::process::Supervisor;
 use crate::progress;
@@ -48,6 +49,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         stack.configure(&mut migrate);
         shell::run(&mut migrate)?;
 
+        let role = role(repository)?;
         let password = password()?;
         let mut gateway = binaries.router_command(repository, "sql-gateway");
         gateway
@@ -57,7 +59,9 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         let gateway = supervisor.start("sql-gateway", &mut gateway)?;
         let address = parse_address(&supervisor.first_line(gateway, GATEWAY_PATIENCE)?)?;
 
-        println!("{}", spin_line(&address.to_string(), &password));
+        let caller = format!("{role}:{password}");
+        let line = spin_line(&caller, &address.to_string(), stack.database_name()?);
+        println!("{line}");
         progress::status("Ready", "Ctrl-C stops it");
         supervisor.wait()
     })())
@@ -70,10 +74,18 @@ fn password() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn spin_line(address: &str, password: &str) -> String {
+/// The role that the components are to the database. Under Spin they share one variable, and so one.
+fn role(repository: &Repository) -> Result<String> {
+    manifest::components(repository)?
+        .into_iter()
+        .find_map(|component| component.database_role)
+        .context("no component of spin.toml has a database_role")
+}
+
+fn spin_line(caller: &str, address: &str, database: &str) -> String {
     format!(
         "SPIN_VARIABLE_DATABASE_HTTP_URL=http://{address}/sql \
-         SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://tirage_api:{password}@{address}/tirage \
+         SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://{caller}@{address}/{database} \
          spin up"
     )
 }
@@ -93,7 +105,7 @@ mod tests {
     #[test]
     fn the_line_for_spin_is_ready_to_paste() {
         assert_eq!(
-            spin_line("127.0.0.1:4444", "secret"),
+            spin_line("tirage_api:secret", "127.0.0.1:4444", "tirage"),
             "SPIN_VARIABLE_DATABASE_HTTP_URL=http://127.0.0.1:4444/sql \
              SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://tirage_api:secret@127.0.0.1:4444/tirage \
              spin up"

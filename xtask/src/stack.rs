@@ -30,12 +30,19 @@ pub(crate) struct DataFolder {
 
 /// The services of one run.
 pub(crate) struct Stack {
-    database: Option<Database>,
+    database: Database,
+}
+
+enum Database {
+    /// Ours.
+    Started(Started),
+    /// The one that the settings name; only its `DATABASE_URL` matters here.
+    Named(String),
 }
 
 /// What the devstack prints when Postgres is ready.
 #[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Database {
+struct Started {
     url: String,
     admin_url: String,
 }
@@ -92,8 +99,10 @@ impl Stack {
         data: &DataFolder,
         supervisor: &mut Supervisor,
     ) -> Result<Self> {
-        if Settings::read(repository)?.value("DATABASE_URL").is_some() {
-            return Ok(Self { database: None });
+        if let Some(url) = Settings::read(repository)?.value("DATABASE_URL") {
+            return Ok(Self {
+                database: Database::Named(url),
+            });
         }
         let mut command = Command::new(binaries.devstack());
         command
@@ -103,21 +112,41 @@ impl Stack {
             .current_dir(repository.root());
         let postgres = supervisor.start("postgres", &mut command)?;
         let ready = supervisor.first_line(postgres, DATABASE_PATIENCE)?;
-        let database = serde_json::from_str(&ready)
-            .with_context(|| format!("the devstack printed {ready:?}"))?;
+        let started =
+            serde_json::from_str(&ready).context("the devstack's line isn't as agreed")?;
         Ok(Self {
-            database: Some(database),
+            database: Database::Started(started),
         })
     }
 
     /// Tells `command` where the services are. What the settings say it knows already.
     pub(crate) fn configure(&self, command: &mut Command) {
-        if let Some(database) = &self.database {
+        if let Database::Started(database) = &self.database {
             command
                 .env("DATABASE_URL", &database.url)
                 .env("DATABASE_ADMIN_URL", &database.admin_url);
         }
     }
+
+    /// The name of the database.
+    ///
+    /// # Errors
+    /// When `DATABASE_URL` names none.
+    pub(crate) fn database_name(&self) -> Result<&str> {
+        let url = match &self.database {
+            Database::Started(started) => &started.url,
+            Database::Named(url) => url,
+        };
+        database_name(url).context("DATABASE_URL names no database")
+    }
+}
+
+/// The path of a connection URI:
+/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>.
+fn database_name(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let (_, path) = rest.split(['?', '#']).next()?.split_once('/')?;
+    (!path.is_empty()).then_some(path)
 }
 
 #[cfg(test)]
@@ -130,9 +159,24 @@ mod tests {
     fn the_devstacks_line_is_understood() {
         let line =
             r#"{"admin_url":"postgres://a:1@127.0.0.1:5/t","url":"postgres://b:2@127.0.0.1:5/t"}"#;
-        let database: Database = serde_json::from_str(line).unwrap();
+        let database: Started = serde_json::from_str(line).unwrap();
         assert_eq!(database.url, "postgres://b:2@127.0.0.1:5/t");
         assert_eq!(database.admin_url, "postgres://a:1@127.0.0.1:5/t");
+    }
+
+    #[test]
+    fn the_databases_name_is_the_path() {
+        for (url, expected) in [
+            ("postgres://u:p@127.0.0.1:5432/tirage", Some("tirage")),
+            (
+                "postgresql://u@h/tirage?sslmode=require&x=/y",
+                Some("tirage"),
+            ),
+            ("postgres://u@h/", None),
+            ("postgres://u@h", None),
+        ] {
+            assert_eq!(database_name(url), expected, "{url}");
+        }
     }
 
     #[test]

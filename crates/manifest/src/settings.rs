@@ -49,9 +49,13 @@ pub enum World {
 pub struct Limits {
     /// The memory of one instance. 128 MiB, at most 4096 (a 32-bit address space).
     pub memory_mib: NonZeroU32,
-    /// How long a request may take. 30 s, at most a day.
+    /// How long until the head of the response, and how long each pause in its body may be. 30 s, at
+    /// most a day.
     #[serde(rename = "timeout_ms", serialize_with = "milliseconds")]
     pub timeout: Duration,
+    /// How long a request waits for its turn once `max_concurrency` is reached. 5 s, at most a day.
+    #[serde(rename = "queue_timeout_ms", serialize_with = "milliseconds")]
+    pub queue_timeout: Duration,
     /// The requests in flight in all instances. 64, at most a million.
     pub max_concurrency: NonZeroUsize,
     /// The requests that an instance serves before it is thrown away. 128 (steps: 1), at most a
@@ -73,6 +77,7 @@ impl Settings {
                 "database_role",
                 "memory_mib",
                 "timeout_ms",
+                "queue_timeout_ms",
                 "max_concurrency",
                 "requests_per_instance",
                 "concurrent_requests_per_instance",
@@ -154,6 +159,7 @@ impl Limits {
         Self {
             memory_mib: const { NonZeroU32::new(128).unwrap() },
             timeout: Duration::from_secs(30),
+            queue_timeout: Duration::from_secs(5),
             max_concurrency: const { NonZeroUsize::new(64).unwrap() },
             requests_per_instance: requests,
             concurrent_requests_per_instance: concurrent,
@@ -187,8 +193,13 @@ impl Limits {
             &mut limits.max_request_body_bytes,
             TEBIBYTE,
         )?;
-        if let Some(item) = table.take("timeout_ms") {
-            limits.timeout = Duration::from_millis(item.positive::<NonZeroU64>(DAY_MS)?.get());
+        for (key, timeout) in [
+            ("timeout_ms", &mut limits.timeout),
+            ("queue_timeout_ms", &mut limits.queue_timeout),
+        ] {
+            if let Some(item) = table.take(key) {
+                *timeout = Duration::from_millis(item.positive::<NonZeroU64>(DAY_MS)?.get());
+            }
         }
         Ok(limits)
     }

@@ -1,0 +1,74 @@
+//! The load: some connections, each of which asks again as soon as it is answered.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use http::{Request, header};
+use http_body_util::{BodyExt as _, Empty};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+/// Requests per second that `address` answers at `path` over `connections` kept-alive connections.
+///
+/// # Errors
+/// When an answer is not 200: a server that fails fast is not fast.
+pub(crate) async fn requests_per_second(
+    address: SocketAddr,
+    path: &'static str,
+    connections: usize,
+    duration: Duration,
+) -> anyhow::Result<f64> {
+    let begin = Instant::now();
+    let clients: Vec<_> = (0..connections)
+        .map(|_| tokio::spawn(client(address, path, begin + duration)))
+        .collect();
+    let mut answered = 0;
+    for client in clients {
+        answered += client.await??;
+    }
+    Ok(f64::from(answered) / begin.elapsed().as_secs_f64())
+}
+
+async fn client(address: SocketAddr, path: &str, until: Instant) -> anyhow::Result<u32> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let mut answered = 0;
+    while Instant::now() < until {
+        let request = Request::get(path)
+            .header(header::HOST, "bench")
+            .body(Empty::<Bytes>::new())?;
+        let response = sender.send_request(request).await?;
+        anyhow::ensure!(response.status() == 200, "answered {}", response.status());
+        response.into_body().collect().await?;
+        answered += 1;
+    }
+    Ok(answered)
+}
+
+/// Waits until `address` answers `path` with 200, asking without pause.
+///
+/// # Errors
+/// When it doesn't within ten seconds.
+pub(crate) fn first_answer(address: SocketAddr, path: &str) -> anyhow::Result<()> {
+    use std::io::{Read as _, Write as _};
+    let begin = Instant::now();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
+    while begin.elapsed() < Duration::from_secs(10) {
+        let Ok(mut stream) = std::net::TcpStream::connect(address) else {
+            std::thread::sleep(Duration::from_micros(200));
+            continue;
+        };
+        stream.write_all(request.as_bytes())?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        if answer.starts_with("HTTP/1.1 200") {
+            return Ok(());
+        }
+    }
+    None.context("no answer within ten seconds")
+}

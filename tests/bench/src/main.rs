@@ -1,0 +1,29 @@
+//! `cargo xtask bench <name>`: measures ours and the peer in one run and prints ratios, targets met
+//! or not. Absolute numbers mean something only on the machine and in the run that they stand for.
+
+mod load;
+mod peer;
+mod router;
+mod statistics;
+
+use clap::Parser;
+
+/// What to measure.
+#[derive(Parser)]
+enum Command {
+    /// Start, throughput and memory of the router.
+    Router,
+    /// A bare `ProxyHandler` loop: what the router is measured against. Started by `router`.
+    #[command(hide = true)]
+    Peer {
+        /// The component that it serves.
+        component: std::path::PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<()> {
+    match Command::parse() {
+        Command::Router => router::run(),
+        Command::Peer { component } => peer::serve(&component),
+    }
+}

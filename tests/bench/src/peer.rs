@@ -1,0 +1,208 @@
+//! The peer: wasmtime's own `ProxyHandler` behind hyper, and nothing else. No routes, no ids, no
+//! log, no metrics, no limits but the ones without which it could not stand beside the router:
+//! epochs, the pool, and the same reuse of instances.
+
+use std::convert::Infallible;
+use std::path::Path;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use http_body_util::BodyExt as _;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use wasmtime::component::{Component, GuestTaskId, Linker, ResourceTable};
+use wasmtime::{Config, Engine, Store, StoreContextMut};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState,
+    WorkerStatus,
+};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::{
+    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
+};
+
+/// Serves `component` on a free port of loopback and prints the address.
+///
+/// # Errors
+/// When the component can't be loaded.
+pub(crate) fn serve(component: &Path) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(run(component))
+}
+
+async fn run(component: &Path) -> anyhow::Result<()> {
+    let mut config = Config::new();
+    config
+        .wasm_component_model_async(true)
+        .epoch_interruption(true)
+        .allocation_strategy(wasmtime::InstanceAllocationStrategy::pooling());
+    let engine = Engine::new(&config)?;
+    let mut linker = Linker::<State>::new(&engine);
+    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+    let component = Component::from_file(&engine, component)?;
+    let pre = ServicePre::new(linker.instantiate_pre(&component)?)?;
+    std::thread::spawn({
+        let engine = engine.clone();
+        move || loop {
+            std::thread::sleep(Duration::from_millis(10));
+            engine.increment_epoch();
+        }
+    });
+    let handler = ProxyHandler::new(Instances {
+        engine,
+        pre: ProxyPre::P3(pre),
+    });
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    println!("listening on http://{}", listener.local_addr()?);
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let handler = handler.clone();
+        tokio::spawn(async move {
+            let answer = service_fn(|request: http::Request<hyper::body::Incoming>| {
+                let handler = handler.clone();
+                async move {
+                    let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+                    let response = handler.handle((), request).await;
+                    Ok::<_, Infallible>(response.unwrap_or_else(|_| {
+                        let mut failed = http::Response::new(WasiBody::default());
+                        *failed.status_mut() = http::StatusCode::INTERNAL_SERVER_ERROR;
+                        failed
+                    }))
+                }
+            });
+            // The load closes its connections as it likes.
+            let _ = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer)
+                .await;
+        });
+    }
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: NoNetwork,
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
+    }
+}
+
+struct NoNetwork;
+
+type Sent = Result<(http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;
+
+impl WasiHttpHooks for NoNetwork {
+    fn send_request(
+        &mut self,
+        _: http::Request<WasiBody>,
+        _: Option<RequestOptions>,
+        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
+    ) -> Box<dyn Future<Output = Sent> + Send> {
+        Box::new(async { Err(Error::HttpRequestDenied) })
+    }
+}
+
+struct Instances {
+    engine: Engine,
+    pre: ProxyPre<State>,
+}
+
+impl HandlerState for Instances {
+    type StoreData = State;
+    type WorkerExpiration = Expiration;
+    type WorkerState = Worker;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
+        let state = State {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            hooks: NoNetwork,
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.epoch_deadline_async_yield_and_update(1);
+        store.set_epoch_deadline(1);
+        let proxy = self.pre.instantiate_async(&mut store).await?;
+        Ok(Instance {
+            store,
+            proxy,
+            view: State::http,
+            expiration: Expiration(Box::pin(tokio::time::sleep(Duration::from_secs(1)))),
+            state: Worker,
+        })
+    }
+}
+
+struct Expiration(Pin<Box<tokio::time::Sleep>>);
+
+impl WorkerExpiration for Expiration {
+    fn poll(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        status: WorkerStatus,
+        start: Instant,
+    ) -> Poll<()> {
+        let timeout = match status {
+            WorkerStatus::Idle => Duration::from_secs(1),
+            WorkerStatus::Requests | WorkerStatus::PostReturn => Duration::from_secs(30),
+        };
+        let deadline = (start + timeout).into();
+        if self.0.deadline() != deadline {
+            self.0.as_mut().reset(deadline);
+        }
+        self.0.as_mut().poll(context)
+    }
+}
+
+struct Worker;
+
+impl WorkerState for Worker {
+    type StoreData = State;
+    type RequestData = ();
+
+    fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
+        match (concurrent, total) {
+            (_, 128..) => ShouldAccept::Never,
+            (16.., _) => ShouldAccept::No,
+            _ => ShouldAccept::Yes,
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _: StoreContextMut<'_, State>,
+        (): (),
+        _: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        Box::pin(tokio::time::sleep(Duration::from_secs(30)))
+    }
+
+    fn drop(&self, store: Store<State>, _: wasmtime::Result<()>) {
+        drop(store);
+    }
+}

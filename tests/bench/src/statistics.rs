@@ -1,0 +1,29 @@
+//! Few numbers from many.
+
+/// The middle one; of an even count, the mean of the two in the middle.
+pub(crate) fn median(samples: &[f64]) -> f64 {
+    let mut sorted = samples.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    match (sorted.len() / 2, sorted.len() % 2) {
+        (_, _) if sorted.is_empty() => f64::NAN,
+        (middle, 1) => sorted[middle],
+        (middle, _) => f64::midpoint(sorted[middle - 1], sorted[middle]),
+    }
+}
+
+/// `least–most`, for the eye.
+pub(crate) fn range(samples: &[f64]) -> String {
+    let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{least:.2}–{most:.2}")
+}
+
+/// How a target that is an upper bound was met.
+pub(crate) fn at_most(value: f64, target: f64) -> &'static str {
+    if value <= target { "met" } else { "NOT met" }
+}
+
+/// How a target that is a lower bound was met.
+pub(crate) fn at_least(value: f64, target: f64) -> &'static str {
+    if value >= target { "met" } else { "NOT met" }
+}

@@ -1,0 +1,207 @@
+//! Starts routers, and tells how they ended.
+
+use std::fmt::Write as _;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// The binaries are built to where the test itself is.
+pub(crate) fn binary(name: &str) -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let path = test.parent().unwrap().parent().unwrap().join(name);
+    assert!(path.exists(), "{} is not built: run `cargo xtask test`", path.display());
+    path
+}
+
+pub(crate) fn repository() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// A folder with a manifest of guests.
+pub(crate) struct Application {
+    folder: TempDir,
+    manifest: String,
+}
+
+impl Application {
+    pub(crate) fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            manifest: "spin_manifest_version = 2\n[application]\nname = \"guests\"\n".to_owned(),
+        }
+    }
+
+    /// Adds a guest at `/<name>/...`, with `settings` in its `tool.tirage` table.
+    pub(crate) fn guest(self, name: &str, settings: &str) -> Self {
+        self.guest_with(name, "", settings)
+    }
+
+    /// The same, with lines for the component's own table.
+    pub(crate) fn guest_with(mut self, name: &str, component: &str, settings: &str) -> Self {
+        let world = if settings.contains("world") { "" } else { "world = \"api\"" };
+        write!(
+            self.manifest,
+            r#"
+[[trigger.http]]
+route = "/{name}/..."
+component = "{name}"
+[component.{name}]
+source = "{name}.wasm"
+{component}
+[component.{name}.tool.tirage]
+{world}
+{settings}
+"#
+        )
+        .unwrap();
+        for extension in ["wasm", "cwasm"] {
+            let file = format!("{name}.{extension}");
+            let built = repository().join("build/guests").join(&file);
+            // Linked, since a copy would look newer than what it was compiled from.
+            std::os::unix::fs::symlink(built.canonicalize().expect("guests are built"), self.file(&file)).unwrap();
+        }
+        self
+    }
+
+    pub(crate) fn toml(mut self, toml: &str) -> Self {
+        self.manifest.push_str(toml);
+        self
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    pub(crate) fn start(&self) -> Router {
+        self.start_with(&[], &[])
+    }
+
+    pub(crate) fn start_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Router {
+        self.write();
+        Router::start(&self.file("spin.toml"), arguments, environment)
+    }
+
+    /// Starts a router that is expected to refuse, and returns what it says.
+    pub(crate) fn refused(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+        self.write();
+        let output = command(&self.file("spin.toml"), arguments, environment)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(1), "it should have refused");
+        String::from_utf8(output.stderr).unwrap()
+    }
+
+    fn write(&self) {
+        std::fs::write(self.file("spin.toml"), &self.manifest).unwrap();
+    }
+}
+
+fn command(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(binary("tirage"));
+    command
+        .arg("serve")
+        .arg("--manifest")
+        .arg(manifest)
+        .args(arguments)
+        // Nothing of the developer's own environment may decide a test.
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// A router that runs. Killed when dropped.
+pub(crate) struct Router {
+    child: Child,
+    pub(crate) stdin: Option<ChildStdin>,
+    pub(crate) url: String,
+    log: Arc<Mutex<String>>,
+}
+
+impl Router {
+    pub(crate) fn start(
+        manifest: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let mut command = command(manifest, arguments, environment);
+        if arguments.contains(&"--exit-with-stdin") {
+            command.stdin(Stdio::piped());
+        }
+        let mut child = command.spawn().unwrap();
+        let log = Arc::new(Mutex::new(String::new()));
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                let mut line = String::new();
+                while stderr.read_line(&mut line).is_ok_and(|read| read > 0) {
+                    log.lock().unwrap().push_str(&line);
+                    line.clear();
+                }
+            }
+        });
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        stdout.read_line(&mut line).unwrap();
+        let Some(url) = line.trim().strip_prefix("listening on ") else {
+            std::thread::sleep(Duration::from_millis(100));
+            panic!("the router did not start: {line}{}", log.lock().unwrap());
+        };
+        // Whoever closes the other end must not break what the router prints later.
+        std::thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
+        Self {
+            url: url.to_owned(),
+            stdin: child.stdin.take(),
+            child,
+            log,
+        }
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    pub(crate) fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for its end; panics if that doesn't come.
+    pub(crate) fn ended(&mut self, within: Duration) -> ExitStatus {
+        let begin = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(begin.elapsed() < within, "still running:\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub(crate) fn stop(mut self) {
+        self.signal(Signal::TERM);
+        let status = self.ended(Duration::from_secs(10));
+        assert_eq!(status.code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Router {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,122 @@
+//! What the router makes of its manifest and settings.
+
+use reqwest::Client;
+
+use crate::harness::Application;
+
+#[test]
+fn a_misspelt_key_is_an_error_with_its_name_and_line() {
+    let message = Application::new()
+        .guest("hello", "time_out_ms = 5")
+        .refused(&[], &[]);
+    assert!(message.contains("time_out_ms"), "{message}");
+    assert!(message.contains("spin.toml:13:1:"), "{message}");
+}
+
+#[test]
+fn a_component_that_imports_more_than_its_world_is_refused_at_start() {
+    let message = Application::new()
+        .guest("too-much", "world = \"step\"")
+        .refused(&[], &[]);
+    assert!(message.contains("wasi:http/client@0.3.0"), "{message}");
+    assert!(message.contains("too-much"), "{message}");
+}
+
+#[test]
+fn a_missing_component_is_named() {
+    let message = Application::new()
+        .toml(
+            r#"
+            [[trigger.http]]
+            route = "/..."
+            component = "gone"
+            [component.gone]
+            source = "gone.wasm"
+            [component.gone.tool.tirage]
+            world = "step"
+            "#,
+        )
+        .refused(&[], &[]);
+    assert!(message.contains("gone.wasm"), "{message}");
+}
+
+const NEEDS_A_KEY: &str = r#"
+    [variables]
+    api_key = { required = true, secret = true }
+"#;
+
+fn with_a_key() -> Application {
+    Application::new()
+        .guest("hello", "modes = [\"plain\"]")
+        .guest_with("variables", "variables = { key = \"{{ api_key }}\" }", "modes = [\"keyed\"]")
+        .toml(NEEDS_A_KEY)
+}
+
+#[test]
+fn a_required_variable_is_missed_by_name() {
+    let message = with_a_key().refused(&[], &[]);
+    assert!(message.contains("api_key"), "{message}");
+}
+
+#[tokio::test]
+async fn a_mode_runs_its_components_and_needs_no_other_settings() {
+    let router = with_a_key().start_with(&[], &[("APP_MODE", "plain")]);
+    let status = async |path: &str| Client::new().get(router.at(path)).send().await.unwrap().status();
+    assert_eq!(status("/hello").await, 200);
+    assert_eq!(status("/variables").await, 404);
+
+    let message = with_a_key().refused(&[], &[("APP_MODE", "plian")]);
+    assert!(message.contains("plain"), "{message}");
+}
+
+#[tokio::test]
+async fn variables_come_from_the_environment_then_from_the_env_file() {
+    let application = with_a_key();
+    let key = async |environment: &[(&str, &str)]| {
+        let router = application.start_with(&[], environment);
+        let url = router.at("/variables?name=key");
+        let response = Client::new().get(url).send().await.unwrap();
+        response.json::<serde_json::Value>().await.unwrap()
+    };
+    std::fs::write(application.file(".env"), "API_KEY=from-the-file\n").unwrap();
+    assert_eq!(key(&[]).await["value"], "from-the-file");
+    assert_eq!(key(&[("API_KEY", "plain")]).await["value"], "plain");
+    assert_eq!(
+        key(&[("API_KEY", "plain"), ("SPIN_VARIABLE_API_KEY", "prefixed")]).await["value"],
+        "prefixed"
+    );
+}
+
+#[tokio::test]
+async fn settings_that_mean_nothing_here_are_said_so_without_their_values() {
+    let router = Application::new()
+        .guest("hello", "")
+        .start_with(&[], &[("PASETO_ACCESS_KEY", "hush"), ("REDIS_URL", "redis://hush")]);
+    let log = router.log();
+    assert!(log.contains("PASETO_ACCESS_KEY") && log.contains("REDIS_URL"), "{log}");
+    assert!(!log.contains("hush"));
+    router.stop();
+}
+
+#[tokio::test]
+async fn files_are_shown_to_the_component_that_has_them() {
+    let application = Application::new().guest_with(
+        "snoop",
+        "files = [\"*.txt\"]\nexclude_files = [\"secret.txt\"]\nenvironment = { COLOUR = \"blue\" }",
+        "",
+    );
+    for name in ["public.txt", "secret.txt", "other.md"] {
+        std::fs::write(application.file(name), "x").unwrap();
+    }
+    let router = application.start();
+    let seen: serde_json::Value = Client::new()
+        .get(router.at("/snoop"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!(seen["root_directory"]["ok"], serde_json::json!(["public.txt"]));
+    assert_eq!(seen["environment"]["COLOUR"], "blue");
+}

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 /// A kind of problem.
@@ -65,7 +65,7 @@ pub struct Problem {
     kind: Kind,
     detail: Option<Cow<'static, str>>,
     errors: Vec<FieldError>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
@@ -75,7 +75,7 @@ impl Problem {
             kind,
             detail: None,
             errors: Vec::new(),
-            headers: HeaderMap::new(),
+            headers: Vec::new(),
         }
     }
 
@@ -103,7 +103,7 @@ impl Problem {
     /// A header of the answer, such as `Allow` or `Retry-After`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 
@@ -125,7 +125,7 @@ impl Problem {
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.kind.status;
         let headers = response.headers_mut();
-        *headers = self.headers;
+        headers.extend(self.headers);
         headers.insert(
             CONTENT_TYPE,
             HeaderValue::from_static("application/problem+json"),

@@ -1,4 +1,8 @@
 //! `cargo xtask bench`: measurements in one run, side by side with the peer, reported as ratios.
+//!
+//! What is measured, and how, is the business of `tests/bench`; here its parts are built, optimised.
+
+use std::process::Command;
 
 use anyhow::Result;
 
@@ -10,17 +14,9 @@ use crate::shell;
 /// The flags of `bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure
-    suite: Suite,
-}
-
-/// What can be measured.
-#[derive(Debug, Clone, Copy, clap::ValueEnum)]
-enum Suite {
-    /// Start, throughput and memory of the router
-    Router,
-    /// SQL over HTTP
-    Sql,
+    /// What to measure; `help` lists what there is
+    #[arg(default_value = "router")]
+    name: String,
 }
 
 /// Builds everything, optimised, and runs the measurement.
@@ -29,25 +25,18 @@ enum Suite {
 /// When it can't be built or run.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(repository, &[Need::Postgres])?;
-    let development = build::all(repository)?;
-    build::guests(repository, &development)?;
-    shell::run(&mut repository.cargo_command([
-        "build",
-        "--release",
-        "--package",
-        "tirage",
-        "--package",
-        "tirage-devstack",
-    ]))?;
-    let name = match arguments.suite {
-        Suite::Router => "router",
-        Suite::Sql => "sql",
-    };
-    shell::run_with_stdout(
+    let binaries = build::all(repository)?;
+    build::guests(repository, &binaries)?;
+    // It looks for the router beside itself.
+    shell::run(
         repository
-            .cargo_command(["run", "--quiet", "--release", "--package", "tirage-tests"])
-            .args(["--bin", "bench", "--", name])
-            .env("TIRAGE_BIN_DIR", repository.target_dir().join("release"))
-            .env("TIRAGE_BUILD_DIR", repository.build_dir()),
+            .cargo_command(["build", "--release", "--package", "tirage"])
+            .args(["--package", "tirage-bench"]),
+    )?;
+    let bench = repository.target_dir().join("release/tirage-bench");
+    shell::run_with_stdout(
+        Command::new(bench)
+            .arg(&arguments.name)
+            .current_dir(repository.root()),
     )
 }

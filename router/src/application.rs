@@ -1,6 +1,7 @@
 //! From a manifest to something that answers: selects what this mode runs, resolves variables,
 //! gives each component what its part of the manifest says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -8,18 +9,15 @@ use anyhow::Context as _;
 use bytes::Bytes;
 use tempfile::TempDir;
 use tirage_host::{Allocator, ComponentSpec, Host, InternalService, Limits, ReadOnlyFolder};
-use tirage_manifest::{Component, FileMount, Manifest, Routes, Selection, Target};
+use tirage_manifest::{
+    Component, ComponentId, FileMount, Manifest, Resolved, Routes, Selection, Target,
+};
 
-use crate::environment::Environment;
 use crate::metrics::Metrics;
 use crate::service::Application;
 
-/// How long a request waits for its turn when a component is busy.
-const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
-
 /// What an application is made from, besides its manifest.
-pub(crate) struct Parts<'a> {
-    pub(crate) environment: &'a Environment,
+pub(crate) struct Parts {
     pub(crate) allocator: Allocator,
     pub(crate) metrics: Arc<Metrics>,
     /// What components call without a socket, by host name.
@@ -29,14 +27,14 @@ pub(crate) struct Parts<'a> {
 /// Loads the components that `selection` names.
 ///
 /// # Errors
-/// When a variable is missing, or a component can't be had as the manifest wants it.
+/// When a component can't be had as the manifest wants it.
 pub(crate) fn load(
     manifest: &Manifest,
     selection: &Selection<'_>,
+    mut resolved: BTreeMap<&ComponentId, Resolved>,
     folder: &Path,
-    parts: Parts<'_>,
+    parts: Parts,
 ) -> anyhow::Result<Application> {
-    let mut resolved = selection.resolve(|name| parts.environment.get(name).map(str::to_owned))?;
     let mut builder = Host::builder()
         .allocator(parts.allocator)
         .metrics(&parts.metrics.host);
@@ -78,7 +76,7 @@ fn limits(limits: &tirage_manifest::Limits) -> Limits {
         memory_bytes: (limits.memory_mib.get() as usize) << 20,
         timeout: limits.timeout,
         max_concurrency: limits.max_concurrency.get(),
-        queue_timeout: QUEUE_TIMEOUT,
+        queue_timeout: limits.queue_timeout,
         requests_per_instance: limits.requests_per_instance.get(),
         concurrent_requests_per_instance: limits.concurrent_requests_per_instance.get(),
         max_request_body_bytes: limits.max_request_body_bytes.get(),

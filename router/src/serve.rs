@@ -105,13 +105,14 @@ async fn serve(
         None => choice(&environment, "WASM_ALLOCATOR")?,
     };
 
-    let database = sql::Database::prepare(&environment, &selection)?;
+    let resolved = selection.resolve(|name| environment.get(name).map(str::to_owned))?;
+    let database = sql::Database::prepare(&environment, &selection, &resolved)?;
     let application = application::load(
         &manifest,
         &selection,
+        resolved,
         &folder,
         Parts {
-            environment: &environment,
             allocator: allocator.map(Allocator::from).unwrap_or_default(),
             metrics: Arc::clone(&metrics),
             services: vec![(sql::HOST_NAME, database.service())],

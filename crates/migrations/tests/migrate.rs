@@ -1,0 +1,176 @@
+//! Migrations against a real Postgres: many at once, changed, unknown, failing, killed.
+
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tirage_devstack::postgres::Cluster;
+use tirage_migrations::{MigrateError, Migration, apply, migrate};
+use tirage_postgres::{Config, Connection, role_config};
+
+static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
+
+/// An empty database of the owner's.
+async fn database() -> Config {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let name = format!("migrate_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+    let owner: Config = CLUSTER.admin_url().parse().unwrap();
+    let mut connection = Connection::connect(&owner).await.unwrap();
+    connection.batch_execute(&format!("create database {name}")).await.unwrap();
+    owner.with_database(name)
+}
+
+async fn ask(config: &Config, query: &str) -> Option<String> {
+    let mut connection = Connection::connect(config).await.unwrap();
+    let outcome = connection.execute(query, &[]).await.unwrap();
+    outcome.rows[0].text(0).map(str::to_owned)
+}
+
+fn two() -> Vec<Migration> {
+    vec![
+        Migration::new(1, "0001_first", "create table first (id int); insert into first values (1)"),
+        Migration::new(2, "0002_second", "create table second (id int)"),
+    ]
+}
+
+#[tokio::test]
+async fn eight_at_once_apply_each_migration_once() {
+    let database = database().await;
+    let all = (0..8).map(|_| apply(&database, two(), &[]));
+    let reports = futures::future::join_all(all).await;
+    let applied: usize = reports
+        .into_iter()
+        .map(|report| report.unwrap().applied.len())
+        .sum();
+    assert_eq!(applied, 2);
+    assert_eq!(ask(&database, "select count(*) from first").await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn what_is_new_is_applied_and_nothing_twice() {
+    let database = database().await;
+    let first = vec![two().remove(0)];
+    assert_eq!(apply(&database, first, &[]).await.unwrap().applied, ["0001_first"]);
+    assert_eq!(apply(&database, two(), &[]).await.unwrap().applied, ["0002_second"]);
+    let report = apply(&database, two(), &[]).await.unwrap();
+    assert_eq!(report.to_string(), "the database is up to date");
+}
+
+#[tokio::test]
+async fn a_changed_migration_is_refused() {
+    let database = database().await;
+    apply(&database, two(), &[]).await.unwrap();
+    let mut changed = two();
+    changed[0] = Migration::new(1, "0001_first", "create table other (id int)");
+    let error = apply(&database, changed, &[]).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Changed { name } if name == "0001_first"), "{error}");
+}
+
+#[tokio::test]
+async fn a_database_that_is_ahead_of_the_program_is_refused() {
+    let database = database().await;
+    apply(&database, two(), &[]).await.unwrap();
+    let older = vec![two().remove(0)];
+    let error = apply(&database, older, &[]).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Unknown { name } if name == "0002_second"), "{error}");
+}
+
+#[tokio::test]
+async fn a_migration_that_fails_leaves_nothing_and_what_came_before_stays() {
+    let database = database().await;
+    let mut failing = two();
+    failing[1] = Migration::new(2, "0002_second", "create table second (id int); select 1/0");
+    let error = apply(&database, failing, &[]).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Failed { name: "0002_second", .. }), "{error}");
+    assert_eq!(ask(&database, "select to_regclass('second')").await, None);
+    assert_eq!(ask(&database, "select max(number) from tirage_migration").await.unwrap(), "1");
+    assert_eq!(apply(&database, two(), &[]).await.unwrap().applied, ["0002_second"]);
+}
+
+#[tokio::test]
+async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
+    let database = database().await;
+    let mut slow = two();
+    slow[1] = Migration::new(2, "0002_second", "create table second (id int); select pg_sleep(60)");
+    let running = tokio::spawn({
+        let database = database.clone();
+        async move { apply(&database, slow, &[]).await }
+    });
+    // Somebody else waits for the lock meanwhile, and takes over.
+    let next = tokio::spawn({
+        let database = database.clone();
+        async move {
+            while ask(&database, "select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()").await.unwrap() == "0" {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+            apply(&database, two(), &[]).await
+        }
+    });
+    let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()";
+    while ask(&database, killed).await.unwrap() == "0" {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        if next.is_finished() {
+            break;
+        }
+    }
+    assert!(running.await.unwrap().is_err());
+    let report = next.await.unwrap().unwrap();
+    assert_eq!(report.applied, ["0002_second"]);
+    assert_eq!(ask(&database, "select to_regclass('second')::text").await.unwrap(), "second");
+}
+
+#[tokio::test]
+async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = role_config(&base, "tirage_api").with_database(owner.database());
+    let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
+    assert_eq!(report.applied, ["0001_descriptions"]);
+    assert_eq!(migrate(&owner, std::slice::from_ref(&role)).await.unwrap().roles, [""; 0]);
+
+    let mut session = Connection::connect(&role).await.unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let insert = format!("insert into description (workspace_id, text) values ('{workspace}', 'x')");
+    let denied = session.execute(&insert, &[]).await.unwrap_err();
+    assert_eq!(denied.server().unwrap().code, "42501");
+
+    let set = format!("begin; set local tirage.workspace = '{workspace}'; {insert}; commit");
+    session.batch_execute(&set).await.unwrap();
+    let count = async |session: &mut Connection| {
+        let rows = session.execute("select count(*) from description", &[]).await.unwrap().rows;
+        rows[0].text(0).unwrap().to_owned()
+    };
+    assert_eq!(count(&mut session).await, "0");
+    session.batch_execute("begin").await.unwrap();
+    session.batch_execute(&format!("set local tirage.workspace = '{workspace}'")).await.unwrap();
+    assert_eq!(count(&mut session).await, "1");
+    session.batch_execute("commit").await.unwrap();
+
+    for forbidden in [
+        "delete from description",
+        "update description set text = 'y'",
+        "create table mine (id int)",
+        "insert into workspace values (gen_random_uuid())",
+        "select * from tirage_migration",
+        "alter table description no force row level security",
+        "set role tirage_owner",
+    ] {
+        let error = session.execute(forbidden, &[]).await.unwrap_err();
+        assert_eq!(error.server().unwrap().code, "42501", "{forbidden}");
+    }
+    // Without a workspace a row has no place.
+    let mut admin = Connection::connect(&owner).await.unwrap();
+    let error = admin
+        .execute("insert into description (workspace_id, text) values (null, 'x')", &[])
+        .await
+        .unwrap_err();
+    assert!(["23502", "42501"].contains(&error.server().unwrap().code.as_str()), "{error}");
+}
+
+#[tokio::test]
+async fn a_role_that_sees_past_row_security_is_refused() {
+    let owner = database().await;
+    let superuser: Config = CLUSTER.superuser_url().parse().unwrap();
+    let role = superuser.with_database(owner.database());
+    let error = migrate(&owner, &[role]).await.unwrap_err();
+    assert!(matches!(error, MigrateError::Privileged { .. }), "{error}");
+}

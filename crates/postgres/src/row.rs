@@ -41,39 +41,44 @@ impl Column {
     }
 }
 
-/// One row: for each column its text, or nothing for NULL.
+/// One row: for each column its text, or nothing for NULL. A view of the received bytes.
 #[derive(Debug, Clone)]
-pub struct Row {
-    bytes: Bytes,
-    values: Vec<Option<std::ops::Range<usize>>>,
-}
+pub struct Row(Bytes);
 
 impl Row {
     pub(crate) fn read(body: &DataRowBody) -> Result<Self, Error> {
-        Ok(Self {
-            values: body
-                .ranges()
-                .collect()
-                .map_err(|error| Error::Protocol(error.to_string()))?,
-            bytes: body.buffer_bytes().clone(),
-        })
+        // Checked once here, so that the iterator below cannot come to a malformed end.
+        body.ranges()
+            .count()
+            .map_err(|error| Error::Protocol(error.to_string()))?;
+        Ok(Self(body.buffer_bytes().clone()))
     }
 
     /// The values in the order of the columns. They are UTF-8 unless the session changed its
     /// `client_encoding` or the database has none (`SQL_ASCII`).
-    pub fn values(&self) -> impl ExactSizeIterator<Item = Option<&[u8]>> {
-        self.values.iter().map(|range| {
-            // The ranges were checked against the buffer when the row was read.
-            range
-                .clone()
-                .map(|range| self.bytes.get(range).unwrap_or_default())
+    pub fn values(&self) -> impl Iterator<Item = Option<&[u8]>> {
+        // Each value is a length, -1 for NULL, and that many bytes.
+        let mut rest: &[u8] = &self.0;
+        std::iter::from_fn(move || {
+            let (length, after) = rest.split_first_chunk()?;
+            rest = after;
+            let Ok(length) = usize::try_from(i32::from_be_bytes(*length)) else {
+                return Some(None);
+            };
+            let (value, after) = rest.split_at_checked(length)?;
+            rest = after;
+            Some(Some(value))
         })
     }
 
     /// The text of one value; nothing for NULL, for a column that isn't there, and for text that
     /// isn't UTF-8.
     pub fn text(&self, column: usize) -> Option<&str> {
-        let range = self.values.get(column)?.clone()?;
-        std::str::from_utf8(self.bytes.get(range)?).ok()
+        std::str::from_utf8(self.values().nth(column)??).ok()
+    }
+
+    /// The length of all values together, in bytes, with four for each.
+    pub fn size(&self) -> usize {
+        self.0.len()
     }
 }

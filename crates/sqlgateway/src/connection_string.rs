@@ -1,0 +1,119 @@
+//! Who asks, on a socket: the header `Neon-Connection-String`.
+//!
+//! `postgres://user:password@host/database?...`. The host only served the client to find us, and
+//! parameters after `?` describe a connection that isn't made here: both are ignored.
+
+use http::HeaderMap;
+use percent_encoding::percent_decode_str;
+use tirage_postgres::Password;
+use url::Url;
+
+/// What the header says.
+#[derive(Debug)]
+pub(crate) struct ConnectionString {
+    pub(crate) user: String,
+    pub(crate) password: Password,
+    pub(crate) database: String,
+}
+
+/// Why the header is refused, in Neon's words.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ConnectionStringError {
+    #[error("invalid header: neon-connection-string")]
+    Header,
+    #[error("invalid connection string: {0}")]
+    Url(#[from] url::ParseError),
+    #[error("incorrect scheme")]
+    Scheme,
+    #[error("missing database name")]
+    NoDatabase,
+    #[error("missing username")]
+    NoUser,
+    #[error("invalid username: not UTF-8")]
+    NotUtf8,
+    #[error("missing authentication credentials: required password")]
+    NoPassword,
+}
+
+impl ConnectionString {
+    /// Reads the header.
+    ///
+    /// # Errors
+    /// Each of [`ConnectionStringError`]; none repeats the password.
+    pub(crate) fn read(headers: &HeaderMap) -> Result<Self, ConnectionStringError> {
+        let text = headers
+            .get("neon-connection-string")
+            .and_then(|value| value.to_str().ok())
+            .ok_or(ConnectionStringError::Header)?;
+        let url = Url::parse(text)?;
+        if !matches!(url.scheme(), "postgres" | "postgresql") {
+            return Err(ConnectionStringError::Scheme);
+        }
+        let decode = |encoded| {
+            percent_decode_str(encoded)
+                .decode_utf8()
+                .map(String::from)
+                .map_err(|_error| ConnectionStringError::NotUtf8)
+        };
+        let database = url
+            .path_segments()
+            .and_then(|mut segments| segments.next())
+            .filter(|database| !database.is_empty())
+            .ok_or(ConnectionStringError::NoDatabase)?;
+        if url.username().is_empty() {
+            return Err(ConnectionStringError::NoUser);
+        }
+        // A bearer token would be somebody else's word for who this is; nobody's is taken.
+        let password = url
+            .password()
+            .filter(|_password| !headers.contains_key(http::header::AUTHORIZATION))
+            .ok_or(ConnectionStringError::NoPassword)?;
+        Ok(Self {
+            user: decode(url.username())?,
+            password: Password::new(percent_decode_str(password).collect::<Vec<_>>()),
+            database: decode(database)?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<ConnectionString, ConnectionStringError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("neon-connection-string", text.parse().unwrap());
+        ConnectionString::read(&headers)
+    }
+
+    #[test]
+    fn each_part_is_decoded() {
+        let read =
+            read("postgresql://http%2Bauth$$:%25+$%5E&*%40!@db.example/my%20db?x=y").unwrap();
+        assert_eq!(
+            (read.user.as_str(), read.database.as_str()),
+            ("http+auth$$", "my db")
+        );
+        assert!(read.password.matches(b"%+$^&*@!"));
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (text, expected) in [
+            ("mysql://u:p@h/db", ConnectionStringError::Scheme),
+            ("postgres://u:p@h", ConnectionStringError::NoDatabase),
+            ("postgres://u:p@h/", ConnectionStringError::NoDatabase),
+            ("postgres://h/db", ConnectionStringError::NoUser),
+            ("postgres://u@h/db", ConnectionStringError::NoPassword),
+            ("postgres://%ff:p@h/db", ConnectionStringError::NotUtf8),
+            (
+                "db",
+                ConnectionStringError::Url(url::ParseError::RelativeUrlWithoutBase),
+            ),
+        ] {
+            assert_eq!(read(text).unwrap_err(), expected, "{text}");
+        }
+        let none = ConnectionString::read(&HeaderMap::new()).unwrap_err();
+        assert_eq!(none, ConnectionStringError::Header);
+    }
+}

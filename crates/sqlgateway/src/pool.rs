@@ -1,0 +1,287 @@
+//! Connections to one database as one role, shared by its requests.
+//!
+//! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
+//! last, or makes one. When a [`Lease`] ends, a task cleans the connection and puts it back, and
+//! only then frees the permit: the caller doesn't wait for the cleaning, and the next one never sees
+//! an uncleaned connection. A lease that ends in the middle of a statement has it cancelled first.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tirage_postgres::{Config, Connection, Error, TransactionStatus};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use crate::failure::Failure;
+use crate::settings::Settings;
+use crate::types::Types;
+
+/// Everything that a request may have left in its session, except plans, which are worth keeping.
+/// It is DISCARD ALL without DISCARD PLANS
+/// (<https://www.postgresql.org/docs/current/sql-discard.html>).
+const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; \
+     UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+
+/// How long cleaning may take before the connection is thrown away instead.
+const CLEANING: Duration = Duration::from_secs(2);
+
+/// A connection that was idle for longer than this is asked for a sign of life before it is used,
+/// because what is between it and Postgres may have forgotten it without a word.
+const QUIET: Duration = Duration::from_secs(30);
+
+/// Connections to one database as one role.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    config: Config,
+    settings: Settings,
+    permits: Arc<Semaphore>,
+    /// The one used last is at the end.
+    idle: Mutex<Vec<Idle>>,
+    has_sweeper: AtomicBool,
+    /// The database's types, as far as they were met.
+    pub(crate) types: Types,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    pub(crate) fn new(config: Config, settings: Settings) -> Arc<Self> {
+        Arc::new(Self {
+            permits: Arc::new(Semaphore::new(settings.max_connections.max(1))),
+            config,
+            settings,
+            idle: Mutex::default(),
+            has_sweeper: AtomicBool::new(false),
+            types: Types::default(),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Whether anybody uses it, or has lately.
+    pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
+        Arc::strong_count(self) > 1 || !self.idle().is_empty()
+    }
+
+    /// A clean connection, for as long as the lease lives.
+    ///
+    /// # Errors
+    /// [`Failure::Full`] when none became free until `deadline`; [`Failure::Connect`] when none
+    /// could be made.
+    pub(crate) async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Failure> {
+        let permit = timeout_at(deadline, self.permits.clone().acquire_owned()).await;
+        // The semaphore is never closed, so there is one reason to be without a permit.
+        let Ok(Ok(permit)) = permit else {
+            return Err(Failure::Full(self.settings.wait));
+        };
+        let connection = match self.take_idle().await {
+            Some(connection) => connection,
+            None => self.connect(deadline).await?,
+        };
+        Ok(Lease {
+            pool: self.clone(),
+            loan: Some((connection, permit)),
+            finished: false,
+            has_begun: false,
+        })
+    }
+
+    /// Puts a fresh connection into the pool, if there is room for it.
+    pub(crate) fn adopt(self: &Arc<Self>, mut connection: Connection) {
+        connection.limit_messages(self.longest_message());
+        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+            self.put_back(connection);
+            drop(permit);
+        }
+    }
+
+    async fn take_idle(&self) -> Option<Connection> {
+        loop {
+            let Idle {
+                mut connection,
+                since,
+            } = self.idle().pop()?;
+            if connection.has_been_closed() {
+                continue;
+            }
+            if since.elapsed() < QUIET {
+                return Some(connection);
+            }
+            if let Ok(Ok(())) = timeout(CLEANING, connection.ping()).await {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Connects, again and again while nobody is there: a Postgres that restarts is worth a wait.
+    async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
+        let mut pause = Duration::from_millis(20);
+        loop {
+            let error = match Connection::connect(&self.config).await {
+                Ok(mut connection) => {
+                    connection.limit_messages(self.longest_message());
+                    return Ok(connection);
+                }
+                Err(error) => error,
+            };
+            let too_many = error
+                .server()
+                .is_some_and(|error| error.code == TOO_MANY_CONNECTIONS);
+            // A connection that is lost before the login is over belongs to a server that stops.
+            let may_come_back =
+                too_many || error.is_unavailable() || matches!(error, Error::Lost(_));
+            if may_come_back && Instant::now() + pause < deadline {
+                sleep(pause).await;
+                pause = (pause * 2).min(Duration::from_millis(500));
+            } else if too_many {
+                return Err(Failure::Full(self.settings.wait));
+            } else {
+                return Err(Failure::Connect {
+                    error,
+                    by_caller: false,
+                });
+            }
+        }
+    }
+
+    /// A row takes at most a few bytes for each value more than its JSON does; one that is over
+    /// twice the limit need not be read to know that the answer is too large.
+    fn longest_message(&self) -> usize {
+        self.settings
+            .max_response_bytes
+            .saturating_mul(2)
+            .saturating_add(64 * 1024)
+    }
+
+    fn put_back(self: &Arc<Self>, connection: Connection) {
+        self.idle().push(Idle {
+            connection,
+            since: Instant::now(),
+        });
+        if !self.has_sweeper.swap(true, Ordering::Relaxed) {
+            let pool = Arc::downgrade(self);
+            let interval = (self.settings.idle / 2).max(Duration::from_millis(10));
+            tokio::spawn(async move {
+                loop {
+                    sleep(interval).await;
+                    let Some(pool) = pool.upgrade() else { return };
+                    pool.idle()
+                        .retain(|idle| idle.since.elapsed() < pool.settings.idle);
+                }
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        // A list of connections is right after every single change.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const TOO_MANY_CONNECTIONS: &str = "53300";
+
+/// A connection on loan.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pool: Arc<Pool>,
+    /// There until the lease is dropped.
+    loan: Option<(Connection, OwnedSemaphorePermit)>,
+    finished: bool,
+    has_begun: bool,
+}
+
+impl Lease {
+    /// Says that the server has nothing left to do for this request, so there is nothing to cancel.
+    pub(crate) fn finish(&mut self) {
+        self.finished = true;
+    }
+
+    /// Says that the request has had an effect, so it must not be made again.
+    pub(crate) fn begin(&mut self) {
+        self.has_begun = true;
+    }
+
+    /// Whether the request may have had an effect.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    pub(crate) fn types(&self) -> &Types {
+        &self.pool.types
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        let Some((connection, permit)) = self.loan.take() else {
+            return;
+        };
+        // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(recycle(
+                self.pool.clone(),
+                connection,
+                self.finished,
+                permit,
+            ));
+        }
+    }
+}
+
+async fn recycle(
+    pool: Arc<Pool>,
+    mut connection: Connection,
+    finished: bool,
+    permit: OwnedSemaphorePermit,
+) {
+    if !finished && (connection.is_busy() || connection.is_broken()) {
+        // Once the server has acted on this, a late signal cannot hit the next statement.
+        if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
+            tracing::debug!(%error, "could not cancel an abandoned statement");
+            return;
+        }
+    }
+    match timeout(CLEANING, clean(&mut connection)).await {
+        Ok(Ok(())) => pool.put_back(connection),
+        Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
+        Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
+    }
+    drop(permit);
+}
+
+async fn clean(connection: &mut Connection) -> Result<(), Error> {
+    if connection.ready().await? != TransactionStatus::Idle {
+        connection.batch_execute("ROLLBACK").await?;
+    }
+    connection.batch_execute(RESET).await
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
+    #[expect(
+        clippy::expect_used,
+        reason = "only dropping takes the connection away"
+    )]
+    fn deref(&self) -> &Connection {
+        &self.loan.as_ref().expect("there until dropped").0
+    }
+}
+
+impl DerefMut for Lease {
+    #[expect(
+        clippy::expect_used,
+        reason = "only dropping takes the connection away"
+    )]
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.loan.as_mut().expect("there until dropped").0
+    }
+}

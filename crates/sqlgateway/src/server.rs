@@ -1,0 +1,104 @@
+//! The gateway on a socket of its own: HTTP/1.1 and HTTP/2 without TLS.
+//!
+//! Meant for loopback or a private network; the router never opens it to the outside by itself. A
+//! client that goes away ends its request's future, and so its statement.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+
+use crate::accounts::Accounts;
+use crate::gateway::{Gateway, Identity};
+
+/// How long a client may take to send a request's headers.
+const HEADERS: Duration = Duration::from_secs(10);
+
+/// How long requests in flight get to end after `shutdown`.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// The pause after a connection could not be accepted.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Serves until `shutdown` is ready, then lets requests in flight end (for at most 10 s).
+///
+/// # Errors
+/// When the listener fails for good; that one connection fails is logged.
+pub async fn serve_on(
+    listener: TcpListener,
+    gateway: Gateway,
+    accounts: Accounts,
+    shutdown: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let accounts = Arc::new(accounts);
+    let graceful = GracefulShutdown::new();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS);
+    builder.http2().timer(TokioTimer::new());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let stream = tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                Err(error) if is_passing(&error) => {
+                    tracing::warn!(%error, "the SQL gateway could not accept a connection");
+                    tokio::time::sleep(PAUSE).await;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            },
+            () = &mut shutdown => break,
+        };
+        let _delay = stream.set_nodelay(true);
+        let (gateway, accounts) = (gateway.clone(), accounts.clone());
+        let service = service_fn(move |request| {
+            let (gateway, accounts) = (gateway.clone(), accounts.clone());
+            async move {
+                let identity = Identity::ConnectionString(&accounts);
+                Ok::<_, Infallible>(gateway.serve(identity, request).await)
+            }
+        });
+        let connection = graceful.watch(
+            builder
+                .serve_connection(TokioIo::new(stream), service)
+                .into_owned(),
+        );
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(error, "connection to the SQL gateway ended");
+            }
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("requests were still running when the SQL gateway stopped");
+    }
+    Ok(())
+}
+
+/// Whether accepting failed because of the one who wanted in, or because files ran out for now.
+fn is_passing(error: &io::Error) -> bool {
+    const OUT_OF_FILES: [Option<i32>; 2] = [Some(23), Some(24)];
+    OUT_OF_FILES.contains(&error.raw_os_error())
+        || matches!(
+            error.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::ConnectionAborted
+                | io::ErrorKind::ConnectionReset
+                | io::ErrorKind::Interrupted
+        )
+}

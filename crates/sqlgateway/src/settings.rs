@@ -1,0 +1,34 @@
+//! The gateway's limits and waits. The defaults are Neon's where Neon has them.
+
+use std::time::Duration;
+
+/// Limits, each with what happens when it is hit.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The longest request body in bytes; a longer one is answered 413. 10 MiB.
+    pub max_request_bytes: usize,
+    /// The longest answer in bytes; a longer one is answered 507 and its batch rolled back. 10 MiB.
+    pub max_response_bytes: usize,
+    /// Connections to Postgres for each database and role. 20.
+    pub max_connections: usize,
+    /// How long a request waits for a connection, or for Postgres to come back, before it is
+    /// answered 503 or 500. 10 s.
+    pub wait: Duration,
+    /// How long a connection may be idle before it is closed. 5 min.
+    pub idle: Duration,
+    /// How long a request's body may take to arrive before it is answered 400. 30 s.
+    pub read: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            max_request_bytes: 10 * 1024 * 1024,
+            max_response_bytes: 10 * 1024 * 1024,
+            max_connections: 20,
+            wait: Duration::from_secs(10),
+            idle: Duration::from_secs(5 * 60),
+            read: Duration::from_secs(30),
+        }
+    }
+}

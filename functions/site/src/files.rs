@@ -1,0 +1,115 @@
+//! The mounted files, through `wasi:filesystem@0.3`.
+
+use http::HeaderMap;
+use spin_sdk::wasip3::filesystem::preopens;
+use spin_sdk::wasip3::filesystem::types::{
+    Descriptor, DescriptorFlags, DescriptorType, ErrorCode, OpenFlags, PathFlags,
+};
+use spin_sdk::wasip3::http::types::{ErrorCode as HttpError, Fields, Response};
+use spin_sdk::wasip3::wit_bindgen::StreamResult;
+use spin_sdk::wasip3::wit_future;
+
+/// How much of a file is read at a time, in bytes, where it is read here at all.
+const CHUNK: usize = 64 << 10;
+
+/// The folder that the manifest mounts at `/`.
+pub(crate) struct Folder(Descriptor);
+
+impl Folder {
+    /// `None` if nothing is mounted.
+    pub(crate) fn mounted() -> Option<Self> {
+        preopens::get_directories()
+            .into_iter()
+            .find(|(_, name)| name == "/")
+            .map(|(descriptor, _)| Self(descriptor))
+    }
+
+    /// Opens the file at a path below the folder; `None` if there is no file there.
+    pub(crate) async fn open(&self, path: &str) -> Option<File> {
+        let descriptor = self
+            .0
+            .open_at(
+                PathFlags::SYMLINK_FOLLOW,
+                path.to_owned(),
+                OpenFlags::empty(),
+                DescriptorFlags::READ,
+            )
+            .await
+            .ok()?;
+        let status = descriptor.stat().await.ok()?;
+        matches!(status.type_, DescriptorType::RegularFile).then(|| File {
+            path: path.to_owned(),
+            version: Version {
+                size: status.size,
+                modified: status
+                    .data_modification_timestamp
+                    .map(|time| (time.seconds, time.nanoseconds)),
+            },
+            descriptor,
+        })
+    }
+}
+
+/// A file that is open for reading.
+pub(crate) struct File {
+    path: String,
+    version: Version,
+    descriptor: Descriptor,
+}
+
+/// What is another when a file was replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Version {
+    size: u64,
+    /// Seconds and nanoseconds since 1970.
+    modified: Option<(i64, u32)>,
+}
+
+impl File {
+    /// Where it is below the folder.
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// In bytes, when it was opened.
+    pub(crate) fn size(&self) -> u64 {
+        self.version.size
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Reads it from start to end.
+    ///
+    /// # Errors
+    /// When the host can't.
+    pub(crate) async fn read(&self, mut take: impl FnMut(&[u8])) -> Result<(), ErrorCode> {
+        let (mut stream, outcome) = self.descriptor.read_via_stream(0);
+        let mut buffer = Vec::with_capacity(CHUNK);
+        loop {
+            let (result, chunk) = stream.read(buffer).await;
+            take(&chunk);
+            if !matches!(result, StreamResult::Complete(_)) {
+                return outcome.await;
+            }
+            buffer = chunk;
+            buffer.clear();
+        }
+    }
+
+    /// A response whose body is the file. The host reads it; should that fail, the body ends before
+    /// its announced length, and the client knows.
+    ///
+    /// # Errors
+    /// When the host refuses the headers.
+    pub(crate) fn into_response(self, headers: HeaderMap) -> Result<Response, HttpError> {
+        let headers = Fields::try_from(headers)
+            .map_err(|error| HttpError::InternalError(Some(error.to_string())))?;
+        let (stream, _outcome) = self.descriptor.read_via_stream(0);
+        // Dropping the sender says that there are no trailers.
+        let (_, trailers) = wit_future::new(|| Ok(None));
+        let (response, _sent) = Response::new(headers, Some(stream), trailers);
+        Ok(response)
+    }
+}

@@ -1,0 +1,149 @@
+//! From the path of a URL to the path of a file that may be served.
+
+use std::fmt;
+
+use http::HeaderValue;
+use percent_encoding::percent_decode_str;
+
+/// The path of a file below the mounted folder, which it cannot leave: no segment is empty, hidden,
+/// `.` or `..`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct FilePath(String);
+
+const INDEX: &str = "index.html";
+
+impl FilePath {
+    /// The app itself.
+    pub(crate) fn index() -> Self {
+        Self(INDEX.to_owned())
+    }
+
+    /// The file that a URL's path names; `None` if no file can have that name.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
+        let (last, folders) = segments.split_last()?;
+        let mut names = folders
+            .iter()
+            .map(|segment| name(segment))
+            .collect::<Option<Vec<_>>>()?;
+        names.push(match *last {
+            "" => INDEX.to_owned(),
+            last => name(last)?,
+        });
+        Some(Self(names.join("/")))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of the file without the folders.
+    pub(crate) fn file_name(&self) -> &str {
+        self.0
+            .rsplit_once('/')
+            .map_or(self.as_str(), |(_, name)| name)
+    }
+
+    /// What follows the last dot of the file's name.
+    pub(crate) fn extension(&self) -> Option<&str> {
+        self.file_name()
+            .rsplit_once('.')
+            .map(|(_, extension)| extension)
+    }
+
+    /// Whether the build made it: nothing else may be in there, so what is missing is missing.
+    pub(crate) fn is_asset(&self) -> bool {
+        self.0.starts_with("assets/")
+    }
+
+    /// Whether the app may have a page at this path, if there is no file: it doesn't look like a
+    /// file's, or the client says that it wants a page.
+    pub(crate) fn is_page(&self, accept: Option<&HeaderValue>) -> bool {
+        let wants_page = accept
+            .and_then(|accept| accept.to_str().ok())
+            .is_some_and(|accept| accept.contains("text/html"));
+        !self.is_asset()
+            && (self.extension().is_none_or(|extension| extension == "html") || wants_page)
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(&self.0)
+    }
+}
+
+/// A segment, decoded, if it can be a file's or folder's name. Decoding comes after splitting, so an
+/// encoded slash makes no folder.
+fn name(segment: &str) -> Option<String> {
+    let name = percent_decode_str(segment).decode_utf8().ok()?;
+    let is_hidden = name.starts_with('.') && name != ".well-known";
+    let is_name = !name.is_empty() && !is_hidden && !name.contains(['/', '\\', '\0']);
+    is_name.then(|| name.into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(path: &str) -> Option<String> {
+        FilePath::parse(path).map(|path| path.0)
+    }
+
+    #[test]
+    fn a_path_names_a_file() {
+        assert_eq!(file("/").as_deref(), Some("index.html"));
+        assert_eq!(file("/docs/").as_deref(), Some("docs/index.html"));
+        assert_eq!(file("/assets/a-b.js").as_deref(), Some("assets/a-b.js"));
+        assert_eq!(
+            file("/caf%C3%A9%20au%20lait.txt").as_deref(),
+            Some("café au lait.txt")
+        );
+        assert_eq!(
+            file("/.well-known/security.txt").as_deref(),
+            Some(".well-known/security.txt")
+        );
+        assert_eq!(file("/a..b/c...d").as_deref(), Some("a..b/c...d"));
+    }
+
+    #[test]
+    fn no_path_leaves_the_folder_or_finds_what_is_hidden() {
+        for path in [
+            "",
+            "etc/passwd",
+            "/..",
+            "/../etc/passwd",
+            "/a/../../etc/passwd",
+            "/%2e%2e/etc/passwd",
+            "/.%2E/x",
+            "/..%2fetc%2fpasswd",
+            "/..%5cwindows",
+            "/a\\..\\b",
+            "/./a",
+            "//etc/passwd",
+            "/a//b",
+            "/.env",
+            "/.git/config",
+            "/a/.hidden",
+            "/a%00.html",
+            "/%ff",
+            "/%2fetc/passwd",
+        ] {
+            assert_eq!(file(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_what_does_not_look_like_a_file() {
+        let html = HeaderValue::from_static("text/html,application/xhtml+xml,*/*;q=0.8");
+        let any = HeaderValue::from_static("*/*");
+        let is_page = |path: &str, accept| FilePath::parse(path).unwrap().is_page(accept);
+        assert!(is_page("/photos/42", Some(&any)));
+        assert!(is_page("/photos/", None));
+        assert!(is_page("/users/jane.doe", Some(&html)));
+        assert!(!is_page("/users/jane.doe", Some(&any)));
+        assert!(!is_page("/logo.png", None));
+        assert!(!is_page("/assets/gone-12345678.js", Some(&html)));
+        assert!(!is_page("/assets/gone", Some(&html)));
+    }
+}

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::future::{Either, select};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Request, Uri};
 
 use crate::error::Error;
@@ -147,17 +148,24 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint from the gateway's absolute URL (`http://sql.tirage.internal/sql`,
-    /// `https://api.<region>.neon.tech/sql`) and a connection string
-    /// (`postgres://user:password@host/database`).
+    /// An endpoint from the gateway's absolute URL (`http://sql.tirage.internal`,
+    /// `https://api.<region>.neon.tech`), whose path is the protocol's `/sql` unless it has another,
+    /// and a connection string (`postgres://user:password@host/database`).
     ///
     /// # Errors
     /// [`EndpointError`] if the URL is not an absolute one, or the connection string can't be a header.
     pub fn new(url: &str, connection_string: &str) -> Result<Self, EndpointError> {
-        let uri: Uri = url.parse().map_err(|_| EndpointError::Url)?;
-        if uri.scheme().is_none() || uri.authority().is_none() {
+        let mut parts = url
+            .parse::<Uri>()
+            .map_err(|_| EndpointError::Url)?
+            .into_parts();
+        if parts.path_and_query.as_ref().is_none_or(|path| path == "/") {
+            parts.path_and_query = Some(PathAndQuery::from_static("/sql"));
+        }
+        if parts.scheme.is_none() {
             return Err(EndpointError::Url);
         }
+        let uri = Uri::from_parts(parts).map_err(|_| EndpointError::Url)?;
         let mut connection_string = HeaderValue::from_str(connection_string)
             .map_err(|_| EndpointError::ConnectionString)?;
         connection_string.set_sensitive(true);
@@ -369,8 +377,19 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_is_an_absolute_url_and_hides_its_password() {
-        assert_eq!(Endpoint::new("/sql", "x").unwrap_err(), EndpointError::Url);
+    fn an_endpoint_is_an_absolute_url_with_a_path() {
+        let uri = |url| Endpoint::new(url, "x").map(|endpoint| endpoint.uri.to_string());
+        for url in ["http://h:1", "http://h:1/", "http://h:1/sql"] {
+            assert_eq!(uri(url).unwrap(), "http://h:1/sql");
+        }
+        assert_eq!(uri("https://h/other?a=b").unwrap(), "https://h/other?a=b");
+        for url in ["", "/sql", "h", "h:1", "http://", "http:/sql"] {
+            assert_eq!(uri(url), Err(EndpointError::Url), "{url}");
+        }
+    }
+
+    #[test]
+    fn an_endpoint_keeps_its_password_to_itself() {
         assert_eq!(
             Endpoint::new("http://h/sql", "a\nb").unwrap_err(),
             EndpointError::ConnectionString

@@ -1,7 +1,7 @@
 //! Builds the web app: `frontend/` becomes `frontend/dist`, which the function `site` serves.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -66,17 +66,16 @@ impl Frontend {
         let stamp = self.stamps.join("frontend");
         freshness::unless_fresh(&stamp, &self.folder.join("dist"), sources, || {
             progress::status("Building", "frontend");
-            self.run("build")
+            shell::run(&mut self.script("build"))
         })?;
         Ok(())
     }
 
-    /// Runs the script `name` of package.json.
-    ///
-    /// # Errors
-    /// When it fails.
-    pub(crate) fn run(&self, name: &str) -> Result<()> {
-        shell::run(npm(&self.folder).args(["run", "--silent", name]))
+    /// The command that runs the script `name` of package.json.
+    pub(crate) fn script(&self, name: &str) -> Command {
+        let mut command = self.npm();
+        command.args(["run", "--silent", name]);
+        command
     }
 
     fn install_packages(&self) -> Result<()> {
@@ -84,14 +83,14 @@ impl Frontend {
         let stamp = self.stamps.join("node-packages");
         freshness::unless_fresh(&stamp, &self.packages(), wanted, || {
             progress::status("Installing", "packages of frontend");
-            shell::run(npm(&self.folder).args(["ci", "--no-audit", "--no-fund"]))
+            shell::run(self.npm().args(["ci", "--no-audit", "--no-fund"]))
         })?;
         Ok(())
     }
-}
 
-fn npm(folder: &Path) -> Command {
-    let mut command = Command::new("npm");
-    command.current_dir(folder);
-    command
+    fn npm(&self) -> Command {
+        let mut command = Command::new("npm");
+        command.current_dir(&self.folder);
+        command
+    }
 }

@@ -17,6 +17,7 @@ mod repository;
 mod services;
 mod settings;
 mod shell;
+mod signals;
 mod stack;
 mod test;
 mod toolchain;
@@ -24,9 +25,11 @@ mod up;
 
 use std::process::ExitCode;
 
+use anyhow::Result;
 use clap::Parser;
 
 use crate::repository::Repository;
+use crate::signals::Interrupted;
 
 /// The commands of this repository.
 #[derive(Debug, Parser)]
@@ -48,19 +51,26 @@ enum Command {
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let done = Repository::current().and_then(|repository| match command {
+    let done = signals::catch().and_then(|()| run(command));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever stopped us knows why.
+        Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
+        Err(error) => {
+            eprintln!("{} {error:#}", progress::style("1;31", "error:"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    let repository = Repository::current()?;
+    match command {
         Command::Doctor => doctor::run(&repository),
         Command::Build => build::all(&repository).map(drop),
         Command::Up(arguments) => up::run(&repository, &arguments),
         Command::Services(arguments) => services::run(&repository, &arguments),
         Command::Test(arguments) => test::run(&repository, &arguments),
         Command::Bench(arguments) => bench::run(&repository, &arguments),
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("{} {error:#}", progress::style("1;31", "error:"));
-            ExitCode::FAILURE
-        }
     }
 }

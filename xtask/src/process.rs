@@ -11,7 +11,7 @@ mod show;
 use std::collections::VecDeque;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -19,28 +19,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
 
 use self::show::Show;
 use crate::progress;
+use crate::signals::{self, Interrupted};
 
 /// How long a child that was told to stop may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 /// How often children are looked after. Nothing waits for this except on the way out.
 const LOOK: Duration = Duration::from_millis(20);
-/// We were told to stop (SIGINT, SIGTERM, SIGHUP), which is how most of our runs end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Interrupted;
-
-impl std::fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
-
 /// Holds the children; dropping it stops them.
 pub(crate) struct Supervisor {
     children: Vec<Running>,
@@ -64,20 +51,8 @@ struct Running {
 
 impl Supervisor {
     /// From here on signals no longer end us by themselves: [`Supervisor`]'s methods report them.
-    ///
-    /// # Errors
-    /// When the system doesn't let us catch signals.
-    pub(crate) fn new() -> Result<Self> {
-        let mut caught = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot catch signals")?;
-        let (sender, signals) = channel();
-        std::thread::spawn(move || {
-            for signal in caught.forever() {
-                if sender.send(signal).is_err() {
-                    return;
-                }
-            }
-        });
-        Ok(Self::with_signals(signals))
+    pub(crate) fn new() -> Self {
+        Self::with_signals(signals::listen())
     }
 
     fn with_signals(signals: Receiver<i32>) -> Self {
@@ -207,8 +182,8 @@ impl Supervisor {
         // A sender that is gone sends nothing, and doesn't wait either.
         match self.signals.recv_timeout(pause) {
             Ok(_) => return Err(Interrupted.into()),
-            Err(std::sync::mpsc::RecvTimeoutError::Timeout) => {}
-            Err(std::sync::mpsc::RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => std::thread::sleep(pause),
         }
         for child in &mut self.children {
             if let Some(status) = child.process.try_wait()? {
@@ -264,6 +239,8 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::Sender;
+
+    use signal_hook::consts::{SIGINT, SIGTERM};
 
     use super::*;
 

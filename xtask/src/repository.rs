@@ -82,16 +82,6 @@ impl Repository {
     ) -> Command {
         let mut command = Command::new(&self.cargo);
         command.args(arguments).current_dir(&self.root);
-        // Cargo tells us about our own package; a package that we build would see that too and be
-        // built anew whenever it differs from what a plain `cargo build` sees.
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("CARGO_PKG_") {
-                command.env_remove(name);
-            }
-        }
-        command
-            .env_remove("CARGO_MANIFEST_DIR")
-            .env_remove("CARGO_MANIFEST_PATH");
         command
     }
 

@@ -42,7 +42,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         data.clear()?;
     }
 
-    let mut supervisor = Supervisor::new()?;
+    let mut supervisor = Supervisor::new();
     interrupted_is_fine((|| {
         let stack = Stack::start(repository, &binaries, &data, &mut supervisor)?;
         let mut migrate = binaries.router_command(repository, "migrate");
@@ -84,7 +84,7 @@ fn role(repository: &Repository) -> Result<String> {
 
 fn spin_line(caller: &str, address: &str, database: &str) -> String {
     format!(
-        "SPIN_VARIABLE_DATABASE_HTTP_URL=http://{address}/sql \
+        "SPIN_VARIABLE_DATABASE_HTTP_URL=http://{address} \
          SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://{caller}@{address}/{database} \
          spin up"
     )
@@ -106,7 +106,7 @@ mod tests {
     fn the_line_for_spin_is_ready_to_paste() {
         assert_eq!(
             spin_line("tirage_api:secret", "127.0.0.1:4444", "tirage"),
-            "SPIN_VARIABLE_DATABASE_HTTP_URL=http://127.0.0.1:4444/sql \
+            "SPIN_VARIABLE_DATABASE_HTTP_URL=http://127.0.0.1:4444 \
              SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://tirage_api:secret@127.0.0.1:4444/tirage \
              spin up"
         );

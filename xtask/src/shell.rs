@@ -7,20 +7,15 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use crate::signals::Foreground;
+
 /// Runs `command` to its end. What it prints goes to our stderr.
 ///
 /// # Errors
-/// When it can't be started or fails; the error names it.
+/// When it can't be started or fails; the error names it. [`crate::signals::Interrupted`], when we were told to stop
+/// in the meantime; the command and all that it started have been told too.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .stdin(Stdio::null())
-        .stdout(std::io::stderr())
-        .status()
-        .with_context(|| format!("cannot start {}", describe(command)))?;
-    if !status.success() {
-        bail!("{} failed ({status})", describe(command));
-    }
-    Ok(())
+    run_with_stdout(command.stdout(std::io::stderr()))
 }
 
 /// Runs `command` to its end. What it prints on stdout is our result too.
@@ -28,9 +23,9 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 /// # Errors
 /// As [`run`].
 pub(crate) fn run_with_stdout(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("cannot start {}", describe(command)))?;
+    let status = Foreground::start(command.stdin(Stdio::null()))
+        .with_context(|| format!("cannot start {}", describe(command)))?
+        .wait()?;
     if !status.success() {
         bail!("{} failed ({status})", describe(command));
     }

@@ -92,7 +92,7 @@ impl Stack {
     /// Starts the services that the settings don't replace.
     ///
     /// # Errors
-    /// When a service doesn't start, and [`crate::process::Interrupted`].
+    /// When a service doesn't start, and [`crate::signals::Interrupted`].
     pub(crate) fn start(
         repository: &Repository,
         binaries: &Binaries,

@@ -14,6 +14,7 @@ use crate::native::Binaries;
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
+use crate::signals::Interrupted;
 
 /// The workspaces that another compiler builds. Their format and lints are checked, and their tests
 /// run, by the ordinary one: what can be tested in them alone doesn't need a host.
@@ -40,28 +41,29 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     let mut report = Report::default();
     let filter = arguments.filter.as_deref();
     if filter.is_none() {
-        check_format(repository, &mut report);
-        check_lints(repository, &mut report);
+        check_format(repository, &mut report)?;
+        check_lints(repository, &mut report)?;
         check_frontend(repository, &mut report)?;
     }
-    run_tests(repository, &binaries, filter, &mut report);
+    run_tests(repository, &binaries, filter, &mut report)?;
     report.finish()
 }
 
-fn check_format(repository: &Repository, report: &mut Report) {
+fn check_format(repository: &Repository, report: &mut Report) -> Result<()> {
     let format = || repository.cargo_command(["fmt", "--all", "--check"]);
-    report.run("format", &mut format());
+    report.run("format", &mut format())?;
     for workspace in COMPONENT_WORKSPACES {
         report.run(
             &format!("format of {workspace}"),
             format().arg("--manifest-path").arg(manifest(workspace)),
-        );
+        )?;
     }
+    Ok(())
 }
 
-fn check_lints(repository: &Repository, report: &mut Report) {
+fn check_lints(repository: &Repository, report: &mut Report) -> Result<()> {
     let clippy = || repository.cargo_command(["clippy", "--quiet", "--workspace", "--all-targets"]);
-    report.run("lints", clippy().args(DENY_WARNINGS));
+    report.run("lints", clippy().args(DENY_WARNINGS))?;
     for workspace in COMPONENT_WORKSPACES {
         report.run(
             &format!("lints of {workspace}"),
@@ -69,8 +71,9 @@ fn check_lints(repository: &Repository, report: &mut Report) {
                 .arg("--manifest-path")
                 .arg(manifest(workspace))
                 .args(DENY_WARNINGS),
-        );
+        )?;
     }
+    Ok(())
 }
 
 const DENY_WARNINGS: [&str; 3] = ["--", "--deny", "warnings"];
@@ -81,7 +84,7 @@ fn check_frontend(repository: &Repository, report: &mut Report) -> Result<()> {
     };
     for script in FRONTEND_CHECKS {
         if frontend.has(script) {
-            report.note(&format!("frontend: {script}"), frontend.run(script));
+            report.run(&format!("frontend: {script}"), &mut frontend.script(script))?;
         }
     }
     Ok(())
@@ -92,7 +95,7 @@ fn run_tests(
     binaries: &Binaries,
     filter: Option<&str>,
     report: &mut Report,
-) {
+) -> Result<()> {
     let test = || {
         let mut command =
             repository.cargo_command(["test", "--quiet", "--no-fail-fast", "--workspace"]);
@@ -102,14 +105,14 @@ fn run_tests(
             .env("TIRAGE_GUESTS", repository.build_dir().join("guests"));
         command
     };
-    report.run("tests", test().args(filter));
+    report.run("tests", test().args(filter))?;
     // Guests have no tests of their own: they are what others are tested with.
     report.run(
         "tests of functions",
         test()
             .args(["--lib", "--manifest-path", &manifest("functions")])
             .args(filter),
-    );
+    )
 }
 
 fn manifest(workspace: &str) -> String {
@@ -124,19 +127,18 @@ struct Report {
 }
 
 impl Report {
-    fn run(&mut self, name: &str, command: &mut Command) {
+    /// An error only if we were told to stop.
+    fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
         progress::status("Checking", name);
-        self.note(name, shell::run(command));
-    }
-
-    fn note(&mut self, name: &str, result: Result<()>) {
-        match result {
+        match shell::run_with_stdout(command) {
             Ok(()) => self.passed.push(name.to_owned()),
+            Err(error) if error.is::<Interrupted>() => return Err(error),
             Err(error) => {
                 progress::note(format!("{error:#}"));
                 self.failed.push(name.to_owned());
             }
         }
+        Ok(())
     }
 
     fn finish(self) -> Result<()> {
@@ -155,9 +157,9 @@ mod tests {
     #[test]
     fn one_failure_fails_the_run_and_hides_no_other() {
         let mut report = Report::default();
-        report.run("first", &mut Command::new("false"));
-        report.run("second", &mut Command::new("true"));
-        report.run("third", &mut Command::new("false"));
+        report.run("first", &mut Command::new("false")).unwrap();
+        report.run("second", &mut Command::new("true")).unwrap();
+        report.run("third", &mut Command::new("false")).unwrap();
         assert_eq!(report.passed, ["second"]);
         assert_eq!(
             report.finish().unwrap_err().to_string(),

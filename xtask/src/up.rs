@@ -9,10 +9,11 @@ use anyhow::{Context, Result};
 
 use crate::build;
 use crate::doctor::{self, Need};
-use crate::process::{Interrupted, Supervisor};
+use crate::process::Supervisor;
 use crate::progress;
 use crate::repository::Repository;
 use crate::settings::Settings;
+use crate::signals::Interrupted;
 use crate::stack::{DataFolder, Stack};
 
 /// Where people expect it; a free port if it is taken.
@@ -49,7 +50,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     }
 
     let built = Instant::now();
-    let mut supervisor = Supervisor::new()?;
+    let mut supervisor = Supervisor::new();
     interrupted_is_fine((|| {
         let stack = Stack::start(repository, &binaries, &data, &mut supervisor)?;
         let mut router = binaries.router_command(repository, "serve");

@@ -1,0 +1,194 @@
+//! However `cargo xtask` ends, nothing that it started outlives it.
+//!
+//! The programs that it builds and starts are shell scripts here that keep the same contract: what
+//! is tested is the supervision, through the real command line and with real signals. The whole
+//! bundle is started and stopped by the tests in `tests/`.
+
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Writes its process id where the test finds it, then does as the devstack does. (A shell gives
+/// background commands no stdin unless it is handed to them.)
+const DEVSTACK: &str = r#"
+echo $$ >> pids
+echo '{"url":"postgres://u@127.0.0.1:1/tirage","admin_url":"postgres://a@127.0.0.1:1/tirage"}'
+trap 'echo devstack >> stopped; exit 0' TERM
+exec 3<&0
+cat <&3 > /dev/null &
+wait
+"#;
+
+/// As the router does for `migrate` and `sql-gateway`.
+const ROUTER: &str = r#"
+[ "$1" = migrate ] && exit 0
+echo $$ >> pids
+echo "$DATABASE_URL" > database-url
+echo 'listening on http://127.0.0.1:4444'
+trap 'echo gateway >> stopped; exit 0' TERM
+exec 3<&0
+cat <&3 > /dev/null &
+wait
+"#;
+
+const MANIFEST: &str = r#"
+[component.api]
+source = "build/api.wasm"
+[component.api.tool.tirage]
+database_role = "tirage_api"
+"#;
+
+/// A clone whose `cargo` is `script`.
+struct Clone {
+    root: TempDir,
+}
+
+impl Clone {
+    fn with_cargo(script: &str) -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("spin.toml"), MANIFEST).unwrap();
+        let programs = root.path().join("target/debug");
+        fs::create_dir_all(&programs).unwrap();
+        write_script(&programs.join("tirage-devstack"), DEVSTACK);
+        write_script(&programs.join("tirage"), ROUTER);
+        write_script(&root.path().join("cargo"), script);
+        Self { root }
+    }
+
+    fn services(&self) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_xtask"))
+            .arg("services")
+            .env("CARGO_MANIFEST_DIR", self.root.path().join("xtask"))
+            .env("CARGO", self.root.path().join("cargo"))
+            .env_remove("CARGO_TARGET_DIR")
+            .env_remove("DATABASE_URL")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap()
+    }
+
+    fn read(&self, file: &str) -> String {
+        fs::read_to_string(self.root.path().join(file)).unwrap_or_default()
+    }
+
+    fn pids(&self, expected: usize) -> Vec<String> {
+        wait_until(|| {
+            let pids: Vec<_> = self.read("pids").lines().map(str::to_owned).collect();
+            (pids.len() == expected).then_some(pids)
+        })
+    }
+}
+
+fn write_script(path: &Path, script: &str) {
+    fs::write(path, format!("#!/bin/sh\n{script}")).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn wait_until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(found) = probe() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "it never happened");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn wait_until_gone(pids: &[String]) {
+    for pid in pids {
+        wait_until(|| (!is_alive(pid)).then_some(()));
+    }
+}
+
+fn is_alive(pid: &str) -> bool {
+    // Signal 0 asks whether there is such a process. One that has ended and that nobody has asked
+    // about is still there, and in some containers nobody ever asks.
+    let is_zombie =
+        fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
+    !is_zombie && kill(Pid::from_raw(pid.parse().unwrap()), None).is_ok()
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+}
+
+fn first_line(child: &mut Child) -> String {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    line
+}
+
+#[test]
+fn told_to_stop_it_stops_all_in_the_reverse_order() {
+    let clone = Clone::with_cargo("exit 0");
+    let mut xtask = clone.services();
+    let line = first_line(&mut xtask);
+    assert!(
+        line.contains("DATABASE_HTTP_URL=http://127.0.0.1:4444 "),
+        "{line}"
+    );
+    assert!(
+        line.contains("CONNECTION_STRING=postgres://tirage_api:"),
+        "{line}"
+    );
+    assert!(line.ends_with("@127.0.0.1:4444/tirage spin up\n"), "{line}");
+    assert_eq!(
+        clone.read("database-url").trim(),
+        "postgres://u@127.0.0.1:1/tirage"
+    );
+
+    let pids = clone.pids(2);
+    signal(&xtask, Signal::SIGTERM);
+    assert_eq!(xtask.wait().unwrap().code(), Some(0));
+    assert_eq!(clone.read("stopped"), "gateway\ndevstack\n");
+    wait_until_gone(&pids);
+}
+
+#[test]
+fn killed_it_takes_its_children_with_it() {
+    let clone = Clone::with_cargo("exit 0");
+    let mut xtask = clone.services();
+    first_line(&mut xtask);
+    let pids = clone.pids(2);
+    xtask.kill().unwrap();
+    xtask.wait().unwrap();
+    wait_until_gone(&pids);
+}
+
+#[test]
+fn when_one_child_dies_the_others_stop_and_it_fails() {
+    let clone = Clone::with_cargo("exit 0");
+    let mut xtask = clone.services();
+    first_line(&mut xtask);
+    let pids = clone.pids(2);
+    kill(Pid::from_raw(pids[0].parse().unwrap()), Signal::SIGKILL).unwrap();
+    assert_eq!(xtask.wait().unwrap().code(), Some(1));
+    wait_until_gone(&pids);
+    assert_eq!(clone.read("stopped"), "gateway\n");
+}
+
+#[test]
+fn told_to_stop_in_the_middle_of_a_build_it_stops_the_build() {
+    // A compiler that cargo has started, and that nobody would stop if only cargo were told.
+    let clone = Clone::with_cargo("sleep 600 & echo $! >> pids; echo $$ >> pids; wait");
+    let mut xtask = clone.services();
+    let pids = clone.pids(2);
+    signal(&xtask, Signal::SIGTERM);
+    assert_eq!(xtask.wait().unwrap().code(), Some(130));
+    wait_until_gone(&pids);
+}

@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use serde_json::error::Category;
 use tirage_problem::{Kind, Problem};
 
@@ -14,7 +15,7 @@ pub(crate) const MAX_BODY_BYTES: usize = 128 << 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Reads a body that must be JSON and of the shape `T`. Fields that `T` doesn't have are ignored, so
+/// Reads a body that must be a JSON object of the shape `T`. Fields that `T` doesn't have are ignored, so
 /// that a newer client can speak to an older service.
 ///
 /// # Errors
@@ -65,8 +66,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
+/// The messages are about what the client sent, and name nothing else.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    serde_json::from_slice(body).map_err(|error| {
+    // An object, said in so many words: serde would take a list for the fields in order.
+    let object = serde_json::from_slice(body).map(Value::Object);
+    object.and_then(serde_json::from_value).map_err(|error| {
         let kind = match error.classify() {
             Category::Data => Kind::INVALID_INPUT,
             Category::Syntax | Category::Eof | Category::Io => Kind::MALFORMED_JSON,
@@ -77,6 +81,8 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     #[test]
@@ -102,11 +108,13 @@ mod tests {
 
     #[test]
     fn what_is_no_json_and_what_is_of_another_shape_differ() {
-        let kind = |body: &[u8]| parse::<Vec<String>>(body).unwrap_err().kind();
+        let kind = |body: &[u8]| parse::<BTreeMap<String, String>>(body).unwrap_err().kind();
         assert_eq!(kind(b""), Kind::MALFORMED_JSON);
-        assert_eq!(kind(b"[\"a\""), Kind::MALFORMED_JSON);
-        assert_eq!(kind(b"[\"\xff\"]"), Kind::MALFORMED_JSON);
-        assert_eq!(kind(b"[1]"), Kind::INVALID_INPUT);
-        assert_eq!(kind(&b"[".repeat(10_000)), Kind::INVALID_INPUT);
+        assert_eq!(kind(b"{\"a\": "), Kind::MALFORMED_JSON);
+        assert_eq!(kind(b"{\"a\": \"\xff\"}"), Kind::MALFORMED_JSON);
+        assert_eq!(kind(b"{\"a\": \"\\ud800\"}"), Kind::MALFORMED_JSON);
+        assert_eq!(kind(b"{\"a\": 1}"), Kind::INVALID_INPUT);
+        assert_eq!(kind(b"[\"a\"]"), Kind::INVALID_INPUT);
+        assert_eq!(kind(&b"[".repeat(100_000)), Kind::INVALID_INPUT);
     }
 }

@@ -60,7 +60,7 @@ impl Service for Application {
             %method,
             path,
             status = status.as_u16(),
-            duration_ms = duration.as_secs_f64() * 1000.0,
+            duration_ms = duration.as_micros() as f64 / 1000.0,
             component,
             request_id = id_text,
             "request"

@@ -23,7 +23,9 @@ fn main() -> Result<()> {
         let name = name.ok_or("a migration's name is not UTF-8")?;
         let number: usize = name.get(..4).ok_or("no number")?.parse()?;
         if number != index + 1 {
-            return Err(format!("{name}: migrations are numbered 0001, 0002, … without gaps").into());
+            return Err(
+                format!("{name}: migrations are numbered 0001, 0002, … without gaps").into(),
+            );
         }
         writeln!(list, "    ({number}, {name:?}, include_str!({path:?})),")?;
     }

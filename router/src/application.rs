@@ -46,7 +46,9 @@ pub(crate) fn load(
         let (folders, temporary) =
             folders(component, folder).with_context(|| format!("component \"{id}\""))?;
         mounted.extend(temporary);
-        let resolved = resolved.remove(*id).context("every component is resolved")?;
+        let resolved = resolved
+            .remove(*id)
+            .context("every component is resolved")?;
         builder = builder.component(ComponentSpec {
             id: id.to_string(),
             source: folder.join(&component.source),
@@ -110,7 +112,12 @@ fn folders(
         return Ok((Vec::new(), None));
     }
     let expanded = files.expand(manifest_folder)?;
-    if let [FileMount::Placement { source, destination }] = &files.mounts[..]
+    if let [
+        FileMount::Placement {
+            source,
+            destination,
+        },
+    ] = &files.mounts[..]
         && files.exclude.is_empty()
         && manifest_folder.join(source).is_dir()
     {

@@ -145,8 +145,8 @@ pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
                 let response = respond(&metrics, &request);
                 async { Ok::<_, Infallible>(response) }
             });
-            let connection =
-                hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), answer);
+            let connection = hyper::server::conn::http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), answer);
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "metrics connection ended early");
             }

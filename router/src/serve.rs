@@ -160,10 +160,7 @@ async fn serve(
     }
 }
 
-fn listen_address(
-    arguments: &Arguments,
-    environment: &Environment,
-) -> anyhow::Result<SocketAddr> {
+fn listen_address(arguments: &Arguments, environment: &Environment) -> anyhow::Result<SocketAddr> {
     if let Some(address) = address(arguments.listen, environment, "HTTP_ADDR")? {
         return Ok(address);
     }
@@ -194,8 +191,6 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
 fn choice<T: clap::ValueEnum>(environment: &Environment, name: &str) -> anyhow::Result<Option<T>> {
     environment
         .get(name)
-        .map(|value| {
-            T::from_str(value, true).map_err(|reason| anyhow::anyhow!("{name}: {reason}"))
-        })
+        .map(|value| T::from_str(value, true).map_err(|reason| anyhow::anyhow!("{name}: {reason}")))
         .transpose()
 }

@@ -102,7 +102,10 @@ pub(crate) async fn serve(
 async fn drain(graceful: GracefulShutdown, timeout: Duration) {
     let connections = graceful.count();
     tracing::info!(connections, "draining");
-    if tokio::time::timeout(timeout, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(timeout, graceful.shutdown())
+        .await
+        .is_err()
+    {
         tracing::warn!("requests were still in flight when the time to drain was over");
     }
 }

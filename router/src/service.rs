@@ -96,7 +96,10 @@ impl Application {
                 *request.uri_mut() = uri;
                 strip_spin_headers(request.headers_mut());
                 request.headers_mut().extend(headers);
-                (Some(component), self.call(component, request, request_id).await)
+                (
+                    Some(component),
+                    self.call(component, request, request_id).await,
+                )
             }
         }
     }
@@ -122,7 +125,11 @@ impl Application {
 
 fn fixed_response(fixed: &StaticResponse) -> Response {
     let body = Bytes::from(fixed.body.clone());
-    let mut response = Response::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
+    let mut response = Response::new(
+        Full::new(body)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     *response.status_mut() = fixed.status;
     for (name, value) in &fixed.headers {
         response.headers_mut().append(name, value.clone());
@@ -131,7 +138,11 @@ fn fixed_response(fixed: &StaticResponse) -> Response {
 }
 
 fn content(media_type: &'static str, body: Bytes) -> Response {
-    let mut response = Response::new(Full::new(body).map_err(|never| match never {}).boxed_unsync());
+    let mut response = Response::new(
+        Full::new(body)
+            .map_err(|never| match never {})
+            .boxed_unsync(),
+    );
     response
         .headers_mut()
         .insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));

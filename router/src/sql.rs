@@ -133,9 +133,7 @@ impl Database {
             loop {
                 match tirage_migrations::migrate(&admin, &roles).await {
                     Ok(report) => break tracing::info!("{report}"),
-                    Err(error)
-                        if error.is_unavailable() && begin.elapsed() < DATABASE_PATIENCE =>
-                    {
+                    Err(error) if error.is_unavailable() && begin.elapsed() < DATABASE_PATIENCE => {
                         tracing::info!("waiting for the database: {error}");
                         tokio::time::sleep(DATABASE_RETRY).await;
                     }

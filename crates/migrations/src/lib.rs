@@ -40,7 +40,8 @@ const RECORD: &str = "create table if not exists tirage_migration (
 const LOCK_ROW: &str = "insert into tirage_migration (number, name, checksum)
     values (0, 'lock', '') on conflict do nothing";
 const LOCK: &str = "select from tirage_migration where number = 0 for update";
-const APPLIED: &str = "select number, name, checksum from tirage_migration where number > 0 order by number";
+const APPLIED: &str =
+    "select number, name, checksum from tirage_migration where number > 0 order by number";
 const APPLY: &str = "insert into tirage_migration (number, name, checksum) values ($1, $2, $3)";
 
 /// Why the database could not be brought up to date. What had been applied until then stays.
@@ -65,7 +66,9 @@ pub enum MigrateError {
         name: String,
     },
     /// The database has a migration that this program doesn't have.
-    #[error("this database has migration {name}, which this program does not know: it is older than the database")]
+    #[error(
+        "this database has migration {name}, which this program does not know: it is older than the database"
+    )]
     Unknown {
         /// The migration.
         name: String,
@@ -98,7 +101,12 @@ impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.applied[..] {
             [] => write!(formatter, "the database is up to date")?,
-            applied => write!(formatter, "applied {}: {}", applied.len(), applied.join(", "))?,
+            applied => write!(
+                formatter,
+                "applied {}: {}",
+                applied.len(),
+                applied.join(", ")
+            )?,
         }
         match &self.roles[..] {
             [] => Ok(()),
@@ -194,7 +202,10 @@ async fn apply_next(
         })?;
     let number = next.number.to_string();
     database
-        .execute(APPLY, &[Some(&number), Some(next.name), Some(&next.checksum)])
+        .execute(
+            APPLY,
+            &[Some(&number), Some(next.name), Some(&next.checksum)],
+        )
         .await?;
     database.batch_execute("commit").await?;
     Ok(Some(next.name))

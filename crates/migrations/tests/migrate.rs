@@ -1,5 +1,7 @@
 //! Migrations against a real Postgres: many at once, changed, unknown, failing, killed.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -15,7 +17,10 @@ async fn database() -> Config {
     let name = format!("migrate_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
     let owner: Config = CLUSTER.admin_url().parse().unwrap();
     let mut connection = Connection::connect(&owner).await.unwrap();
-    connection.batch_execute(&format!("create database {name}")).await.unwrap();
+    connection
+        .batch_execute(&format!("create database {name}"))
+        .await
+        .unwrap();
     owner.with_database(name)
 }
 
@@ -27,7 +32,11 @@ async fn ask(config: &Config, query: &str) -> Option<String> {
 
 fn two() -> Vec<Migration> {
     vec![
-        Migration::new(1, "0001_first", "create table first (id int); insert into first values (1)"),
+        Migration::new(
+            1,
+            "0001_first",
+            "create table first (id int); insert into first values (1)",
+        ),
         Migration::new(2, "0002_second", "create table second (id int)"),
     ]
 }
@@ -42,15 +51,24 @@ async fn eight_at_once_apply_each_migration_once() {
         .map(|report| report.unwrap().applied.len())
         .sum();
     assert_eq!(applied, 2);
-    assert_eq!(ask(&database, "select count(*) from first").await.unwrap(), "1");
+    assert_eq!(
+        ask(&database, "select count(*) from first").await.unwrap(),
+        "1"
+    );
 }
 
 #[tokio::test]
 async fn what_is_new_is_applied_and_nothing_twice() {
     let database = database().await;
     let first = vec![two().remove(0)];
-    assert_eq!(apply(&database, first, &[]).await.unwrap().applied, ["0001_first"]);
-    assert_eq!(apply(&database, two(), &[]).await.unwrap().applied, ["0002_second"]);
+    assert_eq!(
+        apply(&database, first, &[]).await.unwrap().applied,
+        ["0001_first"]
+    );
+    assert_eq!(
+        apply(&database, two(), &[]).await.unwrap().applied,
+        ["0002_second"]
+    );
     let report = apply(&database, two(), &[]).await.unwrap();
     assert_eq!(report.to_string(), "the database is up to date");
 }
@@ -62,7 +80,10 @@ async fn a_changed_migration_is_refused() {
     let mut changed = two();
     changed[0] = Migration::new(1, "0001_first", "create table other (id int)");
     let error = apply(&database, changed, &[]).await.unwrap_err();
-    assert!(matches!(&error, MigrateError::Changed { name } if name == "0001_first"), "{error}");
+    assert!(
+        matches!(&error, MigrateError::Changed { name } if name == "0001_first"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -71,7 +92,10 @@ async fn a_database_that_is_ahead_of_the_program_is_refused() {
     apply(&database, two(), &[]).await.unwrap();
     let older = vec![two().remove(0)];
     let error = apply(&database, older, &[]).await.unwrap_err();
-    assert!(matches!(&error, MigrateError::Unknown { name } if name == "0002_second"), "{error}");
+    assert!(
+        matches!(&error, MigrateError::Unknown { name } if name == "0002_second"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -80,17 +104,38 @@ async fn a_migration_that_fails_leaves_nothing_and_what_came_before_stays() {
     let mut failing = two();
     failing[1] = Migration::new(2, "0002_second", "create table second (id int); select 1/0");
     let error = apply(&database, failing, &[]).await.unwrap_err();
-    assert!(matches!(&error, MigrateError::Failed { name: "0002_second", .. }), "{error}");
+    assert!(
+        matches!(
+            &error,
+            MigrateError::Failed {
+                name: "0002_second",
+                ..
+            }
+        ),
+        "{error}"
+    );
     assert_eq!(ask(&database, "select to_regclass('second')").await, None);
-    assert_eq!(ask(&database, "select max(number) from tirage_migration").await.unwrap(), "1");
-    assert_eq!(apply(&database, two(), &[]).await.unwrap().applied, ["0002_second"]);
+    assert_eq!(
+        ask(&database, "select max(number) from tirage_migration")
+            .await
+            .unwrap(),
+        "1"
+    );
+    assert_eq!(
+        apply(&database, two(), &[]).await.unwrap().applied,
+        ["0002_second"]
+    );
 }
 
 #[tokio::test]
 async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
     let database = database().await;
     let mut slow = two();
-    slow[1] = Migration::new(2, "0002_second", "create table second (id int); select pg_sleep(60)");
+    slow[1] = Migration::new(
+        2,
+        "0002_second",
+        "create table second (id int); select pg_sleep(60)",
+    );
     let running = tokio::spawn({
         let database = database.clone();
         async move { apply(&database, slow, &[]).await }
@@ -115,7 +160,12 @@ async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
     assert!(running.await.unwrap().is_err());
     let report = next.await.unwrap().unwrap();
     assert_eq!(report.applied, ["0002_second"]);
-    assert_eq!(ask(&database, "select to_regclass('second')::text").await.unwrap(), "second");
+    assert_eq!(
+        ask(&database, "select to_regclass('second')::text")
+            .await
+            .unwrap(),
+        "second"
+    );
 }
 
 #[tokio::test]
@@ -125,23 +175,37 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
     let role = role_config(&base, "tirage_api").with_database(owner.database());
     let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
     assert_eq!(report.applied, ["0001_descriptions"]);
-    assert_eq!(migrate(&owner, std::slice::from_ref(&role)).await.unwrap().roles, [""; 0]);
+    assert_eq!(
+        migrate(&owner, std::slice::from_ref(&role))
+            .await
+            .unwrap()
+            .roles,
+        [""; 0]
+    );
 
     let mut session = Connection::connect(&role).await.unwrap();
     let workspace = "00000000-0000-7000-8000-000000000001";
-    let insert = format!("insert into description (workspace_id, text) values ('{workspace}', 'x')");
+    let insert =
+        format!("insert into description (workspace_id, text) values ('{workspace}', 'x')");
     let denied = session.execute(&insert, &[]).await.unwrap_err();
     assert_eq!(denied.server().unwrap().code, "42501");
 
     let set = format!("begin; set local tirage.workspace = '{workspace}'; {insert}; commit");
     session.batch_execute(&set).await.unwrap();
     let count = async |session: &mut Connection| {
-        let rows = session.execute("select count(*) from description", &[]).await.unwrap().rows;
+        let rows = session
+            .execute("select count(*) from description", &[])
+            .await
+            .unwrap()
+            .rows;
         rows[0].text(0).unwrap().to_owned()
     };
     assert_eq!(count(&mut session).await, "0");
     session.batch_execute("begin").await.unwrap();
-    session.batch_execute(&format!("set local tirage.workspace = '{workspace}'")).await.unwrap();
+    session
+        .batch_execute(&format!("set local tirage.workspace = '{workspace}'"))
+        .await
+        .unwrap();
     assert_eq!(count(&mut session).await, "1");
     session.batch_execute("commit").await.unwrap();
 
@@ -160,10 +224,16 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
     // Without a workspace a row has no place.
     let mut admin = Connection::connect(&owner).await.unwrap();
     let error = admin
-        .execute("insert into description (workspace_id, text) values (null, 'x')", &[])
+        .execute(
+            "insert into description (workspace_id, text) values (null, 'x')",
+            &[],
+        )
         .await
         .unwrap_err();
-    assert!(["23502", "42501"].contains(&error.server().unwrap().code.as_str()), "{error}");
+    assert!(
+        ["23502", "42501"].contains(&error.server().unwrap().code.as_str()),
+        "{error}"
+    );
 }
 
 #[tokio::test]

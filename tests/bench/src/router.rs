@@ -122,9 +122,7 @@ concurrent_requests_per_instance = 16
     first_answer(peer_address, "/")?;
 
     let runtime = tokio::runtime::Runtime::new()?;
-    let measure = |address| {
-        runtime.block_on(requests_per_second(address, "/", CONNECTIONS, ROUND))
-    };
+    let measure = |address| runtime.block_on(requests_per_second(address, "/", CONNECTIONS, ROUND));
     measure(address)?;
     measure(peer_address)?;
     let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());

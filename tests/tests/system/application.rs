@@ -32,8 +32,8 @@ impl Bundle {
             &repository().join("spin.toml"),
             &[],
             &[
-                ("DATABASE_ADMIN_URL", self.database.admin_url()),
-                ("DATABASE_URL", self.database.url()),
+                ("DATABASE_ADMIN_URL", &self.database.admin_url()),
+                ("DATABASE_URL", &self.database.url()),
             ],
         )
     }
@@ -58,17 +58,26 @@ async fn descriptions_are_written_and_read_as_existing_clients_expect() {
     let bundle = Bundle::new();
     let router = bundle.router();
     for path in ["/health", "/api/health"] {
-        assert_eq!(get_json(&router, path).await, (200, json!({"status": "ok"})));
+        assert_eq!(
+            get_json(&router, path).await,
+            (200, json!({"status": "ok"}))
+        );
     }
     let (status, problem) = get_json(&router, "/api/description/latest").await;
     assert_eq!(status, 404);
     assert_eq!(problem["detail"], "No description found");
-    assert_eq!(get_json(&router, "/api/description").await, (200, json!([])));
+    assert_eq!(
+        get_json(&router, "/api/description").await,
+        (200, json!([]))
+    );
 
     for blank in ["", "  \n\t "] {
         let response = describe(&router, blank).await;
         assert_eq!(response.status(), 400);
-        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(
+            response.headers()["content-type"],
+            "application/problem+json"
+        );
         let problem: Value = response.json().await.unwrap();
         assert_eq!(problem["detail"], "Description cannot be empty");
     }
@@ -79,7 +88,12 @@ async fn descriptions_are_written_and_read_as_existing_clients_expect() {
         assert_eq!(response.status(), 200);
         let description: Value = response.json().await.unwrap();
         assert_eq!(description["text"], text.trim());
-        assert!(description["created_at"].as_str().unwrap().starts_with("20"));
+        assert!(
+            description["created_at"]
+                .as_str()
+                .unwrap()
+                .starts_with("20")
+        );
         assert_eq!(description.as_object().unwrap().len(), 3);
         ids.push(description["id"].as_i64().expect("a JSON number"));
     }
@@ -131,8 +145,16 @@ async fn bad_requests_get_clear_problems_and_leave_nothing_behind() {
     }
     let response = client.delete(&url).send().await.unwrap();
     assert_eq!(response.status(), 405);
-    assert!(response.headers()["allow"].to_str().unwrap().contains("POST"));
-    assert_eq!(get_json(&router, "/api/description").await, (200, json!([])));
+    assert!(
+        response.headers()["allow"]
+            .to_str()
+            .unwrap()
+            .contains("POST")
+    );
+    assert_eq!(
+        get_json(&router, "/api/description").await,
+        (200, json!([]))
+    );
     assert_eq!(get_json(&router, "/api/nothing").await.0, 404);
 }
 
@@ -143,7 +165,12 @@ async fn the_web_app_is_served_with_the_right_cache_headers() {
     let client = Client::new();
     let page = client.get(router.at("/")).send().await.unwrap();
     assert_eq!(page.status(), 200);
-    assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
+    assert!(
+        page.headers()["content-type"]
+            .to_str()
+            .unwrap()
+            .starts_with("text/html")
+    );
     assert_eq!(page.headers()["cache-control"], "no-cache");
     let etag = page.headers()["etag"].clone();
     let html = page.text().await.unwrap();
@@ -163,7 +190,10 @@ async fn the_web_app_is_served_with_the_right_cache_headers() {
     let asset = client.get(router.at(asset)).send().await.unwrap();
     assert_eq!(asset.status(), 200);
     let caching = asset.headers()["cache-control"].to_str().unwrap();
-    assert!(caching.contains("immutable") && caching.contains("max-age=31536000"), "{caching}");
+    assert!(
+        caching.contains("immutable") && caching.contains("max-age=31536000"),
+        "{caching}"
+    );
 
     let fallback = client
         .get(router.at("/some/page"))
@@ -173,9 +203,17 @@ async fn the_web_app_is_served_with_the_right_cache_headers() {
         .unwrap();
     assert_eq!(fallback.status(), 200);
     assert_eq!(fallback.text().await.unwrap(), html);
-    let missing = client.get(router.at("/assets/gone-12345678.js")).send().await.unwrap();
+    let missing = client
+        .get(router.at("/assets/gone-12345678.js"))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(missing.status(), 404);
-    let outside = client.get(router.at("/..%2f..%2fetc/passwd")).send().await.unwrap();
+    let outside = client
+        .get(router.at("/..%2f..%2fetc/passwd"))
+        .send()
+        .await
+        .unwrap();
     assert!(!outside.text().await.unwrap().contains("root:"));
 }
 
@@ -190,7 +228,10 @@ async fn a_database_that_is_away_is_said_so_and_its_return_noticed() {
     assert_eq!(away.status(), 503);
     assert!(away.headers().contains_key("retry-after"));
     let problem = away.text().await.unwrap();
-    assert!(!problem.contains("127.0.0.1") && !problem.contains("tirage_api"), "{problem}");
+    assert!(
+        !problem.contains("127.0.0.1") && !problem.contains("tirage_api"),
+        "{problem}"
+    );
 
     bundle.database.restart().unwrap();
     assert_eq!(describe(&router, "after").await.status(), 200);

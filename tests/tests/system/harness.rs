@@ -14,7 +14,11 @@ use tempfile::TempDir;
 pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let path = test.parent().unwrap().parent().unwrap().join(name);
-    assert!(path.exists(), "{} is not built: run `cargo xtask test`", path.display());
+    assert!(
+        path.exists(),
+        "{} is not built: run `cargo xtask test`",
+        path.display()
+    );
     path
 }
 
@@ -43,7 +47,11 @@ impl Application {
 
     /// The same, with lines for the component's own table.
     pub(crate) fn guest_with(mut self, name: &str, component: &str, settings: &str) -> Self {
-        let world = if settings.contains("world") { "" } else { "world = \"api\"" };
+        let world = if settings.contains("world") {
+            ""
+        } else {
+            "world = \"api\""
+        };
         write!(
             self.manifest,
             r#"
@@ -63,7 +71,11 @@ source = "{name}.wasm"
             let file = format!("{name}.{extension}");
             let built = repository().join("build/guests").join(&file);
             // Linked, since a copy would look newer than what it was compiled from.
-            std::os::unix::fs::symlink(built.canonicalize().expect("guests are built"), self.file(&file)).unwrap();
+            std::os::unix::fs::symlink(
+                built.canonicalize().expect("guests are built"),
+                self.file(&file),
+            )
+            .unwrap();
         }
         self
     }
@@ -127,11 +139,7 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn start(
-        manifest: &Path,
-        arguments: &[&str],
-        environment: &[(&str, &str)],
-    ) -> Self {
+    pub(crate) fn start(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let mut command = command(manifest, arguments, environment);
         if arguments.contains(&"--exit-with-stdin") {
             command.stdin(Stdio::piped());

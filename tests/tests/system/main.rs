@@ -3,6 +3,12 @@
 //! `cargo xtask test` builds what these tests need: the binaries beside the test's own, the
 //! functions in `build/`, the misbehaving guests in `build/guests/`.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on has failed"
+)]
+
 mod application;
 mod harness;
 mod manifest;

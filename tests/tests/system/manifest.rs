@@ -48,7 +48,11 @@ const NEEDS_A_KEY: &str = r#"
 fn with_a_key() -> Application {
     Application::new()
         .guest("hello", "modes = [\"plain\"]")
-        .guest_with("variables", "variables = { key = \"{{ api_key }}\" }", "modes = [\"keyed\"]")
+        .guest_with(
+            "variables",
+            "variables = { key = \"{{ api_key }}\" }",
+            "modes = [\"keyed\"]",
+        )
         .toml(NEEDS_A_KEY)
 }
 
@@ -61,7 +65,14 @@ fn a_required_variable_is_missed_by_name() {
 #[tokio::test]
 async fn a_mode_runs_its_components_and_needs_no_other_settings() {
     let router = with_a_key().start_with(&[], &[("APP_MODE", "plain")]);
-    let status = async |path: &str| Client::new().get(router.at(path)).send().await.unwrap().status();
+    let status = async |path: &str| {
+        Client::new()
+            .get(router.at(path))
+            .send()
+            .await
+            .unwrap()
+            .status()
+    };
     assert_eq!(status("/hello").await, 200);
     assert_eq!(status("/variables").await, 404);
 
@@ -89,11 +100,15 @@ async fn variables_come_from_the_environment_then_from_the_env_file() {
 
 #[tokio::test]
 async fn settings_that_mean_nothing_here_are_said_so_without_their_values() {
-    let router = Application::new()
-        .guest("hello", "")
-        .start_with(&[], &[("PASETO_ACCESS_KEY", "hush"), ("REDIS_URL", "redis://hush")]);
+    let router = Application::new().guest("hello", "").start_with(
+        &[],
+        &[("PASETO_ACCESS_KEY", "hush"), ("REDIS_URL", "redis://hush")],
+    );
     let log = router.log();
-    assert!(log.contains("PASETO_ACCESS_KEY") && log.contains("REDIS_URL"), "{log}");
+    assert!(
+        log.contains("PASETO_ACCESS_KEY") && log.contains("REDIS_URL"),
+        "{log}"
+    );
     assert!(!log.contains("hush"));
     router.stop();
 }
@@ -117,6 +132,9 @@ async fn files_are_shown_to_the_component_that_has_them() {
         .json()
         .await
         .unwrap();
-    assert_eq!(seen["root_directory"]["ok"], serde_json::json!(["public.txt"]));
+    assert_eq!(
+        seen["root_directory"]["ok"],
+        serde_json::json!(["public.txt"])
+    );
     assert_eq!(seen["environment"]["COLOUR"], "blue");
 }

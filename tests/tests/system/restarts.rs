@@ -64,6 +64,10 @@ fn migrations_can_be_applied_by_hand_and_twice() {
             .env("DATABASE_URL", bundle.database.url())
             .output()
             .unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 }

@@ -10,13 +10,27 @@ use crate::harness::Application;
 
 /// An answer of the router's own, checked to be a problem document.
 async fn problem(response: reqwest::Response) -> Value {
-    assert_eq!(response.headers()["content-type"], "application/problem+json");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json"
+    );
     let status = response.status().as_u16();
-    let request = response.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let request = response.headers()["x-request-id"]
+        .to_str()
+        .unwrap()
+        .to_owned();
     let document: Value = response.json().await.unwrap();
     assert_eq!(document["status"], status);
-    assert!(document["type"].as_str().unwrap().starts_with("urn:tirage:problem:"));
-    assert_eq!(document["instance"], format!("urn:tirage:request:{request}"));
+    assert!(
+        document["type"]
+            .as_str()
+            .unwrap()
+            .starts_with("urn:tirage:problem:")
+    );
+    assert_eq!(
+        document["instance"],
+        format!("urn:tirage:request:{request}")
+    );
     document
 }
 
@@ -110,10 +124,16 @@ async fn the_routers_headers_cannot_be_forged_and_request_ids_go_through() {
     assert_eq!(header("x-request-id"), ["mine-42"]);
     assert_eq!(header("spin-path-info"), ["/some/path"]);
     assert_eq!(header("spin-matched-route"), ["/headers/..."]);
-    assert_eq!(header("spin-full-url"), [router.at("/headers/some/path?q=1")]);
+    assert_eq!(
+        header("spin-full-url"),
+        [router.at("/headers/some/path?q=1")]
+    );
     assert!(header("spin-path-match-id").is_empty());
     let client = header("spin-client-addr");
-    assert!(client.len() == 1 && client[0].starts_with("127.0.0.1:"), "{client:?}");
+    assert!(
+        client.len() == 1 && client[0].starts_with("127.0.0.1:"),
+        "{client:?}"
+    );
 
     // What could break a log line is not taken over.
     let request = Client::new()
@@ -140,8 +160,21 @@ async fn spins_own_addresses_and_static_responses_answer() {
         .build()
         .unwrap();
     let get = |path: &str| client.get(router.at(path)).send();
-    assert_eq!(get("/.well-known/spin/health").await.unwrap().text().await.unwrap(), "OK");
-    let info: Value = get("/.well-known/spin/info").await.unwrap().json().await.unwrap();
+    assert_eq!(
+        get("/.well-known/spin/health")
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap(),
+        "OK"
+    );
+    let info: Value = get("/.well-known/spin/info")
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
     assert_eq!(info["name"], "guests");
     let moved = get("/old").await.unwrap();
     assert_eq!(moved.status(), StatusCode::MOVED_PERMANENTLY);
@@ -157,7 +190,10 @@ async fn a_stream_runs_for_a_minute_with_a_deadline_of_two_seconds() {
     let url = router.at("/stream-slowly?chunks=61&interval_ms=1000");
     let begin = Instant::now();
     let mut response = Client::new().get(url).send().await.unwrap();
-    assert!(begin.elapsed() < Duration::from_secs(2), "the head waits for nothing");
+    assert!(
+        begin.elapsed() < Duration::from_secs(2),
+        "the head waits for nothing"
+    );
     let mut lines = 0;
     while let Some(chunk) = response.chunk().await.unwrap() {
         lines += chunk.iter().filter(|byte| **byte == b'\n').count();
@@ -217,15 +253,31 @@ async fn metrics_have_an_address_of_their_own() {
     assert_eq!(public.status(), 404);
 
     let log = router.log();
-    let address = log.split("metrics on ").nth(1).unwrap().split_whitespace().next().unwrap();
-    let metrics = client.get(address).send().await.unwrap().text().await.unwrap();
+    let address = log
+        .split("metrics on ")
+        .nth(1)
+        .unwrap()
+        .split_whitespace()
+        .next()
+        .unwrap();
+    let metrics = client
+        .get(address)
+        .send()
+        .await
+        .unwrap()
+        .text()
+        .await
+        .unwrap();
     for expected in [
         r#"tirage_requests_total{component="hello",method="GET",status="200"} 1"#,
         r#"tirage_traps_total{component="trap"} 1"#,
         r#"tirage_request_duration_seconds_count{component="hello"} 1"#,
         r#"tirage_instances_started_total{component="hello"} 1"#,
     ] {
-        assert!(metrics.contains(expected), "{expected} is not in\n{metrics}");
+        assert!(
+            metrics.contains(expected),
+            "{expected} is not in\n{metrics}"
+        );
     }
 }
 
@@ -244,7 +296,11 @@ async fn logs_are_json_if_wanted_and_carry_what_guests_print() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
         .collect();
-    assert!(lines.iter().any(|line| line["request_id"] == "find-me" && line["status"] == 502));
+    assert!(
+        lines
+            .iter()
+            .any(|line| line["request_id"] == "find-me" && line["status"] == 502)
+    );
     assert!(lines.iter().any(|line| line["component"] == "trap"
         && line["message"].as_str().unwrap().contains("told to trap")));
 }

@@ -7,7 +7,7 @@ use spin_sdk::wasip3::filesystem::types::{
 };
 use spin_sdk::wasip3::http::types::{ErrorCode as HttpError, Fields, Response};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
-use spin_sdk::wasip3::wit_future;
+use spin_sdk::wasip3::{spawn, wit_future};
 
 /// How much of a file is read at a time, in bytes, where it is read here at all.
 const CHUNK: usize = 64 << 10;
@@ -98,18 +98,26 @@ impl File {
         }
     }
 
-    /// A response whose body is the file. The host reads it; should that fail, the body ends before
-    /// its announced length, and the client knows.
+    /// A response whose body is the file, read by the host. Should that fail, the body is broken off.
     ///
     /// # Errors
     /// When the host refuses the headers.
     pub(crate) fn into_response(self, headers: HeaderMap) -> Result<Response, HttpError> {
         let headers = Fields::try_from(headers)
             .map_err(|error| HttpError::InternalError(Some(error.to_string())))?;
-        let (stream, _outcome) = self.descriptor.read_via_stream(0);
-        // Dropping the sender says that there are no trailers.
-        let (_, trailers) = wit_future::new(|| Ok(None));
+        let (stream, outcome) = self.descriptor.read_via_stream(0);
+        let (end, trailers) = wit_future::new(|| Ok(None));
         let (response, _sent) = Response::new(headers, Some(stream), trailers);
+        // Besides telling the host how the body ended, this task keeps the instance: hosts end one
+        // that has nothing to do, and the streams that it gave away with it.
+        spawn(async move {
+            let ended = outcome
+                .await
+                .map(|()| None)
+                .map_err(|error| HttpError::InternalError(Some(format!("{error:?}"))));
+            // Only a client that has left takes no end.
+            let _ = end.write(ended).await;
+        });
         Ok(response)
     }
 }

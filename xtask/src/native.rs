@@ -44,10 +44,14 @@ impl Binaries {
         &self.folder
     }
 
-    /// The router with command `name`, run in the repository's root, where `spin.toml` is.
+    /// The router with command `name`, one of those that read the repository's `spin.toml`.
     pub(crate) fn router_command(&self, repository: &Repository, name: &str) -> Command {
         let mut command = Command::new(self.tirage());
-        command.arg(name).current_dir(repository.root());
+        command
+            .arg(name)
+            .arg("--manifest")
+            .arg(repository.root().join("spin.toml"))
+            .current_dir(repository.root());
         command
     }
 }

@@ -26,6 +26,9 @@ use crate::signals::{self, Interrupted};
 
 /// How long a child that was told to stop may take.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
+/// How long a child that was told to stop keeps its stdin. Then it is closed too, since a program that
+/// waits for it may be unable to end (<https://docs.rs/tokio/latest/tokio/io/fn.stdin.html>).
+const STDIN_PATIENCE: Duration = Duration::from_millis(250);
 /// How often children are looked after. Nothing waits for this except on the way out.
 const LOOK: Duration = Duration::from_millis(20);
 /// Holds the children; dropping it stops them.
@@ -147,12 +150,15 @@ impl Supervisor {
                 continue;
             }
             let _ = kill(child.pid(), Signal::SIGTERM);
-            let deadline = Instant::now() + STOP_PATIENCE;
+            let told = Instant::now();
             while matches!(child.process.try_wait(), Ok(None)) {
                 let hurried = self.signals.recv_timeout(LOOK).is_ok();
-                if hurried || Instant::now() > deadline {
+                if hurried || told.elapsed() > STOP_PATIENCE {
                     progress::note(format!("{} doesn't stop: killing it", child.name));
                     break;
+                }
+                if told.elapsed() > STDIN_PATIENCE {
+                    drop(child.process.stdin.take());
                 }
             }
             child.finish();
@@ -331,6 +337,21 @@ mod tests {
             assert!(started.elapsed() < LONG, "the grandchild lives on");
             std::thread::sleep(LOOK);
         }
+    }
+
+    #[test]
+    fn a_child_that_cannot_end_before_its_stdin_does_is_not_killed() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let (_signals, mut supervisor) = supervisor();
+        let script = format!(
+            "trap '' TERM; echo ready; cat > /dev/null; echo done > {}",
+            log.display()
+        );
+        let id = supervisor.start("reader", &mut shell(&script)).unwrap();
+        supervisor.first_line(id, LONG).unwrap();
+        supervisor.stop();
+        assert_eq!(std::fs::read_to_string(log).unwrap(), "done\n");
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
+use crate::shell;
+
 /// The clone that we work on.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
@@ -80,7 +82,7 @@ impl Repository {
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
-        let mut command = Command::new(&self.cargo);
+        let mut command = shell::cargo(&self.cargo);
         command.args(arguments).current_dir(&self.root);
         command
     }

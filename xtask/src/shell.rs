@@ -73,6 +73,22 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         .with_context(|| format!("{} printed something that isn't text", describe(command)))
 }
 
+/// The program `cargo`, with the environment that it has when a person calls it.
+///
+/// We were started by cargo, which tells us about our own package. Build scripts that ask to be run
+/// again when such a variable changes (ring's does) would otherwise be, each time that people build
+/// now with us and now without.
+pub(crate) fn cargo(cargo: &Path) -> Command {
+    let mut command = Command::new(cargo);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
+    command
+}
+
 /// The program called `name`, where a shell would find it.
 pub(crate) fn find_in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

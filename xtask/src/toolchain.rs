@@ -109,7 +109,7 @@ impl WasmToolchain {
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
-        let mut command = Command::new(&self.cargo);
+        let mut command = shell::cargo(&self.cargo);
         command
             .args(arguments)
             .env("RUSTC", &self.rustc)

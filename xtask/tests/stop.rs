@@ -22,9 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Writes its process id where the test finds it, then does as the devstack does. (A shell gives
 /// background commands no stdin unless it is handed to them.)
 const DEVSTACK: &str = r#"
+trap 'echo devstack >> stopped; exit 0' TERM
 echo $$ >> pids
 echo '{"url":"postgres://u@127.0.0.1:1/tirage","admin_url":"postgres://a@127.0.0.1:1/tirage"}'
-trap 'echo devstack >> stopped; exit 0' TERM
 exec 3<&0
 cat <&3 > /dev/null &
 wait
@@ -33,10 +33,10 @@ wait
 /// As the router does for `migrate` and `sql-gateway`.
 const ROUTER: &str = r#"
 [ "$1" = migrate ] && exit 0
+trap 'echo gateway >> stopped; exit 0' TERM
 echo $$ >> pids
 echo "$DATABASE_URL" > database-url
 echo 'listening on http://127.0.0.1:4444'
-trap 'echo gateway >> stopped; exit 0' TERM
 exec 3<&0
 cat <&3 > /dev/null &
 wait

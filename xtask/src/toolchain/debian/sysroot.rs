@@ -72,8 +72,9 @@ fn build_standard_library(folder: &Path) -> Result<()> {
         "[package]\nname = \"empty\"\nedition = \"2024\"\n\n[workspace]\n",
     )?;
     let sources = folder.join("usr/lib/rustlib/src/rust");
+    let cargo = std::env::var_os("CARGO").map_or_else(|| "cargo".into(), PathBuf::from);
     shell::run(
-        Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        shell::cargo(&cargo)
             .args([
                 "build",
                 "--release",

@@ -9,6 +9,7 @@ mod environment;
 mod logging;
 mod metrics;
 mod problem;
+mod runtime;
 mod serve;
 mod server;
 mod service;

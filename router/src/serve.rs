@@ -15,7 +15,7 @@ use crate::environment::Environment;
 use crate::logging::{self, LogFormat};
 use crate::metrics::{self, Metrics};
 use crate::server::{self, ServerLimits};
-use crate::{sql, stop};
+use crate::{runtime, sql, stop};
 
 /// Where it listens if nothing is set: this machine only.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
@@ -83,11 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
     });
     let manifest = Manifest::read(&arguments.manifest)?;
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")?
-        .block_on(serve(arguments, environment, manifest, folder))
+    runtime::run(serve(arguments, environment, manifest, folder))
 }
 
 async fn serve(

@@ -25,7 +25,7 @@ use tokio::sync::watch;
 
 use crate::environment::Environment;
 use crate::logging::{self, LogFormat};
-use crate::stop;
+use crate::{runtime, stop};
 
 /// Where components find the gateway, without a socket.
 pub(crate) const HOST_NAME: &str = "sql.tirage.internal";
@@ -195,7 +195,7 @@ fn boxed(body: Full<Bytes>) -> tirage_host::Body {
 pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
     let (environment, roles) = start(&arguments.manifest)?;
     let admin = admin(&environment)?;
-    runtime()?.block_on(async {
+    runtime::run(async {
         let report = tirage_migrations::migrate(&admin, &roles).await?;
         println!("{report}");
         Ok(())
@@ -217,7 +217,7 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
             .map(|role| (Password::new(password.as_bytes()), role)),
     );
     let gateway = Gateway::new(settings(&environment)?);
-    runtime()?.block_on(async {
+    runtime::run(async {
         let stop = stop::requested(arguments.exit_with_stdin)?;
         let listener = TcpListener::bind(arguments.listen)
             .await
@@ -244,13 +244,6 @@ fn start(manifest: &std::path::Path) -> anyhow::Result<(Environment, Vec<Config>
         .map(|role| config_of(&environment, role))
         .collect::<anyhow::Result<_>>()?;
     Ok((environment, configs))
-}
-
-fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the runtime")
 }
 
 /// How to log in as `role`.

@@ -32,6 +32,7 @@ pub(crate) fn watch_response(
     fate: Arc<Fate>,
     permit: OwnedSemaphorePermit,
 ) -> WasiBody {
+    fate.body_opened();
     WatchedBody {
         inner: body,
         fate,
@@ -82,6 +83,12 @@ struct WatchedBody {
     inner: WasiBody,
     fate: Arc<Fate>,
     _permit: OwnedSemaphorePermit,
+}
+
+impl Drop for WatchedBody {
+    fn drop(&mut self) {
+        self.fate.body_closed();
+    }
 }
 
 impl Body for WatchedBody {

@@ -10,7 +10,7 @@
 //! ended.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -40,6 +40,8 @@ pub(crate) struct Fate {
     born: Instant,
     /// Milliseconds after `born` when a body last moved.
     last_progress: AtomicU64,
+    /// Response bodies that somebody still reads.
+    open_bodies: AtomicUsize,
     expired: AtomicBool,
     failed: AtomicBool,
     memory_refused: Arc<AtomicBool>,
@@ -50,6 +52,7 @@ impl Fate {
         Self {
             born: Instant::now(),
             last_progress: AtomicU64::new(0),
+            open_bodies: AtomicUsize::new(0),
             expired: AtomicBool::new(false),
             failed: AtomicBool::new(false),
             memory_refused: Arc::new(AtomicBool::new(false)),
@@ -60,6 +63,21 @@ impl Fate {
     pub(crate) fn progressed(&self) {
         let elapsed = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_progress.store(elapsed, Ordering::Relaxed);
+    }
+
+    /// A response's body has begun; it ends with [`Fate::body_closed`].
+    pub(crate) fn body_opened(&self) {
+        self.progressed();
+        self.open_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A response's body is through, or nobody wants it any more.
+    pub(crate) fn body_closed(&self) {
+        self.open_bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn has_open_bodies(&self) -> bool {
+        self.open_bodies.load(Ordering::Relaxed) > 0
     }
 
     fn last_progress(&self) -> Instant {
@@ -150,19 +168,35 @@ impl WorkerExpiration for Expiration {
         status: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
-        let deadline = match status {
-            WorkerStatus::Idle => start + IDLE_TIMEOUT,
-            WorkerStatus::Requests => start + self.timeout,
-            WorkerStatus::PostReturn => start.max(self.fate.last_progress()) + self.timeout,
-        };
-        if self.sleep.deadline() != deadline.into() {
-            self.sleep.as_mut().reset(deadline.into());
-        }
-        self.sleep.as_mut().poll(context).map(|()| {
-            if status != WorkerStatus::Idle {
-                self.fate.expired.store(true, Ordering::Release);
+        loop {
+            let deadline = match status {
+                WorkerStatus::Idle if !self.fate.has_open_bodies() => start + IDLE_TIMEOUT,
+                WorkerStatus::Requests => start + self.timeout,
+                // A guest may be done while the host still streams for it, a file for example.
+                WorkerStatus::Idle | WorkerStatus::PostReturn => {
+                    start.max(self.fate.last_progress()) + self.timeout
+                }
+            };
+            // Nobody wakes this task when a body ends, so it looks again once in a while.
+            let next_look = Instant::now() + IDLE_TIMEOUT;
+            let wake = match status {
+                WorkerStatus::Idle => deadline.min(next_look),
+                WorkerStatus::Requests | WorkerStatus::PostReturn => deadline,
+            };
+            if Instant::now() >= deadline {
+                if status != WorkerStatus::Idle || self.fate.has_open_bodies() {
+                    self.fate.expired.store(true, Ordering::Release);
+                    self.fate.failed.store(true, Ordering::Release);
+                }
+                return Poll::Ready(());
             }
-        })
+            if self.sleep.deadline() != wake.into() {
+                self.sleep.as_mut().reset(wake.into());
+            }
+            if self.sleep.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
     }
 }
 

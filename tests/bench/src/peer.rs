@@ -33,9 +33,10 @@ pub(crate) fn serve(component: &Path) -> anyhow::Result<()> {
         .enable_all()
         .build()?
         .block_on(run(component))
+        .map_err(|error| anyhow::anyhow!("{error:?}"))
 }
 
-async fn run(component: &Path) -> anyhow::Result<()> {
+async fn run(component: &Path) -> wasmtime::Result<()> {
     let mut config = Config::new();
     config
         .wasm_component_model_async(true)

@@ -241,6 +241,16 @@ async fn a_router_ends_with_its_parent_if_told_to() {
 }
 
 #[tokio::test]
+async fn an_open_standard_input_does_not_keep_it_alive() {
+    let mut router = Application::new()
+        .guest("hello", "")
+        .start_with(&["--exit-with-stdin"], &[]);
+    router.signal(Signal::TERM);
+    assert_eq!(router.ended(Duration::from_secs(5)).code(), Some(0));
+    drop(router.stdin.take());
+}
+
+#[tokio::test]
 async fn metrics_have_an_address_of_their_own() {
     let router = Application::new()
         .guest("hello", "")

@@ -30,6 +30,18 @@ async fn ask(config: &Config, query: &str) -> Option<String> {
     outcome.rows[0].text(0).map(str::to_owned)
 }
 
+/// Asks until the answer is one.
+async fn until_one(config: &Config, query: &str) {
+    let until = async {
+        while ask(config, query).await.unwrap() != "1" {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), until)
+        .await
+        .unwrap();
+}
+
 fn two() -> Vec<Migration> {
     vec![
         Migration::new(
@@ -140,23 +152,26 @@ async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
         let database = database.clone();
         async move { apply(&database, slow, &[]).await }
     });
+    let others = "from pg_stat_activity \
+        where datname = current_database() and pid <> pg_backend_pid()";
+    until_one(
+        &database,
+        &format!("select count(*) {others} and query like '%pg_sleep(60)'"),
+    )
+    .await;
     // Somebody else waits for the lock meanwhile, and takes over.
     let next = tokio::spawn({
         let database = database.clone();
-        async move {
-            while ask(&database, "select count(*) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()").await.unwrap() == "0" {
-                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-            }
-            apply(&database, two(), &[]).await
-        }
+        async move { apply(&database, two(), &[]).await }
     });
-    let killed = "select count(pg_terminate_backend(pid)) from pg_stat_activity where query like '%pg_sleep(60)' and pid <> pg_backend_pid()";
-    while ask(&database, killed).await.unwrap() == "0" {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        if next.is_finished() {
-            break;
-        }
-    }
+    until_one(
+        &database,
+        &format!("select count(*) {others} and wait_event_type = 'Lock'"),
+    )
+    .await;
+    let killed =
+        format!("select count(pg_terminate_backend(pid)) {others} and query like '%pg_sleep(60)'");
+    assert_eq!(ask(&database, &killed).await.unwrap(), "1");
     assert!(running.await.unwrap().is_err());
     let report = next.await.unwrap().unwrap();
     assert_eq!(report.applied, ["0002_second"]);

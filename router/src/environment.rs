@@ -40,6 +40,14 @@ const KNOWN_ELSEWHERE: [&str; 27] = [
     "MAIL_URL",
 ];
 
+/// The folder that a manifest's paths begin at.
+pub(crate) fn folder_of(manifest: &Path) -> &Path {
+    match manifest.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}
+
 /// The settings that this process was started with.
 pub(crate) struct Environment {
     process: HashMap<String, String>,

@@ -70,10 +70,23 @@ fn main() -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tirage: {error:#}");
+            eprintln!("tirage: {}", explain(&error));
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error and its causes, without those that an error before them has already told.
+fn explain(error: &anyhow::Error) -> String {
+    let mut explanation = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if explanation.is_empty() {
+            explanation = cause;
+        } else if !explanation.contains(&cause) {
+            explanation = format!("{explanation}: {cause}");
+        }
+    }
+    explanation
 }
 
 #[cfg(feature = "compiler")]

@@ -11,7 +11,7 @@ use tirage_manifest::Manifest;
 use tokio::net::TcpListener;
 
 use crate::application::{self, Parts};
-use crate::environment::Environment;
+use crate::environment::{Environment, folder_of};
 use crate::logging::{self, LogFormat};
 use crate::metrics::{self, Metrics};
 use crate::server::{self, ServerLimits};
@@ -72,11 +72,7 @@ impl From<AllocatorName> for Allocator {
 /// # Errors
 /// When a setting, the manifest, a component, the database's schema or the address can't be used.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let folder = arguments
-        .manifest
-        .parent()
-        .unwrap_or(std::path::Path::new(""))
-        .to_owned();
+    let folder = folder_of(&arguments.manifest).to_owned();
     let environment = Environment::read(&folder)?;
     logging::start(match arguments.log_format {
         Some(format) => format,

@@ -23,7 +23,7 @@ use tirage_sqlgateway::{Accounts, Gateway, Identity, Role, Settings, serve_on};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::environment::Environment;
+use crate::environment::{Environment, folder_of};
 use crate::logging::{self, LogFormat};
 use crate::{runtime, stop};
 
@@ -31,6 +31,8 @@ use crate::{runtime, stop};
 pub(crate) const HOST_NAME: &str = "sql.tirage.internal";
 /// What the socket gateway's callers have to know.
 const GATEWAY_PASSWORD: &str = "SQL_GATEWAY_PASSWORD";
+/// How long a request waits for a connection: less than its client waits for the answer.
+const DATABASE_WAIT: Duration = Duration::from_secs(5);
 /// How long the start waits for a database that isn't there yet: one that sleeps takes seconds.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
 const DATABASE_RETRY: Duration = Duration::from_millis(250);
@@ -230,8 +232,7 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
 
 /// What both commands begin with: the log, the settings, and the manifest's roles.
 fn start(manifest: &std::path::Path) -> anyhow::Result<(Environment, Vec<Config>)> {
-    let folder = manifest.parent().unwrap_or(std::path::Path::new(""));
-    let environment = Environment::read(folder)?;
+    let environment = Environment::read(folder_of(manifest))?;
     logging::start(LogFormat::default());
     let manifest = Manifest::read(manifest)?;
     let roles: BTreeSet<_> = manifest
@@ -275,7 +276,7 @@ fn settings(environment: &Environment) -> anyhow::Result<Settings> {
             .unwrap_or(defaults.max_connections),
         wait: environment
             .parse("DATABASE_WAIT_SECONDS")?
-            .map_or(defaults.wait, Duration::from_secs),
+            .map_or(DATABASE_WAIT, Duration::from_secs),
         ..defaults
     })
 }

@@ -21,7 +21,8 @@ pub struct Limits {
     /// How long a request waits for its turn when `max_concurrency` is reached. Beyond:
     /// [`CallError::TooBusy`](crate::CallError).
     pub queue_timeout: Duration,
-    /// Requests that one instance serves in its life. 1: a fresh instance for each.
+    /// Requests that one instance serves in its life. 1: a fresh instance for each, as components of
+    /// WASI 0.2 always get.
     pub requests_per_instance: usize,
     /// Requests that one instance serves at the same time.
     pub concurrent_requests_per_instance: usize,

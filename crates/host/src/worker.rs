@@ -19,7 +19,7 @@ use wasmtime::component::GuestTaskId;
 use wasmtime::{Engine, Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
-    HandlerState, Instance, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
+    HandlerState, Instance, Proxy, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState, WorkerStatus,
 };
 
 use crate::limits::Limits;
@@ -132,6 +132,14 @@ impl HandlerState for Instances {
             tokio::time::timeout(self.limits.timeout, self.pre.instantiate_async(&mut store))
                 .await
                 .map_err(|_| wasmtime::format_err!("instantiation exceeded the deadline"))??;
+        // WASI 0.2 knows no second request while the first runs, and its guests expect a fresh start.
+        let (requests, concurrent_requests) = match &proxy {
+            Proxy::P2(_) => (1, 1),
+            Proxy::P3(_) => (
+                self.limits.requests_per_instance,
+                self.limits.concurrent_requests_per_instance,
+            ),
+        };
         self.metrics.instance_started();
         Ok(Instance {
             store,
@@ -144,8 +152,8 @@ impl HandlerState for Instances {
             },
             state: Worker {
                 component: Arc::clone(&self.surroundings.component),
-                requests: self.limits.requests_per_instance,
-                concurrent_requests: self.limits.concurrent_requests_per_instance,
+                requests,
+                concurrent_requests,
                 timeout: self.limits.timeout,
                 metrics: self.metrics.clone(),
                 fate,

@@ -20,6 +20,7 @@ fn a_component_that_imports_more_than_its_world_is_refused_at_start() {
         .refused(&[], &[]);
     assert!(message.contains("wasi:http/client@0.3.0"), "{message}");
     assert!(message.contains("too-much"), "{message}");
+    assert_eq!(message.matches("imports").count(), 1, "said once: {message}");
 }
 
 #[test]
@@ -38,6 +39,26 @@ fn a_missing_component_is_named() {
         )
         .refused(&[], &[]);
     assert!(message.contains("gone.wasm"), "{message}");
+}
+
+#[tokio::test]
+async fn the_manifest_of_the_current_folder_is_the_default() {
+    let mut router = std::process::Command::new(crate::harness::binary("tirage"))
+        .arg("serve")
+        .env_clear()
+        .env("HTTP_ADDR", "127.0.0.1:0")
+        .env("DATABASE_URL", "postgres://nobody:x@127.0.0.1:9/none")
+        .current_dir(crate::harness::repository())
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let stdout = router.stdout.take().unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line).unwrap();
+    router.kill().unwrap();
+    router.wait().unwrap();
+    assert!(line.starts_with("listening on http://127.0.0.1:"), "{line}");
 }
 
 const NEEDS_A_KEY: &str = r#"

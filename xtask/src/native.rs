@@ -1,6 +1,6 @@
 //! The programs of this repository that run on this machine: the router and the devstack.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
@@ -37,11 +37,6 @@ impl Binaries {
     /// The devstack.
     pub(crate) fn devstack(&self) -> PathBuf {
         self.folder.join("tirage-devstack")
-    }
-
-    /// Where they are.
-    pub(crate) fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// The router with command `name`, one of those that read the repository's `spin.toml`.

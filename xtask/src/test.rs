@@ -10,7 +10,6 @@ use anyhow::{Result, bail};
 use crate::build;
 use crate::doctor::{self, Need};
 use crate::frontend::Frontend;
-use crate::native::Binaries;
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
@@ -45,7 +44,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         check_lints(repository, &mut report)?;
         check_frontend(repository, &mut report)?;
     }
-    run_tests(repository, &binaries, filter, &mut report)?;
+    run_tests(repository, filter, &mut report)?;
     report.finish()
 }
 
@@ -90,21 +89,8 @@ fn check_frontend(repository: &Repository, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn run_tests(
-    repository: &Repository,
-    binaries: &Binaries,
-    filter: Option<&str>,
-    report: &mut Report,
-) -> Result<()> {
-    let test = || {
-        let mut command =
-            repository.cargo_command(["test", "--quiet", "--no-fail-fast", "--workspace"]);
-        command
-            .env("TIRAGE_BIN_DIR", binaries.folder())
-            .env("TIRAGE_BUILD_DIR", repository.build_dir())
-            .env("TIRAGE_GUESTS", repository.build_dir().join("guests"));
-        command
-    };
+fn run_tests(repository: &Repository, filter: Option<&str>, report: &mut Report) -> Result<()> {
+    let test = || repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
     report.run("tests", test().args(filter))?;
     // Guests have no tests of their own: they are what others are tested with.
     report.run(

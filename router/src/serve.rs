@@ -74,7 +74,7 @@ impl From<AllocatorName> for Allocator {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let folder = folder_of(&arguments.manifest).to_owned();
     let environment = Environment::read(&folder)?;
-    logging::start(match arguments.log_format {
+    let _log = logging::start(match arguments.log_format {
         Some(format) => format,
         None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
     });

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::environment::{Environment, folder_of};
-use crate::logging::{self, LogFormat};
+use crate::logging::{self, Log, LogFormat};
 use crate::{runtime, stop};
 
 /// Where components find the gateway, without a socket.
@@ -195,7 +195,7 @@ fn boxed(body: Full<Bytes>) -> tirage_host::Body {
 /// # Errors
 /// When a setting is missing or a migration can't or must not be applied.
 pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
-    let (environment, roles) = start(&arguments.manifest)?;
+    let (_log, environment, roles) = start(&arguments.manifest)?;
     let admin = admin(&environment)?;
     runtime::run(async {
         let report = tirage_migrations::migrate(&admin, &roles).await?;
@@ -209,7 +209,7 @@ pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
 /// # Errors
 /// When a setting is missing or the address can't be used.
 pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
-    let (environment, roles) = start(&arguments.manifest)?;
+    let (_log, environment, roles) = start(&arguments.manifest)?;
     let password = environment
         .get(GATEWAY_PASSWORD)
         .with_context(|| format!("{GATEWAY_PASSWORD} is not set: callers must know it"))?;
@@ -231,9 +231,9 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
 }
 
 /// What both commands begin with: the log, the settings, and the manifest's roles.
-fn start(manifest: &std::path::Path) -> anyhow::Result<(Environment, Vec<Config>)> {
+fn start(manifest: &Path) -> anyhow::Result<(Log, Environment, Vec<Config>)> {
     let environment = Environment::read(folder_of(manifest))?;
-    logging::start(LogFormat::default());
+    let log = logging::start(LogFormat::default());
     let manifest = Manifest::read(manifest)?;
     let roles: BTreeSet<_> = manifest
         .components
@@ -244,7 +244,7 @@ fn start(manifest: &std::path::Path) -> anyhow::Result<(Environment, Vec<Config>
         .into_iter()
         .map(|role| config_of(&environment, role))
         .collect::<anyhow::Result<_>>()?;
-    Ok((environment, configs))
+    Ok((log, environment, configs))
 }
 
 /// How to log in as `role`.

@@ -75,7 +75,10 @@ impl Inner {
         let turn = self.turn().await?;
 
         let exceeded = Arc::new(AtomicBool::new(false));
-        let request = request.map(|body| limit_request(body, limit, Arc::clone(&exceeded)));
+        let request = request.map(|body| match http_body::Body::is_end_stream(&body) {
+            true => body,
+            false => limit_request(body, limit, Arc::clone(&exceeded)),
+        });
         let assignment = Assignment::default();
         let answer = tokio::time::timeout(
             self.limits.timeout + DEADLINE_GRACE,

@@ -14,9 +14,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
+use http::HeaderName;
 use http::uri::Scheme;
 use tirage_manifest::{AllowedHosts, RouteMatch, chained_component, strip_spin_headers};
-use wasmtime_wasi_http::{Error, RequestOptions, WasiBody, WasiHttpHooks};
+use wasmtime_wasi_http::{
+    DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
+    WasiHttpHooks,
+};
 
 use crate::component::Component;
 use crate::metrics::ComponentMetrics;
@@ -53,6 +57,7 @@ struct Policy {
     allowed: AllowedHosts,
     network: Weak<Network>,
     internet: Internet,
+    forbidden_headers: ForbiddenHeaderFilter,
     metrics: ComponentMetrics,
 }
 
@@ -68,6 +73,7 @@ impl Outgoing {
             internet: Internet::new(allowed.clone()),
             allowed,
             network,
+            forbidden_headers: Arc::new(|name| FORBIDDEN_HEADERS.contains(name)),
             metrics,
         }))
     }
@@ -81,7 +87,18 @@ type Sent = Result<
     Error,
 >;
 
+/// The same names as wasmtime's own, made once and not for each header of each request.
+static FORBIDDEN_HEADERS: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
+
 impl WasiHttpHooks for Outgoing {
+    fn forbidden_header_filter(&mut self) -> ForbiddenHeaderFilter {
+        Arc::clone(&self.0.forbidden_headers)
+    }
+
+    fn is_forbidden_header(&mut self, name: &HeaderName) -> bool {
+        FORBIDDEN_HEADERS.contains(name)
+    }
+
     fn send_request(
         &mut self,
         request: Request,

@@ -84,7 +84,9 @@ impl Error {
             "57014" => Self::Timeout,
             // admin_shutdown, crash_shutdown, cannot_connect_now.
             "57P01" | "57P02" | "57P03" => Self::Unavailable(error.to_string()),
-            // connection_exception and insufficient_resources.
+            // connection_failure, transaction_resolution_unknown: it may have been done.
+            "08006" | "08007" => Self::Broken(error.to_string()),
+            // The rest of connection_exception, and insufficient_resources.
             code if code.starts_with("08") || code.starts_with("53") => {
                 Self::Unavailable(error.to_string())
             }
@@ -181,6 +183,7 @@ mod tests {
         assert!(matches!(refused("57014"), Error::Timeout));
         assert!(matches!(refused("57P03"), Error::Unavailable(_)));
         assert!(matches!(refused("53300"), Error::Unavailable(_)));
+        assert!(matches!(refused("08006"), Error::Broken(_)));
         assert!(matches!(refused("42601"), Error::Database(_)));
         assert_eq!(refused("42601").to_string(), "no (SQLSTATE 42601)");
     }

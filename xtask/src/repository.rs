@@ -83,7 +83,11 @@ impl Repository {
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
         let mut command = shell::cargo(&self.cargo);
-        command.args(arguments).current_dir(&self.root);
+        command
+            .args(arguments)
+            .current_dir(&self.root)
+            // Whatever a configuration file says: we have to find what is built.
+            .env("CARGO_TARGET_DIR", &self.target_dir);
         command
     }
 

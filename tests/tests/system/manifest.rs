@@ -20,7 +20,11 @@ fn a_component_that_imports_more_than_its_world_is_refused_at_start() {
         .refused(&[], &[]);
     assert!(message.contains("wasi:http/client@0.3.0"), "{message}");
     assert!(message.contains("too-much"), "{message}");
-    assert_eq!(message.matches("imports").count(), 1, "said once: {message}");
+    assert_eq!(
+        message.matches("imports").count(),
+        1,
+        "said once: {message}"
+    );
 }
 
 #[test]

@@ -1,14 +1,18 @@
 //! The router's log, on standard error: readable lines for a person, or one JSON object a line.
 //! `RUST_LOG` filters it (<https://docs.rs/tracing-subscriber> `EnvFilter`), default `info`.
 
-use std::io::{BufWriter, IsTerminal as _};
+use std::io::{IsTerminal as _, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
-/// Bytes of log that are written at once, at the most.
-const BATCH: usize = 64 << 10;
+/// How long a line waits at the most before it is written.
+const WRITE_INTERVAL: Duration = Duration::from_millis(20);
+/// Bytes that may wait; beyond, whoever logs writes them out.
+const MAX_WAITING: usize = 256 << 10;
 
 /// How the log looks.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -20,23 +24,18 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// Writes out what is left of the log when dropped.
-#[must_use = "the log ends with it"]
-pub(crate) struct Log(#[expect(dead_code, reason = "it is there to be dropped")] WorkerGuard);
-
-/// Begins logging; ends when the returned value is dropped. Called once.
+/// Begins logging; what is left is written when the returned value is dropped. Called once.
 ///
-/// Lines are written by a thread of their own, many at a time: a request waits for no log. Where the
-/// reader of the log is slower than what is logged, lines are lost rather than requests held up.
-pub(crate) fn start(format: LogFormat) -> Log {
+/// # Errors
+/// When the system gives us no thread.
+pub(crate) fn start(format: LogFormat) -> std::io::Result<Log> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
         .from_env_lossy();
-    let (writer, guard) =
-        NonBlockingBuilder::default().finish(BufWriter::with_capacity(BATCH, std::io::stderr()));
+    let lines = Lines::default();
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(writer);
+        .with_writer(lines.clone());
     match format {
         LogFormat::Text => log
             .with_ansi(std::io::stderr().is_terminal())
@@ -44,5 +43,66 @@ pub(crate) fn start(format: LogFormat) -> Log {
             .init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
-    Log(guard)
+    std::thread::Builder::new().name("log".into()).spawn({
+        let lines = lines.clone();
+        move || loop {
+            std::thread::sleep(WRITE_INTERVAL);
+            lines.write_out();
+        }
+    })?;
+    Ok(Log(lines))
+}
+
+/// The log while it lasts.
+#[must_use = "what is left of the log is written when this is dropped"]
+pub(crate) struct Log(Lines);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.0.write_out();
+    }
+}
+
+/// Lines that wait to be written. Requests only add to them: neither a system call nor the wake of
+/// another thread stands in a request's way.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Lines {
+    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write_out(&self) {
+        let lines = std::mem::take(&mut *self.waiting());
+        if !lines.is_empty() {
+            // Where the log can't be written, there is nobody to tell.
+            let _ = std::io::stderr().write_all(&lines);
+        }
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        let mut waiting = self.waiting();
+        waiting.extend_from_slice(line);
+        let is_full = waiting.len() >= MAX_WAITING;
+        drop(waiting);
+        if is_full {
+            self.write_out();
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }

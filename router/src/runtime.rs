@@ -2,9 +2,9 @@
 
 use anyhow::Context as _;
 
-/// Worker threads beyond one for each processor. A guest that computes gives its thread back only
-/// every 10 ms; a spare thread lets the system share the processor among the others meanwhile.
-const SPARE_WORKERS: usize = 1;
+/// Worker threads at the least. A guest that computes gives its thread back only every 10 ms; on a
+/// single processor a second thread lets the system share it among the others meanwhile.
+const MIN_WORKERS: usize = 2;
 
 /// Runs a command to its end. What it left running in the background is not waited for: reading
 /// standard input, for one, has no end of its own.
@@ -14,7 +14,7 @@ const SPARE_WORKERS: usize = 1;
 pub(crate) fn run(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(processors + SPARE_WORKERS)
+        .worker_threads(processors.max(MIN_WORKERS))
         .enable_all()
         .build()
         .context("cannot start the runtime")?;

@@ -74,10 +74,11 @@ impl From<AllocatorName> for Allocator {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let folder = folder_of(&arguments.manifest).to_owned();
     let environment = Environment::read(&folder)?;
-    let _log = logging::start(match arguments.log_format {
+    let log_format = match arguments.log_format {
         Some(format) => format,
         None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
-    });
+    };
+    let _log = logging::start(log_format).context("cannot log")?;
     let manifest = Manifest::read(&arguments.manifest)?;
     runtime::run(serve(arguments, environment, manifest, folder))
 }

@@ -95,6 +95,7 @@ impl Application {
                 let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
                 *request.uri_mut() = uri;
                 strip_spin_headers(request.headers_mut());
+                request.headers_mut().reserve(headers.len());
                 request.headers_mut().extend(headers);
                 (
                     Some(component),

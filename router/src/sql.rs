@@ -233,7 +233,7 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
 /// What both commands begin with: the log, the settings, and the manifest's roles.
 fn start(manifest: &Path) -> anyhow::Result<(Log, Environment, Vec<Config>)> {
     let environment = Environment::read(folder_of(manifest))?;
-    let log = logging::start(LogFormat::default());
+    let log = logging::start(LogFormat::default()).context("cannot log")?;
     let manifest = Manifest::read(manifest)?;
     let roles: BTreeSet<_> = manifest
         .components

@@ -178,7 +178,10 @@ impl Router {
         format!("{}{path}", self.url)
     }
 
+    /// What it has logged until now.
     pub(crate) fn log(&self) -> String {
+        // It writes its log every 20 ms.
+        std::thread::sleep(Duration::from_millis(200));
         self.log.lock().unwrap().clone()
     }
 

@@ -23,7 +23,8 @@ pub(crate) fn requested(
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            tracing::warn!("stopped a second time: not draining");
+            // Not through the log: what waits there is lost now.
+            eprintln!("tirage: stopped a second time, not draining");
             std::process::exit(1);
         });
     })

@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Frame;
-use http_body_util::{BodyExt as _, StreamBody};
-use tirage_host::{Allocator, BodyError, Variables};
-use tokio::sync::mpsc;
+use http_body_util::BodyExt as _;
+use tirage_host::{Allocator, Variables};
+use tirage_manifest::World;
 
-use crate::harness::{ask, ask_json, get, guest, post, start, text, try_start_with};
+use crate::harness::{
+    ask, ask_json, get, guest, post, post_in_pieces, start, text, try_start_with,
+};
 
 #[tokio::test]
 async fn both_generations_of_wasi_http_answer() {
@@ -34,15 +35,7 @@ async fn a_body_streams_through_in_both_directions_at_once() {
     let mut spec = guest("echo");
     spec.limits.timeout = Duration::from_secs(10);
     let host = start([spec]);
-    let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
-    let body = StreamBody::new(futures::stream::poll_fn(move |context| {
-        receiver
-            .poll_recv(context)
-            .map(|chunk| chunk.map(|chunk| Ok::<_, BodyError>(Frame::data(chunk))))
-    }));
-    let request = http::Request::post("http://tests/")
-        .body(body.boxed_unsync())
-        .unwrap();
+    let (sender, request) = post_in_pieces();
 
     sender.send(Bytes::from_static(b"first")).await.unwrap();
     let mut answer = host.call("echo", request).await.unwrap().into_body();
@@ -63,6 +56,27 @@ async fn a_large_answer_arrives_whole() {
     let host = start([guest("big-response")]);
     let body = ask(&host, "big-response", "/?bytes=10000000").await;
     assert_eq!(body.len(), 10_000_000);
+}
+
+#[tokio::test]
+async fn a_stream_that_the_guest_gave_away_outlives_its_idleness() {
+    let folder = tempfile::tempdir().unwrap();
+    let size = 20_000_000;
+    std::fs::write(folder.path().join("file"), vec![b'x'; size]).unwrap();
+    let mut spec = guest("give-away");
+    spec.world = World::Site;
+    spec.limits.timeout = Duration::from_secs(10);
+    spec.folders = vec![tirage_host::ReadOnlyFolder {
+        source: folder.path().to_owned(),
+        destination: "/".to_owned(),
+    }];
+    let host = start([spec]);
+    let mut body = host.call("give-away", get("/")).await.unwrap().into_body();
+    let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
+    // Longer than an instance without work is kept.
+    tokio::time::sleep(Duration::from_millis(2500)).await;
+    let rest = body.collect().await.unwrap().to_bytes();
+    assert_eq!(first.len() + rest.len(), size);
 }
 
 #[tokio::test]

@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty, Full};
+use http_body::Frame;
+use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tirage_host::{
-    Allocator, Body, CallError, ComponentSpec, Host, HostError, Limits, Request, Response,
-    Variables,
+    Allocator, Body, BodyError, CallError, ComponentSpec, Host, HostError, Limits, Request,
+    Response, Variables,
 };
 use tirage_manifest::{AllowedHosts, ComponentId, World};
+use tokio::sync::mpsc;
 
 /// Where the guests are built to.
 pub(crate) fn guests() -> PathBuf {
@@ -86,6 +88,20 @@ pub(crate) fn post(target: &str, body: impl Into<Bytes>) -> Request {
                 .boxed_unsync(),
         )
         .unwrap()
+}
+
+/// A POST whose body is what is sent on the channel, until the sender is dropped.
+pub(crate) fn post_in_pieces() -> (mpsc::Sender<Bytes>, Request) {
+    let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
+    let pieces = futures::stream::poll_fn(move |context| {
+        receiver
+            .poll_recv(context)
+            .map(|piece| piece.map(|piece| Ok::<_, BodyError>(Frame::data(piece))))
+    });
+    let request = http::Request::post("http://tests/")
+        .body(StreamBody::new(pieces).boxed_unsync())
+        .unwrap();
+    (sender, request)
 }
 
 pub(crate) async fn text(body: Body) -> String {

@@ -16,13 +16,14 @@ mod outgoing;
 mod worlds;
 
 /// Every guest that a test here uses. One that nobody uses, or that is not built, fails.
-const TESTED: [&str; 16] = [
+const TESTED: [&str; 17] = [
     "big-response",
     "call-component",
     "call-out",
     "count",
     "eat-memory",
     "echo",
+    "give-away",
     "headers",
     "hello",
     "loop-forever",

@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Frame;
-use http_body_util::{BodyExt as _, Full, StreamBody};
-use tirage_host::{BodyError, Host, InternalService, Request, Response};
+use http_body_util::{BodyExt as _, Full};
+use tirage_host::{Host, InternalService, Request, Response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-use crate::harness::{allowed, ask_json, guest, post, start};
+use crate::harness::{allowed, ask_json, guest, post, post_in_pieces, start};
 
 /// A server on loopback that answers everything with `it's me`.
 async fn server() -> u16 {
@@ -109,15 +108,7 @@ async fn components_call_each_other_and_stream_both_ways() {
     echo.limits.timeout = Duration::from_secs(10);
     let host = start([caller, echo]);
 
-    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Bytes>(1);
-    let body = StreamBody::new(futures::stream::poll_fn(move |context| {
-        receiver
-            .poll_recv(context)
-            .map(|chunk| chunk.map(|chunk| Ok::<_, BodyError>(Frame::data(chunk))))
-    }));
-    let request = http::Request::post("http://tests/")
-        .body(body.boxed_unsync())
-        .unwrap();
+    let (sender, request) = post_in_pieces();
     let mut answer = host
         .call("call-component", request)
         .await

@@ -27,8 +27,9 @@ pub use files::Migration;
 const ATTEMPTS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// SQLSTATEs of a lost race: unique violation, duplicate table, serialization failure, deadlock.
-const LOST_RACE: [&str; 4] = ["23505", "42P07", "40001", "40P01"];
+/// SQLSTATEs of a lost race: unique violation, duplicate table, duplicate object (a table's row type),
+/// serialization failure, deadlock.
+const LOST_RACE: [&str; 5] = ["23505", "42P07", "42710", "40001", "40P01"];
 
 /// The record of what was applied, whose row 0 is the lock.
 const RECORD: &str = "create table if not exists tirage_migration (

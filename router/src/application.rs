@@ -13,13 +13,15 @@ use tirage_manifest::{
     Component, ComponentId, FileMount, Manifest, Resolved, Routes, Selection, Target,
 };
 
+use crate::access_log::AccessLog;
 use crate::metrics::Metrics;
-use crate::service::Application;
+use crate::service::{Application, Destination};
 
 /// What an application is made from, besides its manifest.
 pub(crate) struct Parts {
     pub(crate) allocator: Allocator,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: AccessLog,
     /// What components call without a socket, by host name.
     pub(crate) services: Vec<(&'static str, Arc<dyn InternalService>)>,
 }
@@ -64,11 +66,13 @@ pub(crate) fn load(
             allowed_hosts: resolved.allowed_hosts,
         });
     }
+    let host = builder.build()?;
     Ok(Application {
-        host: builder.build()?,
-        routes: routes(selection),
+        routes: routes(selection, &host)?,
+        _host: host,
         info: info(manifest),
         metrics: parts.metrics,
+        access_log: parts.access_log,
         _mounted: mounted,
     })
 }
@@ -85,12 +89,23 @@ fn limits(limits: &tirage_manifest::Limits) -> Limits {
     }
 }
 
-fn routes(selection: &Selection<'_>) -> Routes<Target> {
-    let (routes, warnings) = selection.routes(|trigger| trigger.target.clone());
+fn routes(selection: &Selection<'_>, host: &Host) -> anyhow::Result<Routes<Destination>> {
+    let (routes, warnings) = selection.routes();
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    routes
+    routes.try_map(|trigger| match &trigger.target {
+        Target::StaticResponse(response) => Ok(Destination::Fixed(response.clone())),
+        Target::Component(id) => {
+            let component = host
+                .component(id.as_str())
+                .with_context(|| format!("a route leads to \"{id}\", which does not run"))?;
+            Ok(Destination::Component {
+                id: id.as_str().into(),
+                component: component.clone(),
+            })
+        }
+    })
 }
 
 /// What Spin answers at `/.well-known/spin/info`.

@@ -9,6 +9,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::access_log::AccessLog;
+
 /// How long a line waits at the most before it is written.
 const WRITE_INTERVAL: Duration = Duration::from_millis(20);
 /// Bytes that may wait; beyond, whoever logs writes them out.
@@ -50,25 +52,49 @@ pub(crate) fn start(format: LogFormat) -> std::io::Result<Log> {
             lines.write_out();
         }
     })?;
-    Ok(Log(lines))
+    Ok(Log { lines, format })
 }
 
 /// The log while it lasts.
 #[must_use = "what is left of the log is written when this is dropped"]
-pub(crate) struct Log(Lines);
+pub(crate) struct Log {
+    lines: Lines,
+    format: LogFormat,
+}
+
+impl Log {
+    /// The part of the log that has a line for each request.
+    pub(crate) fn access_log(&self) -> AccessLog {
+        AccessLog {
+            lines: self.lines.clone(),
+            format: self.format,
+        }
+    }
+}
 
 impl Drop for Log {
     fn drop(&mut self) {
-        self.0.write_out();
+        self.lines.write_out();
     }
 }
 
 /// Lines that wait to be written. Requests only add to them: neither a system call nor the wake of
 /// another thread stands in a request's way.
 #[derive(Clone, Default)]
-struct Lines(Arc<Mutex<Vec<u8>>>);
+pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
+    /// Adds whole lines.
+    pub(crate) fn add(&self, lines: &[u8]) {
+        let mut waiting = self.waiting();
+        waiting.extend_from_slice(lines);
+        let is_full = waiting.len() >= MAX_WAITING;
+        drop(waiting);
+        if is_full {
+            self.write_out();
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,13 +110,7 @@ impl Lines {
 
 impl Write for Lines {
     fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
-        let mut waiting = self.waiting();
-        waiting.extend_from_slice(line);
-        let is_full = waiting.len() >= MAX_WAITING;
-        drop(waiting);
-        if is_full {
-            self.write_out();
-        }
+        self.add(line);
         Ok(line.len())
     }
 

@@ -4,6 +4,7 @@
 //! environment, then `.env` beside the manifest. Exit codes: 0 when it was told to stop, 1 when it
 //! could not do what it was asked, 2 when it didn't understand.
 
+mod access_log;
 mod application;
 mod environment;
 mod logging;

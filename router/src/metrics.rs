@@ -35,14 +35,14 @@ pub(crate) struct Metrics {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct RequestLabels {
-    component: String,
-    method: String,
+    component: Arc<str>,
+    method: &'static str,
     status: u16,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct ComponentLabel {
-    component: String,
+    component: Arc<str>,
 }
 
 impl Metrics {
@@ -80,25 +80,24 @@ impl Metrics {
         InFlight(&self.in_flight)
     }
 
-    /// Counts a request that was answered. `component` is empty where the router itself did.
+    /// Counts a request that was answered, by a component or else by the router itself.
     pub(crate) fn answered(
         &self,
-        component: &str,
+        component: Option<&Arc<str>>,
         method: &Method,
         status: StatusCode,
         duration: Duration,
     ) {
+        let component = component.cloned().unwrap_or_default();
         self.requests
             .get_or_create(&RequestLabels {
-                component: component.to_owned(),
-                method: method_label(method).to_owned(),
+                component: Arc::clone(&component),
+                method: method_label(method),
                 status: status.as_u16(),
             })
             .inc();
         self.durations
-            .get_or_create(&ComponentLabel {
-                component: component.to_owned(),
-            })
+            .get_or_create(&ComponentLabel { component })
             .observe(duration.as_secs_f64());
     }
 
@@ -119,17 +118,10 @@ impl Drop for InFlight<'_> {
 }
 
 /// The registered methods (RFC 9110, 9.3); what clients make up must not make new time series.
-fn method_label(method: &Method) -> &str {
-    match *method {
-        Method::GET
-        | Method::HEAD
-        | Method::POST
-        | Method::PUT
-        | Method::PATCH
-        | Method::DELETE
-        | Method::OPTIONS => method.as_str(),
-        _ => "other",
-    }
+fn method_label(method: &Method) -> &'static str {
+    const REGISTERED: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
+    let is_it = |name: &&&str| **name == method.as_str();
+    REGISTERED.iter().find(is_it).unwrap_or(&"other")
 }
 
 /// Answers `GET /metrics` on `listener` for as long as the process runs.

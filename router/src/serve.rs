@@ -10,6 +10,7 @@ use tirage_host::Allocator;
 use tirage_manifest::Manifest;
 use tokio::net::TcpListener;
 
+use crate::access_log::AccessLog;
 use crate::application::{self, Parts};
 use crate::environment::{Environment, folder_of};
 use crate::logging::{self, LogFormat};
@@ -78,9 +79,15 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(format) => format,
         None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
     };
-    let _log = logging::start(log_format).context("cannot log")?;
+    let log = logging::start(log_format).context("cannot log")?;
     let manifest = Manifest::read(&arguments.manifest)?;
-    runtime::run(serve(arguments, environment, manifest, folder))
+    runtime::run(serve(
+        arguments,
+        environment,
+        manifest,
+        folder,
+        log.access_log(),
+    ))
 }
 
 async fn serve(
@@ -88,6 +95,7 @@ async fn serve(
     environment: Environment,
     manifest: Manifest,
     folder: PathBuf,
+    access_log: AccessLog,
 ) -> anyhow::Result<()> {
     let stop = stop::requested(arguments.exit_with_stdin)?;
     let mode = arguments.mode.as_deref().or(environment.get("APP_MODE"));
@@ -108,6 +116,7 @@ async fn serve(
         Parts {
             allocator: allocator.map(Allocator::from).unwrap_or_default(),
             metrics: Arc::clone(&metrics),
+            access_log,
             services: vec![(sql::HOST_NAME, database.service())],
         },
     )?;

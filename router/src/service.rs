@@ -14,9 +14,10 @@ use http::{HeaderName, HeaderValue, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tempfile::TempDir;
-use tirage_host::{Host, Request, Response};
-use tirage_manifest::{Routes, StaticResponse, Target, strip_spin_headers};
+use tirage_host::{Component, Host, Response};
+use tirage_manifest::{Routes, StaticResponse, strip_spin_headers};
 
+use crate::access_log::{AccessLog, Entry};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::server::Service;
@@ -28,13 +29,27 @@ const REQUEST_ID_MAX: usize = 128;
 /// Where Spin keeps addresses for itself.
 const WELL_KNOWN: &str = "/.well-known/spin/";
 
+/// Where a route leads.
+pub(crate) enum Destination {
+    /// To a component.
+    Component {
+        /// Its name.
+        id: Arc<str>,
+        component: Component,
+    },
+    /// To an answer that is always the same.
+    Fixed(StaticResponse),
+}
+
 /// The application that this process serves.
 pub(crate) struct Application {
-    pub(crate) host: Host,
-    pub(crate) routes: Routes<Target>,
+    /// Components find each other through it for as long as it is there.
+    pub(crate) _host: Host,
+    pub(crate) routes: Routes<Destination>,
     /// What `/.well-known/spin/info` answers.
     pub(crate) info: Bytes,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) access_log: AccessLog,
     /// Folders that were gathered for components; removed with the application.
     pub(crate) _mounted: Vec<TempDir>,
 }
@@ -45,26 +60,25 @@ impl Service for Application {
         let _in_flight = self.metrics.begin();
         let id = request_id(&request);
         request.headers_mut().insert(REQUEST_ID, id.clone());
-        let id_text = id.to_str().unwrap_or_default().to_owned();
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
 
-        let (component, mut response) = self.route(client, &path, request, &id_text).await;
-        response.headers_mut().insert(REQUEST_ID, id);
+        // It was checked or made here, and is ASCII.
+        let id_text = id.to_str().unwrap_or_default();
+        let (component, mut response) = self.route(client, &path, request, id_text).await;
 
         let duration = start.elapsed();
         let status = response.status();
-        let component = component.unwrap_or_default();
         self.metrics.answered(component, &method, status, duration);
-        tracing::info!(
-            %method,
-            path,
-            status = status.as_u16(),
-            duration_ms = duration.as_micros() as f64 / 1000.0,
-            component,
-            request_id = id_text,
-            "request"
-        );
+        self.access_log.write(Entry {
+            method: &method,
+            path: &path,
+            status,
+            duration,
+            component: component.map_or("", |component| component),
+            request_id: id_text,
+        });
+        response.headers_mut().insert(REQUEST_ID, id);
         response
     }
 }
@@ -77,7 +91,7 @@ impl Application {
         path: &'a str,
         request: http::Request<Incoming>,
         request_id: &str,
-    ) -> (Option<&'a str>, Response) {
+    ) -> (Option<&'a Arc<str>>, Response) {
         if let Some(name) = path.strip_prefix(WELL_KNOWN) {
             return (None, self.well_known(name, request_id));
         }
@@ -85,32 +99,26 @@ impl Application {
             return (None, Problem::NotFound.response(request_id));
         };
         match route.value() {
-            Target::StaticResponse(fixed) => (None, fixed_response(fixed)),
-            Target::Component(component) => {
-                let component = component.as_str();
+            Destination::Fixed(fixed) => (None, fixed_response(fixed)),
+            Destination::Component { id, component } => {
                 let Some(uri) = full_uri(&request) else {
-                    return (Some(component), Problem::BadRequest.response(request_id));
+                    return (Some(id), Problem::BadRequest.response(request_id));
                 };
-                let headers: Vec<_> = route.spin_headers(&uri, client).collect();
                 let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-                *request.uri_mut() = uri;
                 strip_spin_headers(request.headers_mut());
-                request.headers_mut().reserve(headers.len());
-                request.headers_mut().extend(headers);
-                (
-                    Some(component),
-                    self.call(component, request, request_id).await,
-                )
-            }
-        }
-    }
-
-    async fn call(&self, component: &str, request: Request, request_id: &str) -> Response {
-        match self.host.call(component, request).await {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::warn!(component, request_id, %error, "no answer");
-                Problem::from(&error).response(request_id)
+                request
+                    .headers_mut()
+                    .extend(route.spin_headers(&uri, client));
+                *request.uri_mut() = uri;
+                let response = match component.call(request).await {
+                    Ok(response) => response,
+                    Err(error) => {
+                        let component = &**id;
+                        tracing::warn!(component, request_id, %error, "no answer");
+                        Problem::from(&error).response(request_id)
+                    }
+                };
+                (Some(id), response)
             }
         }
     }

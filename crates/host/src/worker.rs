@@ -199,7 +199,9 @@ impl WorkerExpiration for Expiration {
                 }
                 return Poll::Ready(());
             }
-            if self.sleep.deadline() != wake.into() {
+            // A timer that rings too early costs one more look; one that is set anew at each turn of
+            // the event loop costs every request.
+            if self.sleep.deadline() > wake.into() || self.sleep.is_elapsed() {
                 self.sleep.as_mut().reset(wake.into());
             }
             if self.sleep.as_mut().poll(context).is_pending() {

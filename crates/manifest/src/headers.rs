@@ -96,7 +96,9 @@ pub fn strip_spin_headers(headers: &mut HeaderMap) {
 
 /// Whether the header is one that only the host may set.
 pub fn is_spin_header(name: &HeaderName) -> bool {
-    SPIN_HEADERS.contains(name) || name.as_str().starts_with(PATH_MATCH_PREFIX)
+    // Hardly any header of a client's gets further than this.
+    name.as_str().starts_with("spin-")
+        && (SPIN_HEADERS.contains(name) || name.as_str().starts_with(PATH_MATCH_PREFIX))
 }
 
 impl RouteHeaders {

@@ -18,7 +18,7 @@
 //!     tool.tirage.world = "api"
 //! "#)?;
 //! let selection = manifest.select("all")?;
-//! let (routes, warnings) = selection.routes(|trigger| &trigger.target);
+//! let (routes, warnings) = selection.routes();
 //! assert!(warnings.is_empty());
 //! let found = routes.find("/hello/world").ok_or("no route")?;
 //! assert_eq!(found.captures().next(), Some(("name", "world")));

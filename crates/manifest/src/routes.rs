@@ -95,12 +95,17 @@ impl<T> Routes<T> {
     }
 
     /// The same table with other values.
-    pub fn map<U>(self, value: impl Fn(T) -> U) -> Routes<U> {
+    ///
+    /// # Errors
+    /// The first of `value`'s.
+    pub fn try_map<U, E>(self, value: impl Fn(T) -> Result<U, E>) -> Result<Routes<U>, E> {
         let entries = self.entries.into_iter();
-        Routes {
-            entries: entries.map(|(route, old)| (route, value(old))).collect(),
+        Ok(Routes {
+            entries: entries
+                .map(|(route, old)| Ok((route, value(old)?)))
+                .collect::<Result<_, E>>()?,
             root: self.root,
-        }
+        })
     }
 
     /// The routes that can be found, in the order in which they were given.

@@ -163,12 +163,8 @@ impl<'m> Selection<'m> {
         &self.triggers
     }
 
-    /// The table of routes, with a value of the caller's choice for each, and what is strange
-    /// about it. Private triggers are not in it.
-    pub fn routes<T>(
-        &self,
-        value: impl Fn(&'m HttpTrigger) -> T,
-    ) -> (Routes<T>, Vec<RouteWarning>) {
+    /// The table of routes and what is strange about it. Private triggers are not in it.
+    pub fn routes(&self) -> (Routes<&'m HttpTrigger>, Vec<RouteWarning>) {
         let public = self
             .triggers
             .iter()
@@ -190,7 +186,7 @@ impl<'m> Selection<'m> {
             route: route.clone(),
         });
         let warnings = shadowed.chain(reserved).collect();
-        (routes.map(value), warnings)
+        (routes, warnings)
     }
 
     /// The variables that the components need.

@@ -10,7 +10,7 @@ fn must_not_panic(text: &str) {
         Ok(manifest) => {
             let selection = manifest.select("all");
             if let Ok(selection) = selection {
-                let (routes, _) = selection.routes(|trigger| trigger);
+                let (routes, _) = selection.routes();
                 let _ = routes.find("/a/b");
                 let _ = selection.resolve(|name| Some(name.to_owned()));
             }

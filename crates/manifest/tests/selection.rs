@@ -166,7 +166,7 @@ fn routes_of_other_modes_do_not_clash_and_strange_ones_are_told() {
         .replace("/robots.txt", "/.well-known/spin/x");
     let manifest = Manifest::parse(&text).unwrap();
     let warnings = |mode: &str| {
-        let (_, warnings) = manifest.select(mode).unwrap().routes(|trigger| trigger);
+        let (_, warnings) = manifest.select(mode).unwrap().routes();
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let reserved = "spin.toml:24:9: the route /.well-known/spin/x is never found: the host answers \
@@ -185,10 +185,7 @@ fn routes_of_other_modes_do_not_clash_and_strange_ones_are_told() {
 #[test]
 fn private_triggers_have_no_route() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
-    let (routes, warnings) = manifest
-        .select("all")
-        .unwrap()
-        .routes(|trigger| &trigger.id);
+    let (routes, warnings) = manifest.select("all").unwrap().routes();
     assert!(warnings.is_empty());
     let routes: Vec<_> = routes.iter().map(|(route, _)| route.as_str()).collect();
     assert_eq!(routes, ["/api/...", "/jobs/:kind", "/robots.txt"]);

@@ -9,6 +9,7 @@
 //! ReadyForQuery messages are still to come. When that number is known to reach zero the session is
 //! in a known state again; [`Connection::ready`] waits for it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use postgres_protocol::message::frontend::{self, BindError};
 use tokio::io::AsyncReadExt;
 
 use crate::socket::{self, Socket};
+use crate::statements::{Plan, Statements};
 use crate::{CancelToken, Column, Config, Error, Row, ServerError, authenticate};
 
 /// A session with a Postgres server.
@@ -45,14 +47,35 @@ pub struct Connection {
     status: TransactionStatus,
     password_proved: bool,
     longest_message: usize,
+    statements: Statements,
+    /// What was put in line and is still to be answered, in order.
+    expected: VecDeque<Expected>,
     cancel_token: CancelToken,
 }
+
+/// One thing in line.
+enum Expected {
+    /// A statement.
+    Statement {
+        /// How it was sent, if under a name.
+        plan: Option<Plan>,
+        /// Whether the server has parsed it, where it was asked to.
+        parsed: bool,
+        /// Whether the server has bound it: before, it can have had no effect.
+        bound: bool,
+    },
+    /// The end of a group, which is answered by ReadyForQuery.
+    Sync,
+}
+
+/// A name is taken: a pooler gave us a session that somebody else had.
+const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
 
 /// What the server says in answer to what was queued.
 #[derive(Debug)]
 pub enum Event {
     /// A statement's result begins; no columns for a statement that returns no rows.
-    Columns(Vec<Column>),
+    Columns(Arc<[Column]>),
     /// One row of it.
     Row(Row),
     /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement.
@@ -66,7 +89,7 @@ pub enum Event {
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The result's columns, empty for a statement that returns no rows.
-    pub columns: Vec<Column>,
+    pub columns: Arc<[Column]>,
     /// The rows.
     pub rows: Vec<Row>,
     /// The command tag, such as `SELECT 3`.
@@ -113,6 +136,8 @@ impl Connection {
             status: TransactionStatus::Idle,
             password_proved: false,
             longest_message: usize::MAX,
+            statements: Statements::default(),
+            expected: VecDeque::from([Expected::Sync]),
             cancel_token: CancelToken {
                 config: Arc::new(config.clone()),
                 process_id: 0,
@@ -136,7 +161,7 @@ impl Connection {
         self.queue_statement(statement, parameters.iter().copied())?;
         self.queue_sync();
         let mut outcome = Outcome {
-            columns: Vec::new(),
+            columns: Arc::default(),
             rows: Vec::new(),
             tag: String::new(),
         };
@@ -197,7 +222,23 @@ impl Connection {
         Ok(self.status)
     }
 
-    /// Puts one unnamed statement in line, all text in and out: Parse, Bind, Describe, Execute.
+    /// Waits until all is answered but what is in line before the last sync, and tells how the
+    /// session stood then.
+    ///
+    /// # Errors
+    /// Only those after which the connection is broken.
+    pub async fn only_last_sync(&mut self) -> Result<TransactionStatus, Error> {
+        while self.awaiting_ready > 1 {
+            match self.next_event().await {
+                Err(error) if self.broken => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(self.status)
+    }
+
+    /// Puts one statement in line, all text in and out: Parse, Bind, Describe, Execute. It has no
+    /// name with the server.
     ///
     /// If a statement fails, the server skips all that is in line up to the next sync.
     ///
@@ -208,11 +249,49 @@ impl Connection {
         statement: &str,
         parameters: impl IntoIterator<Item = Option<&'a str>>,
     ) -> Result<(), Error> {
+        self.queue(statement, parameters, None)
+    }
+
+    /// As [`queue_statement`](Self::queue_statement), but a statement that comes again and again is
+    /// parsed by the server only once ([`keep_statements`](Self::keep_statements)).
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line. Its answer may be [`Error::Outdated`].
+    pub fn queue_repeated<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Result<(), Error> {
+        let plan = self.statements.meet(statement);
+        let text = plan.as_ref().map(|plan| Arc::clone(&plan.text));
+        self.queue(statement, parameters, plan).inspect_err(|_| {
+            if let Some(text) = text {
+                self.statements.forget(&text);
+            }
+        })
+    }
+
+    fn queue<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+        plan: Option<Plan>,
+    ) -> Result<(), Error> {
+        let name = plan.as_ref().map_or("", |plan| &plan.name);
+        let must_parse = plan.as_ref().is_none_or(|plan| plan.is_new);
+        let must_describe = plan.as_ref().is_none_or(|plan| plan.columns.is_none());
+        let forgotten = self.statements.take_forgotten();
         self.write(|buffer| {
-            frontend::parse("", statement, [], buffer)?;
+            let mut names = forgotten.iter();
+            names.try_for_each(|name| frontend::close(b'S', name, buffer))
+        })?;
+        self.write(|buffer| {
+            if must_parse {
+                frontend::parse(name, statement, [], buffer)?;
+            }
             frontend::bind(
                 "",
-                "",
+                name,
                 [],
                 parameters,
                 |parameter, buffer| match parameter {
@@ -229,10 +308,17 @@ impl Connection {
                 BindError::Serialization(error) => error,
                 BindError::Conversion(error) => io::Error::other(error),
             })?;
-            frontend::describe(b'P', "", buffer)?;
+            if must_describe {
+                frontend::describe(b'P', "", buffer)?;
+            }
             frontend::execute("", 0, buffer)
         })?;
         self.needs_sync = true;
+        self.expected.push_back(Expected::Statement {
+            plan,
+            parsed: !must_parse,
+            bound: false,
+        });
         Ok(())
     }
 
@@ -241,7 +327,7 @@ impl Connection {
         self.begin_exchange();
         frontend::sync(&mut self.outgoing);
         self.needs_sync = false;
-        self.awaiting_ready += 1;
+        self.expect_ready();
     }
 
     /// Puts a request in line to answer what came before it without waiting for a sync.
@@ -259,7 +345,7 @@ impl Connection {
             self.queue_sync();
         }
         self.write(|buffer| frontend::query(statements, buffer))?;
-        self.awaiting_ready += 1;
+        self.expect_ready();
         Ok(())
     }
 
@@ -269,16 +355,31 @@ impl Connection {
     /// # Errors
     /// [`Error::Server`] when a statement failed: what follows up to the next sync was skipped.
     /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange.
+    /// [`Error::Outdated`] when a statement could not be bound by its name.
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         loop {
             return match self.message().await? {
-                Message::RowDescription(body) => Ok(Event::Columns(Column::read_all(&body)?)),
-                Message::NoData => Ok(Event::Columns(Vec::new())),
+                Message::ParseComplete => {
+                    self.parsed();
+                    continue;
+                }
+                Message::BindComplete => match self.bound() {
+                    Some(columns) => Ok(Event::Columns(columns)),
+                    None => continue,
+                },
+                Message::RowDescription(body) => {
+                    Ok(self.described(Column::read_all(&body)?.into()))
+                }
+                Message::NoData => Ok(self.described(Arc::default())),
                 Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
                 Message::CommandComplete(body) => {
+                    self.completed();
                     Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
                 }
-                Message::EmptyQueryResponse => Ok(Event::Complete(String::new())),
+                Message::EmptyQueryResponse => {
+                    self.completed();
+                    Ok(Event::Complete(String::new()))
+                }
                 Message::ReadyForQuery(body) => {
                     self.became_ready(&body)?;
                     Ok(Event::Ready(self.status))
@@ -293,9 +394,7 @@ impl Connection {
                     self.broken = true;
                     Err(Error::Copy)
                 }
-                Message::ParseComplete
-                | Message::BindComplete
-                | Message::CloseComplete
+                Message::CloseComplete
                 | Message::ParameterDescription(_)
                 | Message::ParameterStatus(_)
                 | Message::NotificationResponse(_)
@@ -337,6 +436,18 @@ impl Connection {
     /// Refuses messages longer than this many bytes, before they are read into memory.
     pub fn limit_messages(&mut self, bytes: usize) {
         self.longest_message = bytes;
+    }
+
+    /// Lets the server keep this many statements that come again parsed, for
+    /// [`queue_repeated`](Self::queue_repeated). None at first: what a pooler between us and the
+    /// server hands from one server to another can't keep any.
+    pub fn keep_statements(&mut self, capacity: usize) {
+        self.statements.set_capacity(capacity);
+    }
+
+    /// Learns that the server has forgotten all statements (`DEALLOCATE ALL`, `DISCARD ALL`).
+    pub fn statements_are_gone(&mut self) {
+        self.statements.clear();
     }
 
     /// Looks, without waiting, whether the server has left an idle connection.
@@ -398,6 +509,7 @@ impl Connection {
             }
         };
         self.awaiting_ready = self.awaiting_ready.saturating_sub(1);
+        while let Some(Expected::Statement { .. }) = self.expected.pop_front() {}
         Ok(())
     }
 
@@ -418,11 +530,87 @@ impl Connection {
         }
     }
 
+    fn expect_ready(&mut self) {
+        self.awaiting_ready += 1;
+        self.expected.push_back(Expected::Sync);
+    }
+
+    fn parsed(&mut self) {
+        if let Some(Expected::Statement { parsed, .. }) = self.expected.front_mut() {
+            *parsed = true;
+        }
+    }
+
+    /// The statement in front is bound; its columns, if they needn't be asked.
+    fn bound(&mut self) -> Option<Arc<[Column]>> {
+        match self.expected.front_mut()? {
+            Expected::Statement { plan, bound, .. } => {
+                *bound = true;
+                plan.as_ref()?.columns.clone()
+            }
+            Expected::Sync => None,
+        }
+    }
+
+    fn described(&mut self, columns: Arc<[Column]>) -> Event {
+        if let Some(Expected::Statement {
+            plan: Some(plan), ..
+        }) = self.expected.front()
+        {
+            self.statements.describe(&plan.text, &columns);
+        }
+        Event::Columns(columns)
+    }
+
+    fn completed(&mut self) {
+        self.pop_statement();
+    }
+
+    /// The statement in front failed, and the server skips those behind it up to the next sync.
+    /// Whether it failed for its name alone, so that without one it may do.
+    fn skip_failed(&mut self, error: &ServerError) -> bool {
+        let Some((plan, parsed, bound)) = self.pop_statement() else {
+            return false;
+        };
+        let is_outdated =
+            plan.is_some() && !bound && (parsed || error.code == DUPLICATE_PREPARED_STATEMENT);
+        if let Some(plan) = plan
+            && (is_outdated || !parsed)
+        {
+            self.statements.forget(&plan.text);
+        }
+        while let Some((plan, parsed, _)) = self.pop_statement() {
+            if let Some(plan) = plan
+                && !parsed
+            {
+                self.statements.forget(&plan.text);
+            }
+        }
+        is_outdated
+    }
+
+    fn pop_statement(&mut self) -> Option<(Option<Plan>, bool, bool)> {
+        match self.expected.pop_front()? {
+            Expected::Statement {
+                plan,
+                parsed,
+                bound,
+            } => Some((plan, parsed, bound)),
+            Expected::Sync => {
+                self.expected.push_front(Expected::Sync);
+                None
+            }
+        }
+    }
+
     /// Sorts an error of the server's by what is left of the session.
     fn failed(&mut self, error: ServerError) -> Error {
         if !error.ends_session() {
             self.answered = true;
-            return Error::Server(Box::new(error));
+            return match self.skip_failed(&error) {
+                true => Error::Outdated(Box::new(error)),
+                false => Error::Server(Box::new(error)),
+            };
         }
         self.broken = true;
         // Answers come in the order of the requests. So if the farewell is the first that is heard

@@ -40,6 +40,11 @@ pub enum Error {
     /// made again on another connection without being done twice.
     #[error("the server had closed this connection before the request")]
     Stale,
+    /// A statement could not be bound by the name that it had with the server, so it had no effect:
+    /// what it is about was changed meanwhile, or its parameters don't fit. Without a name the same
+    /// statement works, or fails for a reason of its own.
+    #[error("a parsed statement is outdated: {0}")]
+    Outdated(#[source] Box<ServerError>),
     /// The connection ended in the middle of an exchange; whether the request was done is unknown.
     #[error("the connection to the database was lost: {0}")]
     Lost(#[source] io::Error),

@@ -9,7 +9,8 @@
 //! What it promises:
 //! - **One request, one round trip.** [`Connection::execute`] sends Parse, Bind, Describe, Execute
 //!   and Sync in one write. Text parameters need no description first, and the server reports the
-//!   same errors in the same order as if it had been asked step by step.
+//!   same errors in the same order as if it had been asked step by step. Statements that come again
+//!   may be kept parsed ([`Connection::queue_repeated`]).
 //! - **Nothing deadlocks.** Writing and reading go on at once, so a long pipeline whose answers
 //!   fill the socket still moves.
 //! - **Dropping a future is safe.** What was sent and what is still awaited lives in the
@@ -17,7 +18,7 @@
 //!   cannot be brought back says so ([`Connection::is_broken`]) and refuses further use.
 //! - **Secrets stay secret.** Neither [`Config`] nor [`Password`] prints a password.
 //!
-//! What it leaves out: binary formats, prepared statements, COPY, LISTEN, replication, several
+//! What it leaves out: binary formats, COPY, LISTEN, replication, several
 //! hosts in one address, GSS and client certificates, and SCRAM channel binding.
 
 mod authenticate;
@@ -29,6 +30,7 @@ mod roles;
 mod row;
 mod server_error;
 mod socket;
+mod statements;
 mod tls;
 
 pub use cancel::CancelToken;

@@ -8,6 +8,14 @@
 //! That is the same as Neon's step by step, with one exception: a batch whose own statements end or
 //! begin transactions. After a COMMIT of its own, each further statement would be a transaction of
 //! its own, and without syncs it isn't. Such a batch is sent step by step.
+//!
+//! Statements that come again are run by a name that the server has for them. Where a name is
+//! outdated, nothing was done yet ([`Error::Outdated`]) or is rolled back, and the caller runs all
+//! of it again with [`Names::None`]. Where a batch might have committed something by itself, names
+//! are not used to begin with.
+//!
+//! The cleaning of the session is sent along with the end of the request where no transaction can be
+//! left open by then; the caller has its answer before the server begins with it.
 
 use std::collections::BTreeSet;
 
@@ -19,15 +27,31 @@ use crate::pool::Lease;
 use crate::request::{Options, Query};
 use crate::types::Types;
 
+/// Whether statements that come again may be run by the name that the server has for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// They may.
+    Repeated,
+    /// Every statement is parsed anew.
+    None,
+}
+
 /// Runs one statement in a transaction of its own; its result as JSON.
 pub(crate) async fn single(
     lease: &mut Lease,
     query: &Query<'_>,
+    names: Names,
     options: Options,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
-    queue(lease, query)?;
+    queue(lease, query, names)?;
     lease.queue_sync();
+    let controls_transactions = controls_transactions(&query.statement);
+    // Types that have to be asked for are asked before the cleaning.
+    let cleans_at_once = !controls_transactions && options.raw_text;
+    if cleans_at_once {
+        lease.queue_cleaning()?;
+    }
     let answer = receive(lease, query.array_mode, options, limit, 0).await?;
     ready(lease).await?;
     look_up(lease, answer.unknown_types().collect(), End::Sync).await?;
@@ -43,23 +67,22 @@ pub(crate) async fn single(
 pub(crate) async fn batch(
     lease: &mut Lease,
     queries: &[Query<'_>],
+    names: Names,
     options: Options,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
-    let end = if queries
+    let (end, names) = if queries
         .iter()
         .any(|query| controls_transactions(&query.statement))
     {
-        End::Sync
+        (End::Sync, Names::None)
     } else {
-        End::Flush
+        (End::Flush, names)
     };
-    lease
-        .queue_statement(&options.transaction.begin(), [])
-        .map_err(Failure::Statement)?;
+    queue_own(lease, &options.transaction.begin(), names)?;
     if end == End::Flush {
         for query in queries {
-            queue(lease, query)?;
+            queue(lease, query, names)?;
         }
     }
     end.queue(lease);
@@ -71,7 +94,7 @@ pub(crate) async fn batch(
     for query in queries {
         if end == End::Sync {
             lease.begin();
-            queue(lease, query)?;
+            queue(lease, query, names)?;
             end.queue(lease);
         }
         let answer = receive(lease, query.array_mode, options, limit, size).await?;
@@ -87,10 +110,9 @@ pub(crate) async fn batch(
     .await?;
     let json = join(answers, lease.types(), limit)?;
 
-    lease
-        .queue_statement("COMMIT", [])
-        .map_err(Failure::Statement)?;
+    queue_own(lease, "COMMIT", names)?;
     lease.queue_sync();
+    lease.queue_cleaning()?;
     receive(lease, None, options, limit, 0).await?;
     ready(lease).await?;
     lease.finish();
@@ -122,13 +144,22 @@ impl End {
     }
 }
 
-fn queue(lease: &mut Lease, query: &Query<'_>) -> Result<(), Failure> {
-    lease
-        .queue_statement(
-            &query.statement,
-            query.parameters.iter().map(Option::as_deref),
-        )
-        .map_err(Failure::Statement)
+fn queue(lease: &mut Lease, query: &Query<'_>, names: Names) -> Result<(), Failure> {
+    let parameters = query.parameters.iter().map(Option::as_deref);
+    match names {
+        Names::Repeated => lease.queue_repeated(&query.statement, parameters),
+        Names::None => lease.queue_statement(&query.statement, parameters),
+    }
+    .map_err(Failure::Statement)
+}
+
+/// Puts a statement of the gateway's own in line.
+fn queue_own(lease: &mut Lease, statement: &str, names: Names) -> Result<(), Failure> {
+    match names {
+        Names::Repeated => lease.queue_repeated(statement, []),
+        Names::None => lease.queue_statement(statement, []),
+    }
+    .map_err(Failure::Statement)
 }
 
 /// The result of the next statement in line. `before` is what the answer holds already, in bytes.
@@ -172,7 +203,7 @@ async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Failure> {
             tracing::error!(reason, "Postgres said something unexpected");
             Failure::Conversion
         }
-        Error::Server(_) => {
+        Error::Server(_) | Error::Outdated(_) => {
             // The server skips the rest by itself: there is nothing to cancel.
             lease.finish();
             Failure::Statement(error)

@@ -92,7 +92,7 @@ impl Failure {
             ..Body::default()
         };
         match &self {
-            Self::Statement(Error::Server(error))
+            Self::Statement(Error::Server(error) | Error::Outdated(error))
             | Self::Connect {
                 error: Error::Server(error),
                 by_caller: true,

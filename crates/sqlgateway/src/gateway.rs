@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::accounts::{Accounts, caused_by_caller};
 use crate::connection_string::ConnectionString;
-use crate::execute;
+use crate::execute::{self, Names};
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::request::{Options, Payload};
@@ -139,7 +139,7 @@ impl Gateway {
     }
 
     /// Runs the payload, on another connection if the server turns out to have left the first before
-    /// it saw anything.
+    /// it saw anything, and without names if one turns out to be outdated.
     async fn run(
         &self,
         pool: &Arc<Pool>,
@@ -148,17 +148,24 @@ impl Gateway {
     ) -> Result<Vec<u8>, Failure> {
         let deadline = Instant::now() + self.settings.wait;
         let limit = self.settings.max_response_bytes;
+        let mut names = Names::Repeated;
         loop {
             let mut lease = pool.lease(deadline).await?;
             let result = match payload {
-                Payload::Single(query) => execute::single(&mut lease, query, options, limit).await,
+                Payload::Single(query) => {
+                    execute::single(&mut lease, query, names, options, limit).await
+                }
                 Payload::Batch(queries) => {
-                    execute::batch(&mut lease, queries, options, limit).await
+                    execute::batch(&mut lease, queries, names, options, limit).await
                 }
             };
             match result {
                 Err(Failure::Statement(Error::Stale))
                     if !lease.has_begun() && Instant::now() < deadline => {}
+                Err(Failure::Statement(Error::Outdated(error))) if names == Names::Repeated => {
+                    pool.statement_was_outdated(&error);
+                    names = Names::None;
+                }
                 result => return result,
             }
         }

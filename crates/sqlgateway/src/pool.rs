@@ -6,11 +6,11 @@
 //! an uncleaned connection. A lease that ends in the middle of a statement has it cancelled first.
 
 use std::ops::{Deref, DerefMut};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tirage_postgres::{Config, Connection, Error, TransactionStatus};
+use tirage_postgres::{Config, Connection, Error, Event, ServerError, TransactionStatus};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -20,9 +20,18 @@ use crate::types::Types;
 
 /// Everything that a request may have left in its session, except plans, which are worth keeping.
 /// It is DISCARD ALL without DISCARD PLANS
-/// (<https://www.postgresql.org/docs/current/sql-discard.html>).
-const RESET: &str = "CLOSE ALL; SET SESSION AUTHORIZATION DEFAULT; RESET ALL; DEALLOCATE ALL; \
-     UNLISTEN *; SELECT pg_advisory_unlock_all(); DISCARD TEMP; DISCARD SEQUENCES";
+/// (<https://www.postgresql.org/docs/current/sql-discard.html>), one statement after the other, and
+/// of DEALLOCATE ALL only the question whether it is needed: that would forget our own statements.
+const RESET: [&str; 7] = [
+    "CLOSE ALL",
+    "SET SESSION AUTHORIZATION DEFAULT",
+    "RESET ALL",
+    "UNLISTEN *",
+    "DISCARD TEMP",
+    "DISCARD SEQUENCES",
+    "SELECT pg_catalog.pg_advisory_unlock_all(), \
+     EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)",
+];
 
 /// How long cleaning may take before the connection is thrown away instead.
 const CLEANING: Duration = Duration::from_secs(2);
@@ -40,6 +49,8 @@ pub(crate) struct Pool {
     /// The one used last is at the end.
     idle: Mutex<Vec<Idle>>,
     has_sweeper: AtomicBool,
+    /// How often a name of ours turned out to be unknown or taken.
+    names_lost: AtomicUsize,
     /// The database's types, as far as they were met.
     pub(crate) types: Types,
 }
@@ -58,6 +69,7 @@ impl Pool {
             settings,
             idle: Mutex::default(),
             has_sweeper: AtomicBool::new(false),
+            names_lost: AtomicUsize::new(0),
             types: Types::default(),
         })
     }
@@ -91,15 +103,42 @@ impl Pool {
             loan: Some((connection, permit)),
             finished: false,
             has_begun: false,
+            is_cleaning: false,
         })
     }
 
     /// Puts a fresh connection into the pool, if there is room for it.
-    pub(crate) fn adopt(self: &Arc<Self>, mut connection: Connection) {
-        connection.limit_messages(self.longest_message());
+    pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            self.put_back(connection);
+            self.put_back(self.prepare(connection));
             drop(permit);
+        }
+    }
+
+    fn prepare(&self, mut connection: Connection) -> Connection {
+        connection.limit_messages(self.longest_message());
+        connection.keep_statements(self.statements_kept());
+        connection
+    }
+
+    /// Learns that a statement could not be run by its name. Once in a while that is to be expected;
+    /// where it happens again and again, something between us and the server mixes up sessions.
+    pub(crate) fn statement_was_outdated(&self, error: &ServerError) {
+        if error.code == INVALID_STATEMENT_NAME || error.code == DUPLICATE_PREPARED_STATEMENT {
+            let before = self.names_lost.fetch_add(1, Ordering::Relaxed);
+            if before + 1 == NAMES_LOST {
+                tracing::info!(
+                    "the server forgets parsed statements (is there a pooler?), so none are kept"
+                );
+            }
+        }
+    }
+
+    /// How many statements a session keeps parsed.
+    fn statements_kept(&self) -> usize {
+        match self.names_lost.load(Ordering::Relaxed) {
+            NAMES_LOST.. => 0,
+            _ => self.settings.statements,
         }
     }
 
@@ -126,10 +165,7 @@ impl Pool {
         let mut pause = Duration::from_millis(20);
         loop {
             let error = match Connection::connect(&self.config).await {
-                Ok(mut connection) => {
-                    connection.limit_messages(self.longest_message());
-                    return Ok(connection);
-                }
+                Ok(connection) => return Ok(self.prepare(connection)),
                 Err(error) => error,
             };
             let too_many = error
@@ -187,6 +223,11 @@ impl Pool {
 }
 
 const TOO_MANY_CONNECTIONS: &str = "53300";
+const INVALID_STATEMENT_NAME: &str = "26000";
+const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
+
+/// How many of our names may get lost until no more are given.
+const NAMES_LOST: usize = 5;
 
 /// A connection on loan.
 #[derive(Debug)]
@@ -196,9 +237,21 @@ pub(crate) struct Lease {
     loan: Option<(Connection, OwnedSemaphorePermit)>,
     finished: bool,
     has_begun: bool,
+    is_cleaning: bool,
 }
 
 impl Lease {
+    /// Puts the cleaning in line behind a request that certainly leaves no transaction open: the
+    /// server goes over to it without being asked again. After a sync, and nothing else may follow.
+    ///
+    /// # Errors
+    /// [`Failure::Statement`].
+    pub(crate) fn queue_cleaning(&mut self) -> Result<(), Failure> {
+        queue_reset(self).map_err(Failure::Statement)?;
+        self.is_cleaning = true;
+        Ok(())
+    }
+
     /// Says that the server has nothing left to do for this request, so there is nothing to cancel.
     pub(crate) fn finish(&mut self) {
         self.finished = true;
@@ -230,6 +283,7 @@ impl Drop for Lease {
                 self.pool.clone(),
                 connection,
                 self.finished,
+                self.is_cleaning,
                 permit,
             ));
         }
@@ -240,17 +294,37 @@ async fn recycle(
     pool: Arc<Pool>,
     mut connection: Connection,
     finished: bool,
+    is_cleaning: bool,
     permit: OwnedSemaphorePermit,
 ) {
-    if !finished && (connection.is_busy() || connection.is_broken()) {
+    let must_cancel = !finished && (connection.is_busy() || connection.is_broken());
+    if must_cancel {
         // Once the server has acted on this, a late signal cannot hit the next statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
             tracing::debug!(%error, "could not cancel an abandoned statement");
             return;
         }
     }
-    match timeout(CLEANING, clean(&mut connection)).await {
-        Ok(Ok(())) => pool.put_back(connection),
+    let cleaning = async {
+        // What was cancelled may have been the cleaning itself.
+        let cleaned = match is_cleaning && !must_cancel {
+            true => finish_cleaning(&mut connection).await,
+            false => clean(&mut connection).await,
+        };
+        match cleaned {
+            // The request has deallocated everything.
+            Err(Error::Outdated(_)) => {
+                connection.statements_are_gone();
+                clean(&mut connection).await
+            }
+            cleaned => cleaned,
+        }
+    };
+    match timeout(CLEANING, cleaning).await {
+        Ok(Ok(())) => {
+            connection.keep_statements(pool.statements_kept());
+            pool.put_back(connection);
+        }
         Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
         Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
     }
@@ -261,7 +335,37 @@ async fn clean(connection: &mut Connection) -> Result<(), Error> {
     if connection.ready().await? != TransactionStatus::Idle {
         connection.batch_execute("ROLLBACK").await?;
     }
-    connection.batch_execute(RESET).await
+    queue_reset(connection)?;
+    finish_cleaning(connection).await
+}
+
+/// Puts [`RESET`] in line, and its sync.
+fn queue_reset(connection: &mut Connection) -> Result<(), Error> {
+    for statement in RESET {
+        connection.queue_repeated(statement, [])?;
+    }
+    connection.queue_sync();
+    Ok(())
+}
+
+/// Waits for the end of [`RESET`], which is the last thing in line, and sees to what it found.
+async fn finish_cleaning(connection: &mut Connection) -> Result<(), Error> {
+    if connection.only_last_sync().await? != TransactionStatus::Idle {
+        return Err(Error::Protocol("a transaction is still open".to_owned()));
+    }
+    let mut has_statements = false;
+    loop {
+        match connection.next_event().await? {
+            Event::Row(row) => has_statements = row.text(1) == Some("t"),
+            Event::Ready(_) => break,
+            Event::Columns(_) | Event::Complete(_) => {}
+        }
+    }
+    if has_statements {
+        connection.statements_are_gone();
+        connection.batch_execute("DEALLOCATE ALL").await?;
+    }
+    Ok(())
 }
 
 impl Deref for Lease {

@@ -16,6 +16,8 @@ pub struct Settings {
     pub wait: Duration,
     /// How long a connection may be idle before it is closed. 5 min.
     pub idle: Duration,
+    /// Statements that each connection keeps parsed, once they came again; 0 for none. 100.
+    pub statements: usize,
     /// How long a request's body may take to arrive before it is answered 400. 30 s.
     pub read: Duration,
 }
@@ -28,6 +30,7 @@ impl Default for Settings {
             max_connections: 20,
             wait: Duration::from_secs(10),
             idle: Duration::from_secs(5 * 60),
+            statements: 100,
             read: Duration::from_secs(30),
         }
     }

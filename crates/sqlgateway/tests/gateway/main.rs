@@ -10,5 +10,6 @@ mod failures;
 mod pool;
 mod sessions;
 mod socket;
+mod statements;
 mod support;
 mod values;

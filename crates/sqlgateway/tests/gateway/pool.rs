@@ -1,5 +1,6 @@
 //! Many callers on few connections; callers that leave; a server that does.
 
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -22,8 +23,8 @@ async fn connections_of(role: &str) -> i64 {
 }
 
 #[tokio::test]
-async fn a_hundred_callers_share_five_connections() {
-    let config = new_role("hundred").await;
+async fn two_hundred_callers_share_five_connections() {
+    let config = new_role("two_hundred").await;
     let client = Arc::new(Client::with(
         config,
         Settings {
@@ -32,7 +33,7 @@ async fn a_hundred_callers_share_five_connections() {
         },
     ));
     let most = Arc::new(AtomicUsize::new(0));
-    let callers: Vec<_> = (0..100)
+    let callers: Vec<_> = (0..200)
         .map(|number| {
             let (client, most) = (client.clone(), most.clone());
             tokio::spawn(async move {
@@ -45,7 +46,7 @@ async fn a_hundred_callers_share_five_connections() {
                         .await;
                     assert_eq!(answer["rows"][0]["n"], number + round);
                     if number == 0 {
-                        let now = usize::try_from(connections_of("hundred").await).unwrap();
+                        let now = usize::try_from(connections_of("two_hundred").await).unwrap();
                         most.fetch_max(now, Ordering::Relaxed);
                     }
                 }
@@ -196,6 +197,21 @@ async fn dropping_everything_closes_everything() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_restarts_under_load_is_come_back_to() {
+    under_load(|_cluster| {}).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_killed_under_load_is_come_back_to() {
+    under_load(|cluster| {
+        let postmaster = cluster.postmaster().to_string();
+        let killed = Command::new("kill").args(["-9", &postmaster]).status();
+        assert!(killed.unwrap().success());
+    })
+    .await;
+}
+
+/// Twenty callers insert rows on five connections while the server goes and comes back three times.
+async fn under_load(before_restart: fn(&Cluster)) {
     let mut cluster = tokio::task::spawn_blocking(Cluster::start_temporary)
         .await
         .unwrap()
@@ -230,6 +246,7 @@ async fn a_server_that_restarts_under_load_is_come_back_to() {
     for _ in 0..3 {
         tokio::time::sleep(Duration::from_millis(300)).await;
         cluster = tokio::task::spawn_blocking(move || {
+            before_restart(&cluster);
             cluster.restart().unwrap();
             cluster
         })

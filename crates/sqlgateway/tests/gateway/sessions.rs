@@ -68,7 +68,7 @@ async fn nothing_of_a_session_is_seen_by_the_next_request() {
         ),
         (
             "prepare leaked as select 1",
-            "select count(*)::text from pg_prepared_statements where name <> ''",
+            "select count(*)::text from pg_prepared_statements where from_sql",
             "0",
         ),
         (

@@ -129,6 +129,39 @@ async fn accounts_of_the_gateway_s_own() {
 }
 
 #[tokio::test]
+async fn headers_that_are_missing_or_doubled() {
+    let config = new_role("doubled").await;
+    let accounts = Accounts::own([(Password::new("p"), config)]);
+    let server = Server::start(accounts, Settings::default()).await;
+    let mine = "neon-connection-string: postgres://doubled:p@h/tirage\r\n";
+    let another = "Neon-Connection-String: postgres://doubled:wrong@h/tirage\r\n";
+    let raw = "neon-raw-text-output: true\r\nneon-raw-text-output: false\r\n";
+    for (headers, status) in [
+        (String::new(), "400"),
+        (format!("{mine}{another}"), "400"),
+        (format!("{another}{mine}"), "400"),
+        (format!("{mine}{mine}"), "400"),
+        // Who asks is clear; of a wish that is uttered twice, the first counts.
+        (format!("{mine}{raw}"), "200"),
+        (mine.to_owned(), "200"),
+    ] {
+        let mut stream = TcpStream::connect(server.address).await.unwrap();
+        let request = format!(
+            "POST /sql HTTP/1.1\r\nhost: g\r\nconnection: close\r\ncontent-length: 20\r\n{headers}\r\n\
+             {{\"query\":\"select 1\"}}"
+        );
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(&answer[9..12], status, "{headers}: {answer}");
+        if status == "400" {
+            assert!(answer.contains("invalid header: neon-connection-string"));
+        }
+    }
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn whoever_postgres_lets_in() {
     new_role("let_in").await;
     let upstream: Config = superuser().with_user("nobody", None);

@@ -336,6 +336,24 @@ async fn rows_as_arrays_by_header_and_by_query() {
 }
 
 #[tokio::test]
+async fn json_that_is_ten_thousand_deep() {
+    let client = Client::new();
+    let deep = format!("{}1{}", "[".repeat(10_000), "]".repeat(10_000));
+    let answer = client
+        .send(
+            &[],
+            json!({"query": "select $1::json as v", "params": [deep]}).to_string(),
+        )
+        .await;
+    // Too deep for most parsers, so it is looked at as text.
+    match answer.status.as_u16() {
+        200 => assert!(answer.text().contains(&format!("\"v\":{deep}"))),
+        // Or Postgres itself says that it is.
+        _ => assert_eq!(answer.json()["code"], "54001", "{}", answer.text()),
+    }
+}
+
+#[tokio::test]
 async fn no_rows_and_no_columns() {
     let client = Client::new();
     assert_eq!(client.rows("select 1 as n where false").await, json!([]));

@@ -24,12 +24,12 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::environment::{Environment, folder_of};
-use crate::logging::{self, Log, LogFormat};
+use crate::logging::{self, LogFormat};
 use crate::{runtime, stop};
 
 /// Where components find the gateway, without a socket.
 pub(crate) const HOST_NAME: &str = "sql.tirage.internal";
-/// What the socket gateway's callers have to know.
+/// What the socket gateway's callers have to know; without it, a password that Postgres knows.
 const GATEWAY_PASSWORD: &str = "SQL_GATEWAY_PASSWORD";
 /// How long a request waits for a connection: less than its client waits for the answer.
 const DATABASE_WAIT: Duration = Duration::from_secs(5);
@@ -48,7 +48,7 @@ pub(crate) struct MigrateArguments {
 /// The flags of `tirage sql-gateway`.
 #[derive(clap::Args)]
 pub(crate) struct GatewayArguments {
-    /// The manifest, whose database roles may log in.
+    /// The manifest, whose database roles may log in where SQL_GATEWAY_PASSWORD is set.
     #[arg(long, default_value = "spin.toml")]
     manifest: PathBuf,
     /// The address to listen on. Meant for this machine or a private network.
@@ -195,7 +195,9 @@ fn boxed(body: Full<Bytes>) -> tirage_host::Body {
 /// # Errors
 /// When a setting is missing or a migration can't or must not be applied.
 pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
-    let (_log, environment, roles) = start(&arguments.manifest)?;
+    let environment = Environment::read(folder_of(&arguments.manifest))?;
+    let _log = logging::start(LogFormat::default()).context("cannot log")?;
+    let roles = roles(&arguments.manifest, &environment)?;
     let admin = admin(&environment)?;
     runtime::run(async {
         let report = tirage_migrations::migrate(&admin, &roles).await?;
@@ -204,20 +206,22 @@ pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
     })
 }
 
-/// `tirage sql-gateway`: the manifest's roles over HTTP, for whoever knows the password.
+/// `tirage sql-gateway`: Postgres over HTTP on a socket of its own. With a password of the gateway's
+/// own its callers are the manifest's roles; without one they are whoever Postgres lets in.
 ///
 /// # Errors
 /// When a setting is missing or the address can't be used.
 pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
-    let (_log, environment, roles) = start(&arguments.manifest)?;
-    let password = environment
-        .get(GATEWAY_PASSWORD)
-        .with_context(|| format!("{GATEWAY_PASSWORD} is not set: callers must know it"))?;
-    let accounts = Accounts::own(
-        roles
-            .into_iter()
-            .map(|role| (Password::new(password.as_bytes()), role)),
-    );
+    let environment = Environment::read(folder_of(&arguments.manifest))?;
+    let _log = logging::start(LogFormat::default()).context("cannot log")?;
+    let accounts = match environment.get(GATEWAY_PASSWORD) {
+        Some(password) => Accounts::own(
+            roles(&arguments.manifest, &environment)?
+                .into_iter()
+                .map(|role| (Password::new(password.as_bytes()), role)),
+        ),
+        None => Accounts::of_postgres(database_url(&environment)?),
+    };
     let gateway = Gateway::new(settings(&environment)?);
     runtime::run(async {
         let stop = stop::requested(arguments.exit_with_stdin)?;
@@ -230,21 +234,18 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
     })
 }
 
-/// What both commands begin with: the log, the settings, and the manifest's roles.
-fn start(manifest: &Path) -> anyhow::Result<(Log, Environment, Vec<Config>)> {
-    let environment = Environment::read(folder_of(manifest))?;
-    let log = logging::start(LogFormat::default()).context("cannot log")?;
+/// How to log in as each role that the manifest binds a component to.
+fn roles(manifest: &Path, environment: &Environment) -> anyhow::Result<Vec<Config>> {
     let manifest = Manifest::read(manifest)?;
     let roles: BTreeSet<_> = manifest
         .components
         .values()
         .filter_map(|component| component.settings.database_role.as_ref())
         .collect();
-    let configs = roles
+    roles
         .into_iter()
-        .map(|role| config_of(&environment, role))
-        .collect::<anyhow::Result<_>>()?;
-    Ok((log, environment, configs))
+        .map(|role| config_of(environment, role))
+        .collect()
 }
 
 /// How to log in as `role`.
@@ -270,13 +271,21 @@ fn database_url(environment: &Environment) -> anyhow::Result<Config> {
 
 fn settings(environment: &Environment) -> anyhow::Result<Settings> {
     let defaults = Settings::default();
+    let number = |name, default| anyhow::Ok(environment.parse(name)?.unwrap_or(default));
+    let seconds = |name, default| {
+        anyhow::Ok(
+            environment
+                .parse(name)?
+                .map_or(default, Duration::from_secs),
+        )
+    };
     Ok(Settings {
-        max_connections: environment
-            .parse("DATABASE_POOL_SIZE")?
-            .unwrap_or(defaults.max_connections),
-        wait: environment
-            .parse("DATABASE_WAIT_SECONDS")?
-            .map_or(DATABASE_WAIT, Duration::from_secs),
+        max_request_bytes: number("SQL_MAX_REQUEST_BYTES", defaults.max_request_bytes)?,
+        max_response_bytes: number("SQL_MAX_RESPONSE_BYTES", defaults.max_response_bytes)?,
+        max_connections: number("DATABASE_POOL_SIZE", defaults.max_connections)?,
+        wait: seconds("DATABASE_WAIT_SECONDS", DATABASE_WAIT)?,
+        idle: seconds("DATABASE_IDLE_SECONDS", defaults.idle)?,
+        statements: number("DATABASE_STATEMENTS", defaults.statements)?,
         ..defaults
     })
 }

@@ -5,24 +5,26 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::Bytes;
-use http::{Request, header};
+use http::{HeaderMap, Request, header};
 use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Requests per second that `address` answers at `path` over `connections` kept-alive connections.
+/// Requests per second that `address` answers at `path` over `connections` kept-alive connections, each
+/// request with these headers besides `Host`.
 ///
 /// # Errors
 /// When an answer is not 200: a server that fails fast is not fast.
 pub(crate) async fn requests_per_second(
     address: SocketAddr,
     path: &'static str,
+    headers: &HeaderMap,
     connections: usize,
     duration: Duration,
 ) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let clients: Vec<_> = (0..connections)
-        .map(|_| tokio::spawn(client(address, path, begin + duration)))
+        .map(|_| tokio::spawn(client(address, path, headers.clone(), begin + duration)))
         .collect();
     let mut answered = 0;
     for client in clients {
@@ -31,7 +33,12 @@ pub(crate) async fn requests_per_second(
     Ok(f64::from(answered) / begin.elapsed().as_secs_f64())
 }
 
-async fn client(address: SocketAddr, path: &str, until: Instant) -> anyhow::Result<u32> {
+async fn client(
+    address: SocketAddr,
+    path: &str,
+    headers: HeaderMap,
+    until: Instant,
+) -> anyhow::Result<u32> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     let (mut sender, connection) =
@@ -39,9 +46,10 @@ async fn client(address: SocketAddr, path: &str, until: Instant) -> anyhow::Resu
     tokio::spawn(connection);
     let mut answered = 0;
     while Instant::now() < until {
-        let request = Request::get(path)
+        let mut request = Request::get(path)
             .header(header::HOST, "bench")
             .body(Empty::<Bytes>::new())?;
+        request.headers_mut().extend(headers.clone());
         let response = sender.send_request(request).await?;
         anyhow::ensure!(response.status() == 200, "answered {}", response.status());
         response.into_body().collect().await?;

@@ -3,7 +3,9 @@
 
 mod load;
 mod peer;
+mod processes;
 mod router;
+mod sql;
 mod statistics;
 
 use clap::Parser;
@@ -13,6 +15,8 @@ use clap::Parser;
 enum Command {
     /// Start, throughput and memory of the router.
     Router,
+    /// SQL over HTTP, in process and over a socket.
+    Sql,
     /// A bare `ProxyHandler` loop: what the router is measured against. Started by `router`.
     #[command(hide = true)]
     Peer {
@@ -24,6 +28,7 @@ enum Command {
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Router => router::run(),
+        Command::Sql => sql::run(),
         Command::Peer { component } => peer::serve(&component),
     }
 }

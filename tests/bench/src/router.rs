@@ -1,16 +1,17 @@
 //! The router: how long from start to the first answer with all components, how many requests it
 //! serves beside a bare `ProxyHandler` loop, how much memory it holds when nobody asks.
 
-use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tirage_devstack::postgres::Cluster;
 
 use crate::load::{first_answer, requests_per_second};
+use crate::processes::{Running, beside_this, listening_address};
 use crate::statistics::{at_least, at_most, median, range};
 
 const STARTS: usize = 21;
@@ -74,6 +75,7 @@ fn memory(bundle: &dyn Fn(SocketAddr) -> Command) -> anyhow::Result<()> {
     tokio::runtime::Runtime::new()?.block_on(requests_per_second(
         address,
         "/api/health",
+        &HeaderMap::new(),
         CONNECTIONS,
         ROUND,
     ))?;
@@ -122,32 +124,75 @@ concurrent_requests_per_instance = 16
     first_answer(peer_address, "/")?;
 
     let runtime = tokio::runtime::Runtime::new()?;
-    let measure = |address| runtime.block_on(requests_per_second(address, "/", CONNECTIONS, ROUND));
-    measure(address)?;
-    measure(peer_address)?;
-    let (mut ours, mut theirs, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
-        // In turn and in changing order, so that a machine that drifts favours neither.
-        let (mine, other) = if round % 2 == 0 {
-            let mine = measure(address)?;
-            (mine, measure(peer_address)?)
-        } else {
-            let other = measure(peer_address)?;
-            (measure(address)?, other)
-        };
-        ours.push(mine);
-        theirs.push(other);
-        ratios.push(mine / other);
+    let contenders = [
+        (address, HeaderMap::new()),
+        (peer_address, HeaderMap::new()),
+        (peer_address, headers_of_the_router(address)?),
+    ];
+    let measure = |which: usize| {
+        let (address, headers) = contenders.get(which).context("one of three")?;
+        runtime.block_on(requests_per_second(
+            *address,
+            "/",
+            headers,
+            CONNECTIONS,
+            ROUND,
+        ))
+    };
+    let mut measured = [const { Vec::new() }; 3];
+    // The first round warms up; then each begins in turn, so that a machine that drifts favours none.
+    for round in 0..=ROUNDS {
+        for turn in 0..contenders.len() {
+            let which = (round + turn) % contenders.len();
+            let rate = measure(which)?;
+            if let Some(rates) = measured.get_mut(which).filter(|_| round > 0) {
+                rates.push(rate);
+            }
+        }
     }
-    let ratio = median(&ratios);
+    let [ours, bare, with_headers] = measured;
+    let ratios = |theirs: &[f64]| -> Vec<_> {
+        let pairs = ours.iter().zip(theirs);
+        pairs.map(|(ours, theirs)| ours / theirs).collect()
+    };
     println!(
-        "requests per second at {CONNECTIONS} connections: router {:.0}, bare ProxyHandler {:.0} (medians of {ROUNDS}); ratio {ratio:.2} ({}); target {THROUGHPUT_TARGET}: {}",
+        "requests per second at {CONNECTIONS} connections (medians of {ROUNDS}): router {:.0}, bare ProxyHandler {:.0}, and {:.0} when it is sent the headers that the router adds",
         median(&ours),
-        median(&theirs),
-        range(&ratios),
-        at_least(ratio, THROUGHPUT_TARGET)
+        median(&bare),
+        median(&with_headers)
+    );
+    let (plain, same_headers) = (ratios(&bare), ratios(&with_headers));
+    println!(
+        "  router beside the bare ProxyHandler: {:.2} ({}); target {THROUGHPUT_TARGET}: {}",
+        median(&plain),
+        range(&plain),
+        at_least(median(&plain), THROUGHPUT_TARGET)
+    );
+    println!(
+        "  router beside it with the same headers: {:.2} ({})",
+        median(&same_headers),
+        range(&same_headers)
     );
     Ok(())
+}
+
+/// What the router tells each component: the guest's library copies every header into the guest, so
+/// a peer that is not sent them does less.
+fn headers_of_the_router(address: SocketAddr) -> anyhow::Result<HeaderMap> {
+    let own = format!("http://{address}/");
+    [
+        ("spin-full-url", own.as_str()),
+        ("spin-path-info", "/"),
+        ("spin-matched-route", "/..."),
+        ("spin-component-route", ""),
+        ("spin-raw-component-route", "/..."),
+        ("spin-base-path", "/"),
+        ("spin-client-addr", "127.0.0.1:50000"),
+        ("x-request-id", "01931b2c-5d7e-7f00-8000-000000000000"),
+    ]
+    .into_iter()
+    .map(|(name, value)| Ok((HeaderName::from_static(name), HeaderValue::from_str(value)?)))
+    .collect()
 }
 
 /// The router as it is in production: its log goes nowhere, but it is written.
@@ -163,19 +208,8 @@ fn router(manifest: &Path, address: SocketAddr) -> Command {
     command
 }
 
-fn beside_this(name: &str) -> PathBuf {
-    std::env::current_exe().map_or_else(|_| name.into(), |path| path.with_file_name(name))
-}
-
 fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-fn listening_address(child: &mut Child) -> anyhow::Result<SocketAddr> {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
-    let address = line.trim().strip_prefix("listening on http://");
-    Ok(address.context("it did not start")?.parse()?)
 }
 
 /// The resident set of a process, from Linux' /proc, in MB of a million bytes.
@@ -187,15 +221,4 @@ fn resident_megabytes(child: &Child) -> anyhow::Result<f64> {
         .context("no VmRSS")?
         .parse()?;
     Ok(kibibytes * 1024.0 / 1e6)
-}
-
-/// A process that ends with this value.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may be gone already.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }

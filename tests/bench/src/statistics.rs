@@ -11,6 +11,15 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
     }
 }
 
+/// The value below which `percent` of the sorted samples are.
+pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
+    let last = sorted.len().saturating_sub(1);
+    sorted
+        .get(last * percent / 100)
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
 /// `least–most`, for the eye.
 pub(crate) fn range(samples: &[f64]) -> String {
     let least = samples.iter().copied().fold(f64::INFINITY, f64::min);

@@ -2,16 +2,18 @@
 //!
 //! Supported are what Postgres servers and poolers ask for today: nothing (`trust`, `peer`), a
 //! cleartext password, MD5, and SCRAM-SHA-256 (RFC 7677), where the server proves that it knows the
-//! password too. Channel binding is not offered.
+//! password too, over TLS with channel binding where the server offers it.
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 
 use crate::connection::{Connection, unexpected};
-use crate::{Config, Error, Password, ServerError};
+use crate::{ChannelBinding, Config, Error, Password, ServerError};
 
 /// Brings a fresh stream to the point where statements can be sent.
 pub(crate) async fn start(connection: &mut Connection, config: &Config) -> Result<(), Error> {
@@ -37,8 +39,19 @@ pub(crate) async fn start(connection: &mut Connection, config: &Config) -> Resul
 }
 
 async fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Error> {
+    let mut must_bind = config.channel_binding() == ChannelBinding::Require;
     loop {
         match message(connection).await? {
+            Message::AuthenticationSasl(body) => {
+                scram(connection, &body, config).await?;
+                must_bind = false;
+            }
+            _ if must_bind => {
+                return Err(Error::Authentication(
+                    "channel binding is required, and the server asks for a login without it"
+                        .to_owned(),
+                ));
+            }
             Message::AuthenticationOk => return Ok(()),
             Message::AuthenticationCleartextPassword => {
                 send_password(connection, password(config)?.as_bytes())?;
@@ -50,9 +63,6 @@ async fn authenticate(connection: &mut Connection, config: &Config) -> Result<()
                     body.salt(),
                 );
                 send_password(connection, hash.as_bytes())?;
-            }
-            Message::AuthenticationSasl(body) => {
-                scram(connection, &body, password(config)?).await?;
             }
             Message::AuthenticationKerberosV5
             | Message::AuthenticationScmCredential
@@ -70,21 +80,13 @@ async fn authenticate(connection: &mut Connection, config: &Config) -> Result<()
 async fn scram(
     connection: &mut Connection,
     offer: &AuthenticationSaslBody,
-    password: &Password,
+    config: &Config,
 ) -> Result<(), Error> {
     let wrong = |error: std::io::Error| Error::Authentication(error.to_string());
-    if !offer
-        .mechanisms()
-        .any(|name| Ok(name == SCRAM_SHA_256))
-        .map_err(wrong)?
-    {
-        return Err(Error::Authentication(
-            "the server does not offer SCRAM-SHA-256".to_owned(),
-        ));
-    }
-    let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
+    let (mechanism, binding) = mechanism(connection, offer, config)?;
+    let mut scram = ScramSha256::new(password(config)?.as_bytes(), binding);
     connection
-        .write(|buffer| frontend::sasl_initial_response(SCRAM_SHA_256, scram.message(), buffer))?;
+        .write(|buffer| frontend::sasl_initial_response(mechanism, scram.message(), buffer))?;
     match message(connection).await? {
         Message::AuthenticationSaslContinue(body) => scram.update(body.data()).map_err(wrong)?,
         other => return Err(unexpected(&other)),
@@ -96,6 +98,38 @@ async fn scram(
     }
     connection.proved_password();
     Ok(())
+}
+
+/// The strongest mechanism that both sides have. Where the server offers no binding although we could,
+/// we say so: if somebody took it from the offer, the server notices.
+fn mechanism(
+    connection: &mut Connection,
+    offer: &AuthenticationSaslBody,
+    config: &Config,
+) -> Result<(&'static str, sasl::ChannelBinding), Error> {
+    let offers = |mechanism: &str| {
+        offer
+            .mechanisms()
+            .any(|name| Ok(name == mechanism))
+            .map_err(|error| Error::Authentication(error.to_string()))
+    };
+    let binding = connection
+        .take_binding()
+        .filter(|_| config.channel_binding() != ChannelBinding::Disable);
+    match (binding, config.channel_binding()) {
+        (Some(binding), _) if offers(SCRAM_SHA_256_PLUS)? => Ok((
+            SCRAM_SHA_256_PLUS,
+            sasl::ChannelBinding::tls_server_end_point(binding),
+        )),
+        (_, ChannelBinding::Require) => Err(Error::Authentication(
+            "channel binding is required, and this connection or the server has none".to_owned(),
+        )),
+        _ if !offers(SCRAM_SHA_256)? => Err(Error::Authentication(
+            "the server does not offer SCRAM-SHA-256".to_owned(),
+        )),
+        (Some(_), _) => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unrequested())),
+        (None, _) => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unsupported())),
+    }
 }
 
 fn send_password(connection: &mut Connection, password: &[u8]) -> Result<(), Error> {

@@ -36,7 +36,7 @@ impl CancelToken {
     }
 
     async fn send(&self) -> Result<(), Error> {
-        let mut stream = socket::open(&self.config).await?;
+        let mut stream = socket::open(&self.config).await?.stream;
         let mut request = BytesMut::new();
         frontend::cancel_request(self.process_id, self.secret_key, &mut request);
         stream.write_all(&request).await.map_err(Error::Lost)?;

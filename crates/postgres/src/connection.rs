@@ -30,6 +30,8 @@ use crate::{CancelToken, Column, Config, Error, Row, ServerError, authenticate};
 /// Dropping it closes the socket; the server rolls back what was not committed.
 pub struct Connection {
     stream: Box<dyn Socket>,
+    /// What binds the login to the stream; until then.
+    binding: Option<Vec<u8>>,
     incoming: BytesMut,
     outgoing: BytesMut,
     must_flush: bool,
@@ -122,8 +124,10 @@ impl Connection {
     }
 
     async fn connect_without_limit(config: &Config) -> Result<Self, Error> {
+        let opened = socket::open(config).await?;
         let mut connection = Self {
-            stream: socket::open(config).await?,
+            stream: opened.stream,
+            binding: opened.binding,
             incoming: BytesMut::new(),
             outgoing: BytesMut::new(),
             must_flush: false,
@@ -516,6 +520,10 @@ impl Connection {
     pub(crate) fn set_cancel_key(&mut self, process_id: i32, secret_key: i32) {
         self.cancel_token.process_id = process_id;
         self.cancel_token.secret_key = secret_key;
+    }
+
+    pub(crate) fn take_binding(&mut self) -> Option<Vec<u8>> {
+        self.binding.take()
     }
 
     pub(crate) fn proved_password(&mut self) {

@@ -19,7 +19,7 @@
 //! - **Secrets stay secret.** Neither [`Config`] nor [`Password`] prints a password.
 //!
 //! What it leaves out: binary formats, COPY, LISTEN, replication, several
-//! hosts in one address, GSS and client certificates, and SCRAM channel binding.
+//! hosts in one address, GSS and client certificates.
 
 mod authenticate;
 mod cancel;
@@ -34,7 +34,7 @@ mod statements;
 mod tls;
 
 pub use cancel::CancelToken;
-pub use config::{Config, Host, ParseConfigError, Password, SslMode};
+pub use config::{ChannelBinding, Config, Host, ParseConfigError, Password, SslMode};
 pub use connection::{Connection, Event, Outcome, TransactionStatus};
 pub use error::Error;
 pub use roles::{role_config, role_url_variable, scram_verifier};

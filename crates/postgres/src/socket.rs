@@ -25,11 +25,27 @@ impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 /// Silence after which the kernel asks whether the peer is still there.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
+/// An open stream.
+pub(crate) struct Opened {
+    pub(crate) stream: Box<dyn Socket>,
+    /// What binds a login to this stream and no other, where it is encrypted.
+    pub(crate) binding: Option<Vec<u8>>,
+}
+
+impl Opened {
+    fn plain(stream: impl Socket + 'static) -> Self {
+        Self {
+            stream: Box::new(stream),
+            binding: None,
+        }
+    }
+}
+
 /// Opens a stream to the configured server. The caller bounds the time.
-pub(crate) async fn open(config: &Config) -> Result<Box<dyn Socket>, Error> {
+pub(crate) async fn open(config: &Config) -> Result<Opened, Error> {
     if let Some(file) = config.socket_file() {
         return match UnixStream::connect(&file).await {
-            Ok(stream) => Ok(Box::new(stream)),
+            Ok(stream) => Ok(Opened::plain(stream)),
             Err(source) => Err(unreachable(config, source)),
         };
     }
@@ -45,13 +61,17 @@ pub(crate) async fn open(config: &Config) -> Result<Box<dyn Socket>, Error> {
         .map_err(Error::Lost)?;
 
     if config.ssl_mode() == SslMode::Disable {
-        return Ok(Box::new(stream));
+        return Ok(Opened::plain(stream));
     }
     if server_offers_tls(&mut stream).await.map_err(Error::Lost)? {
-        return Ok(Box::new(tls::handshake(config, host, stream).await?));
+        let stream = tls::handshake(config, host, stream).await?;
+        return Ok(Opened {
+            binding: tls::server_end_point(&stream),
+            stream: Box::new(stream),
+        });
     }
     match config.ssl_mode() {
-        SslMode::Disable | SslMode::Prefer => Ok(Box::new(stream)),
+        SslMode::Disable | SslMode::Prefer => Ok(Opened::plain(stream)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Err(Error::TlsRefused),
     }
 }

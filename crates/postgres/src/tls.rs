@@ -17,9 +17,14 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
+use sha2::{Digest, Sha256, Sha384, Sha512};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use x509_parser::asn1_rs::Oid;
+use x509_parser::oid_registry::*;
+use x509_parser::prelude::{FromDer, X509Certificate};
+use x509_parser::signature_algorithm::SignatureAlgorithm;
 
 use crate::{Config, Error, SslMode};
 
@@ -34,6 +39,46 @@ pub(crate) async fn handshake(
         .connect(name, stream)
         .await
         .map_err(failed)
+}
+
+/// What a login over this stream is bound to (`tls-server-end-point`, RFC 5929, section 4): the hash
+/// of the server's certificate, by the hash function of its signature, but never MD5 or SHA-1.
+/// Nothing for signatures that have no hash function of their own, such as Ed25519.
+pub(crate) fn server_end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates()?.first()?;
+    let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
+    let algorithm = SignatureAlgorithm::try_from(&parsed.signature_algorithm).ok()?;
+    let parameters_hash = match &algorithm {
+        SignatureAlgorithm::RSASSA_PSS(parameters) => Some(parameters.hash_algorithm_oid()),
+        _ => None,
+    };
+    let oid = parameters_hash.unwrap_or(&parsed.signature_algorithm.algorithm);
+    let is_one_of = |oids: &[Oid<'_>]| oids.contains(oid);
+    if is_one_of(&[
+        OID_PKCS1_MD5WITHRSAENC,
+        OID_PKCS1_SHA1WITHRSA,
+        OID_PKCS1_SHA256WITHRSA,
+        OID_SIG_ECDSA_WITH_SHA256,
+        OID_HASH_SHA1,
+        OID_NIST_HASH_SHA256,
+    ]) {
+        Some(Sha256::digest(certificate).to_vec())
+    } else if is_one_of(&[
+        OID_PKCS1_SHA384WITHRSA,
+        OID_SIG_ECDSA_WITH_SHA384,
+        OID_NIST_HASH_SHA384,
+    ]) {
+        Some(Sha384::digest(certificate).to_vec())
+    } else if is_one_of(&[
+        OID_PKCS1_SHA512WITHRSA,
+        OID_SIG_ECDSA_WITH_SHA512,
+        OID_NIST_HASH_SHA512,
+    ]) {
+        Some(Sha512::digest(certificate).to_vec())
+    } else {
+        None
+    }
 }
 
 fn client_config(config: &Config) -> Result<Arc<ClientConfig>, Error> {

@@ -245,6 +245,41 @@ async fn tls_as_each_mode_means_it() {
 }
 
 #[tokio::test]
+async fn a_login_is_bound_to_its_connection_where_that_is_asked_for() {
+    let bound = |credentials, parameters: &str| {
+        let config = SERVER.url(credentials, "127.0.0.1", parameters);
+        async move { Connection::connect(&config).await }
+    };
+    for binding in ["require", "prefer", "disable"] {
+        let parameters = format!("sslmode=require&channel_binding={binding}");
+        let connection = bound("encrypted:pass%20word", &parameters).await.unwrap();
+        assert!(connection.password_proved_by_login());
+        let refused = bound("encrypted:wrong", &parameters).await.unwrap_err();
+        assert_eq!(refused.server().unwrap().code, "28P01", "{binding}");
+    }
+    for (credentials, parameters) in [
+        // Without TLS there is nothing to bind to, and other logins know no binding.
+        (
+            "tirage_owner:any",
+            "sslmode=disable&channel_binding=require",
+        ),
+        (
+            "clear:pass%20word",
+            "sslmode=require&channel_binding=require",
+        ),
+        ("md:pass%20word", "sslmode=require&channel_binding=require"),
+        ("trusted", "sslmode=require&channel_binding=require"),
+    ] {
+        match bound(credentials, parameters).await {
+            Err(Error::Authentication(reason)) => {
+                assert!(reason.contains("channel binding is required"), "{reason}");
+            }
+            result => panic!("{credentials} {parameters}: {result:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_cancel_request_travels_over_tls_too() {
     let config = SERVER.url("encrypted:pass%20word", "127.0.0.1", "sslmode=require");
     let mut connection = Connection::connect(&config).await.unwrap();

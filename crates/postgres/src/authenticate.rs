@@ -15,27 +15,60 @@ use postgres_protocol::message::frontend;
 use crate::connection::{Connection, unexpected};
 use crate::{ChannelBinding, Config, Error, Password, ServerError};
 
-/// Brings a fresh stream to the point where statements can be sent.
-pub(crate) async fn start(connection: &mut Connection, config: &Config) -> Result<(), Error> {
-    let mut parameters = vec![
+/// Brings a fresh stream to the point where statements can be sent; what the server reports of the
+/// session, in its order.
+pub(crate) async fn start(
+    connection: &mut Connection,
+    config: &Config,
+    settings: &[(String, String)],
+) -> Result<Vec<(String, String)>, Error> {
+    let options = options(config, settings);
+    let mut startup = vec![
         ("user", config.user()),
         ("database", config.database()),
         ("application_name", config.application_name()),
         ("client_encoding", "UTF8"),
     ];
-    parameters.extend(config.options().map(|options| ("options", options)));
-    connection.write(|buffer| frontend::startup_message(parameters, buffer))?;
+    startup.extend(options.as_deref().map(|options| ("options", options)));
+    // The server takes the last of several.
+    startup.extend(
+        settings
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(name, _)| *name != "options"),
+    );
+    connection.write(|buffer| frontend::startup_message(startup, buffer))?;
     authenticate(connection, config).await?;
+    let mut parameters = Vec::new();
     loop {
         match message(connection).await? {
             Message::BackendKeyData(key) => {
                 connection.set_cancel_key(key.process_id(), key.secret_key());
             }
-            Message::ParameterStatus(_) => {}
-            Message::ReadyForQuery(body) => return connection.became_ready(&body),
+            Message::ParameterStatus(body) => {
+                // In a database without an encoding a name may be anything; nobody needs that one.
+                if let (Ok(name), Ok(value)) = (body.name(), body.value()) {
+                    parameters.push((name.to_owned(), value.to_owned()));
+                }
+            }
+            Message::ReadyForQuery(body) => {
+                connection.became_ready(&body)?;
+                return Ok(parameters);
+            }
             other => return Err(unexpected(&other)),
         }
     }
+}
+
+/// The configuration's options and then the session's own, of which the later count.
+fn options(config: &Config, settings: &[(String, String)]) -> Option<String> {
+    let own = settings.iter().filter(|(name, _)| name == "options");
+    let all: Vec<_> = config
+        .options()
+        .into_iter()
+        .chain(own.map(|(_, value)| value.as_str()))
+        .collect();
+    (!all.is_empty()).then(|| all.join(" "))
 }
 
 async fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Error> {

@@ -115,15 +115,29 @@ impl Connection {
     /// # Errors
     /// Everything but [`Error::Stale`], [`Error::Encode`] and [`Error::Copy`].
     pub async fn connect(config: &Config) -> Result<Self, Error> {
+        let (connection, _parameters) = Self::connect_with(config, &[]).await?;
+        Ok(connection)
+    }
+
+    /// Connects and logs in to a session that begins with `settings`; also gives what the server
+    /// reports of the session.
+    pub(crate) async fn connect_with(
+        config: &Config,
+        settings: &[(String, String)],
+    ) -> Result<(Self, Vec<(String, String)>), Error> {
+        let connect = Self::connect_without_limit(config, settings);
         match config.connect_timeout() {
-            None => Self::connect_without_limit(config).await,
-            Some(limit) => tokio::time::timeout(limit, Self::connect_without_limit(config))
+            None => connect.await,
+            Some(limit) => tokio::time::timeout(limit, connect)
                 .await
                 .unwrap_or(Err(Error::ConnectTimeout(limit))),
         }
     }
 
-    async fn connect_without_limit(config: &Config) -> Result<Self, Error> {
+    async fn connect_without_limit(
+        config: &Config,
+        settings: &[(String, String)],
+    ) -> Result<(Self, Vec<(String, String)>), Error> {
         let opened = socket::open(config).await?;
         let mut connection = Self {
             stream: opened.stream,
@@ -148,8 +162,8 @@ impl Connection {
                 secret_key: 0,
             },
         };
-        authenticate::start(&mut connection, config).await?;
-        Ok(connection)
+        let parameters = authenticate::start(&mut connection, config, settings).await?;
+        Ok((connection, parameters))
     }
 
     /// Runs one statement, in a transaction of its own unless one is open, with every parameter and
@@ -475,6 +489,12 @@ impl Connection {
                 }
             }
         }
+    }
+
+    /// Gives the stream away, with what was received and not looked at yet. For a connection with
+    /// nothing in line.
+    pub(crate) fn into_stream(self) -> (Box<dyn Socket>, BytesMut) {
+        (self.stream, self.incoming)
     }
 
     /// Writes messages into the line, all of them or none.

@@ -16,6 +16,8 @@
 //! - **Dropping a future is safe.** What was sent and what is still awaited lives in the
 //!   [`Connection`], so [`Connection::ready`] brings it back to a known state. A connection that
 //!   cannot be brought back says so ([`Connection::is_broken`]) and refuses further use.
+//! - **The socket can be handed over.** A [`Session`] is one that is logged in, for whoever speaks the
+//!   protocol's other parts.
 //! - **Secrets stay secret.** Neither [`Config`] nor [`Password`] prints a password.
 //!
 //! What it leaves out: binary formats, COPY, LISTEN, replication, several
@@ -29,6 +31,7 @@ mod error;
 mod roles;
 mod row;
 mod server_error;
+mod session;
 mod socket;
 mod statements;
 mod tls;
@@ -40,3 +43,4 @@ pub use error::Error;
 pub use roles::{role_config, role_url_variable, scram_verifier};
 pub use row::{Column, Row};
 pub use server_error::ServerError;
+pub use session::Session;

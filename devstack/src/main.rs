@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
-use tirage_devstack::postgres::{Cluster, Settings, Source};
+use tirage_devstack::postgres::{Cluster, Error, Settings, Source};
 use tracing_subscriber::EnvFilter;
 
 use crate::foreground::Foreground;
@@ -36,8 +36,12 @@ enum Part {
 #[derive(Args)]
 struct PostgresArguments {
     /// The cluster's folder, made if it isn't there
-    #[arg(long)]
-    data: PathBuf,
+    #[arg(long, required_unless_present = "temporary")]
+    data: Option<PathBuf>,
+
+    /// Have a new cluster, which goes away with this process
+    #[arg(long, conflicts_with_all = ["data", "port", "reset"])]
+    temporary: bool,
 
     /// The port on 127.0.0.1 [default: that of the last run, or a free one]
     #[arg(long)]
@@ -83,11 +87,7 @@ fn main() -> ExitCode {
 
 fn postgres(arguments: PostgresArguments) -> anyhow::Result<()> {
     let foreground = Foreground::enter(arguments.detached_stdin)?;
-    let mut settings = Settings::new(arguments.data);
-    settings.port = arguments.port;
-    settings.source = arguments.source;
-    settings.reset = arguments.reset;
-    let mut cluster = Cluster::start(&settings)?;
+    let mut cluster = start(arguments)?;
 
     let ready = serde_json::json!({ "admin_url": cluster.admin_url(), "url": cluster.url() });
     writeln!(std::io::stdout(), "{ready}").context("nobody reads our stdout")?;
@@ -109,4 +109,15 @@ fn postgres(arguments: PostgresArguments) -> anyhow::Result<()> {
         last_failure = Some(Instant::now());
         cluster.restart()?;
     }
+}
+
+fn start(arguments: PostgresArguments) -> Result<Cluster, Error> {
+    let Some(folder) = arguments.data else {
+        return Cluster::start_temporary_from(&arguments.source);
+    };
+    let mut settings = Settings::new(folder);
+    settings.port = arguments.port;
+    settings.source = arguments.source;
+    settings.reset = arguments.reset;
+    Cluster::start(&settings)
 }

@@ -74,12 +74,15 @@ impl Cluster {
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_temporary() -> Result<Self, Error> {
-        Self::launch(
-            Folder::temporary()?,
-            &Source::from_environment(),
-            None,
-            false,
-        )
+        Self::start_temporary_from(&Source::from_environment())
+    }
+
+    /// The same with the programs that `source` says.
+    ///
+    /// # Errors
+    /// As [`Cluster::start`].
+    pub fn start_temporary_from(source: &Source) -> Result<Self, Error> {
+        Self::launch(Folder::temporary()?, source, None, false)
     }
 
     /// The URL of `tirage`, a role that may connect to the database `tirage` and nothing else. The

@@ -1,14 +1,14 @@
 //! Clusters for tests: here one moment, gone the next, without leaving anything.
 
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use tirage_devstack::postgres::Cluster;
 
-use crate::support::{connect, eventually, pid, servers_on};
+use crate::support::{Devstack, children, connect, eventually, pid, servers_on};
 
 #[test]
 fn a_temporary_cluster_goes_with_its_value() {
@@ -39,6 +39,37 @@ fn a_temporary_cluster_survives_a_kill_and_a_restart() {
     assert_eq!(cluster.admin_url(), url);
     let rows = connect(&url).query("SELECT FROM kept", &[]).unwrap();
     assert_eq!(rows.len(), 1);
+}
+
+#[test]
+fn a_temporary_cluster_of_the_binary_s_goes_with_it_however_that_ends() {
+    for is_killed in [false, true] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tirage-devstack"));
+        command
+            .args(["postgres", "--temporary"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let devstack = Devstack::spawn(&mut command);
+        devstack.admin().batch_execute("SELECT").unwrap();
+        // The server works in its data directory.
+        let data = children(devstack.pid())
+            .iter()
+            .filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).ok())
+            .find(|folder| folder.ends_with("data"))
+            .unwrap();
+        let folder = data.parent().unwrap().to_owned();
+        if is_killed {
+            devstack.kill_9();
+        } else {
+            assert!(devstack.stop().0.success());
+        }
+        eventually(
+            Duration::from_secs(10),
+            "server and folder are gone",
+            || servers_on(&folder).is_empty() && !folder.exists(),
+        );
+    }
 }
 
 static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());

@@ -286,6 +286,8 @@ fn settings(environment: &Environment) -> anyhow::Result<Settings> {
         wait: seconds("DATABASE_WAIT_SECONDS", DATABASE_WAIT)?,
         idle: seconds("DATABASE_IDLE_SECONDS", defaults.idle)?,
         statements: number("DATABASE_STATEMENTS", defaults.statements)?,
+        max_sessions: number("SQL_GATEWAY_MAX_SESSIONS", defaults.max_sessions)?,
+        session_idle: seconds("SQL_GATEWAY_SESSION_IDLE_SECONDS", defaults.session_idle)?,
         ..defaults
     })
 }

@@ -11,14 +11,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tirage_postgres::{Config, Connection, Error, Password};
+use tirage_postgres::{Config, Connection, Error, Password, Session};
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
-use crate::connection_string::ConnectionString;
+use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::pool::Pool;
+use crate::pool::{Pool, TOO_MANY_CONNECTIONS};
 
 /// How long a password that Postgres accepted is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -62,16 +62,88 @@ impl Accounts {
     pub(crate) async fn pool(
         &self,
         gateway: &Gateway,
-        caller: ConnectionString,
+        caller: Caller,
     ) -> Result<Arc<Pool>, Failure> {
         match &self.0 {
-            Kind::Own(accounts) => match accounts.get(&caller.user) {
-                Some((right, config)) if right.matches(caller.password.as_bytes()) => {
-                    Ok(gateway.pool(config.with_database(caller.database)))
-                }
-                _ => Err(Failure::Password(caller.user)),
-            },
+            Kind::Own(accounts) => Ok(gateway.pool(own(accounts, caller)?)),
             Kind::Postgres(logins) => logins.pool(gateway, caller).await,
+        }
+    }
+
+    /// A session that is the caller's alone and begins with `settings`, if the password is right. A
+    /// Postgres that is away or full is waited for, for as long as `wait`.
+    ///
+    /// # Errors
+    /// [`Failure::Password`], [`Failure::Full`], and [`Failure::Connect`] with what Postgres says.
+    pub(crate) async fn session(
+        &self,
+        caller: Caller,
+        settings: &[(String, String)],
+        wait: Duration,
+    ) -> Result<Session, Failure> {
+        match &self.0 {
+            Kind::Own(accounts) => {
+                open_session(&own(accounts, caller)?, settings, None, wait).await
+            }
+            Kind::Postgres(logins) => {
+                let config = logins.config(&caller.user, &caller.password, &caller.database);
+                let permits = Some(&logins.permits);
+                let session = open_session(&config, settings, permits, wait).await?;
+                if session.password_proved_by_login() {
+                    Ok(session)
+                } else {
+                    Err(Failure::Password(caller.user))
+                }
+            }
+        }
+    }
+}
+
+/// Whom an account of the gateway's own makes the caller.
+fn own(accounts: &HashMap<String, (Password, Config)>, caller: Caller) -> Result<Config, Failure> {
+    match accounts.get(&caller.user) {
+        Some((right, config)) if right.matches(caller.password.as_bytes()) => {
+            Ok(config.with_database(caller.database))
+        }
+        _ => Err(Failure::Password(caller.user)),
+    }
+}
+
+/// Logs in, again and again while nobody is there; each time with one of `permits`.
+async fn open_session(
+    config: &Config,
+    settings: &[(String, String)],
+    permits: Option<&Semaphore>,
+    wait: Duration,
+) -> Result<Session, Failure> {
+    let deadline = Instant::now() + wait;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        let permit = match permits {
+            Some(permits) => permits.acquire().await.ok(),
+            None => None,
+        };
+        let error = match Session::log_in(config, settings).await {
+            Ok(session) => return Ok(session),
+            Err(error) => error,
+        };
+        drop(permit);
+        let code = error.server().map_or("", |error| error.code.as_str());
+        let is_full = code == TOO_MANY_CONNECTIONS;
+        let may_pass = is_full || error.is_unavailable() || matches!(error, Error::Lost(_));
+        if may_pass && Instant::now() + pause < deadline {
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        } else if is_full {
+            return Err(Failure::Full(wait));
+        } else if code.starts_with("22") && !settings.is_empty() {
+            // A value that a setting can't have; the settings are the caller's.
+            return Err(Failure::Connect {
+                error,
+                by_caller: true,
+            });
+        } else {
+            return Err(caused_by_caller(error));
         }
     }
 }
@@ -86,20 +158,13 @@ struct Logins {
 }
 
 impl Logins {
-    async fn pool(
-        &self,
-        gateway: &Gateway,
-        caller: ConnectionString,
-    ) -> Result<Arc<Pool>, Failure> {
-        let ConnectionString {
+    async fn pool(&self, gateway: &Gateway, caller: Caller) -> Result<Arc<Pool>, Failure> {
+        let Caller {
             user,
             password,
             database,
         } = caller;
-        let config = self
-            .upstream
-            .with_user(&*user, Some(password.clone()))
-            .with_database(&*database);
+        let config = self.config(&user, &password, &database);
         let key = (user, database);
         let is_believed = self.proved().get(&key).is_some_and(|(right, at)| {
             at.elapsed() < BELIEVED && right.matches(password.as_bytes())
@@ -114,6 +179,12 @@ impl Logins {
         proved.retain(|_, (_, at)| at.elapsed() < BELIEVED);
         proved.insert(key, (password, Instant::now()));
         Ok(pool)
+    }
+
+    fn config(&self, user: &str, password: &Password, database: &str) -> Config {
+        self.upstream
+            .with_user(user, Some(password.clone()))
+            .with_database(database)
     }
 
     async fn log_in(&self, config: &Config) -> Result<Connection, Failure> {

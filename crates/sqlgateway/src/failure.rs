@@ -14,7 +14,7 @@ use http_body_util::Full;
 use serde::Serialize;
 use tirage_postgres::{Error, ServerError};
 
-use crate::connection_string::ConnectionStringError;
+use crate::caller::ConnectionStringError;
 
 /// Why a request has no result.
 #[derive(Debug, thiserror::Error)]
@@ -97,7 +97,8 @@ impl Failure {
                 error: Error::Server(error),
                 by_caller: true,
             } => body.fill(error),
-            Self::Password(_) => body.code = "28P01",
+            // As Postgres says it.
+            Self::Password(_) => (body.severity, body.code) = ("FATAL", "28P01"),
             // connection_failure: whether the statement was done is unknown.
             Self::Statement(Error::Lost(_)) => body.code = "08006",
             Self::Statement(Error::Stale) => body.code = "57P01",

@@ -18,7 +18,7 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, caused_by_caller};
-use crate::connection_string::ConnectionString;
+use crate::caller::Caller;
 use crate::execute::{self, Names};
 use crate::failure::Failure;
 use crate::pool::Pool;
@@ -28,7 +28,7 @@ use crate::settings::Settings;
 /// Answers SQL over HTTP with pools of connections to Postgres. Clones share the pools.
 #[derive(Clone, Debug)]
 pub struct Gateway {
-    settings: Arc<Settings>,
+    pub(crate) settings: Arc<Settings>,
     pools: Arc<Mutex<HashMap<String, Arc<Pool>>>>,
 }
 
@@ -110,9 +110,7 @@ impl Gateway {
         let pool = match identity {
             Identity::Role(role) => role.0.clone(),
             Identity::ConnectionString(accounts) => {
-                accounts
-                    .pool(self, ConnectionString::read(&parts.headers)?)
-                    .await?
+                accounts.pool(self, Caller::read(&parts.headers)?).await?
             }
         };
         let options = Options::read(&parts.headers)?;

@@ -7,7 +7,8 @@
 //!
 //! A [`Gateway`] is asked in two ways. In process, the host has bound a component to a [`Role`],
 //! and whatever connection string the guest sends is ignored. On a socket ([`serve_on`]), the
-//! connection string says who asks, and its password is checked against [`Accounts`].
+//! connection string says who asks, and its password is checked against [`Accounts`]. Only there,
+//! `GET /v2` is a WebSocket for interactive sessions.
 //!
 //! What it promises:
 //! - **One request, one transaction.** A statement is its own; a batch commits whole or not at all.
@@ -20,18 +21,18 @@
 //! - **Who leaves is cleaned up after.** Dropping a request's future cancels its statement.
 //! - **Every limit is a setting** ([`Settings`]) with an answer of its own: 413, 507, 503.
 //!
-//! What it leaves out: JWT authentication, startup parameters in the connection string, and
-//! (for now) the WebSocket relay for interactive sessions.
+//! What it leaves out: JWT authentication, and startup parameters in the connection string.
 
 mod accounts;
 mod answer;
 mod array;
-mod connection_string;
+mod caller;
 mod execute;
 mod failure;
 mod gateway;
 mod parameter;
 mod pool;
+mod relay;
 mod request;
 mod server;
 mod settings;

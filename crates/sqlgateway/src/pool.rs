@@ -222,7 +222,7 @@ impl Pool {
     }
 }
 
-const TOO_MANY_CONNECTIONS: &str = "53300";
+pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
 const INVALID_STATEMENT_NAME: &str = "26000";
 const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
 

@@ -1,4 +1,4 @@
-//! The gateway on a socket of its own: HTTP/1.1 and HTTP/2 without TLS.
+//! The gateway on a socket of its own: HTTP/1.1 and HTTP/2 without TLS, and WebSockets at `/v2`.
 //!
 //! Meant for loopback or a private network; the router never opens it to the outside by itself. A
 //! client that goes away ends its request's future, and so its statement.
@@ -10,6 +10,8 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::{Method, Request};
+use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -18,17 +20,18 @@ use tokio::net::TcpListener;
 
 use crate::accounts::Accounts;
 use crate::gateway::{Gateway, Identity};
+use crate::relay::{self, Relay};
 
 /// How long a client may take to send a request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
 
-/// How long requests in flight get to end after `shutdown`.
+/// How long requests and sessions in flight get to end after `shutdown`.
 const DRAIN: Duration = Duration::from_secs(10);
 
 /// The pause after a connection could not be accepted.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Serves until `shutdown` is ready, then lets requests in flight end (for at most 10 s).
+/// Serves until `shutdown` is ready, then lets requests and sessions in flight end (for at most 10 s).
 ///
 /// # Errors
 /// When the listener fails for good; that one connection fails is logged.
@@ -39,6 +42,7 @@ pub async fn serve_on(
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let accounts = Arc::new(accounts);
+    let relay = Relay::new(gateway.settings.clone(), accounts.clone());
     let graceful = GracefulShutdown::new();
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
@@ -61,17 +65,20 @@ pub async fn serve_on(
             () = &mut shutdown => break,
         };
         let _delay = stream.set_nodelay(true);
-        let (gateway, accounts) = (gateway.clone(), accounts.clone());
-        let service = service_fn(move |request| {
-            let (gateway, accounts) = (gateway.clone(), accounts.clone());
+        let (gateway, accounts, relay) = (gateway.clone(), accounts.clone(), relay.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            let (gateway, accounts, relay) = (gateway.clone(), accounts.clone(), relay.clone());
             async move {
+                if request.method() == Method::GET && request.uri().path() == relay::PATH {
+                    return Ok(relay.answer(request));
+                }
                 let identity = Identity::ConnectionString(&accounts);
                 Ok::<_, Infallible>(gateway.serve(identity, request).await)
             }
         });
         let connection = graceful.watch(
             builder
-                .serve_connection(TokioIo::new(stream), service)
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
                 .into_owned(),
         );
         tokio::spawn(async move {
@@ -81,11 +88,10 @@ pub async fn serve_on(
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN, graceful.shutdown())
-        .await
-        .is_err()
-    {
-        tracing::warn!("requests were still running when the SQL gateway stopped");
+    let drained = async { tokio::join!(graceful.shutdown(), relay.drain()) };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("the SQL gateway stops although not all was done");
+        relay.end().await;
     }
     Ok(())
 }

@@ -20,6 +20,20 @@ pub struct Settings {
     pub statements: usize,
     /// How long a request's body may take to arrive before it is answered 400. 30 s.
     pub read: Duration,
+    /// Interactive sessions at once, each with a connection of its own beside `max_connections`; one
+    /// more is told SQLSTATE 53300. 50.
+    pub max_sessions: usize,
+    /// How long an interactive session may wait for its client before it is ended with 57P05. 5 min.
+    pub session_idle: Duration,
+    /// How long an interactive session's client may give no sign of life, although it is asked for one
+    /// three times, before its session ends. 60 s.
+    pub session_silence: Duration,
+    /// How long a client may take to log in to an interactive session, Postgres' part of it included,
+    /// before it is told 57014. 15 s.
+    pub session_startup: Duration,
+    /// The longest message of an interactive session's client in bytes, which is what a session may
+    /// hold in memory; a longer one closes the WebSocket with 1009. 10 MiB.
+    pub max_frame_bytes: usize,
 }
 
 impl Default for Settings {
@@ -32,6 +46,11 @@ impl Default for Settings {
             idle: Duration::from_secs(5 * 60),
             statements: 100,
             read: Duration::from_secs(30),
+            max_sessions: 50,
+            session_idle: Duration::from_secs(5 * 60),
+            session_silence: Duration::from_secs(60),
+            session_startup: Duration::from_secs(15),
+            max_frame_bytes: 10 * 1024 * 1024,
         }
     }
 }

@@ -157,6 +157,8 @@ async fn only_sql_is_served() {
         (Method::POST, "/"),
         (Method::PUT, "/sql"),
         (Method::OPTIONS, "/"),
+        // Sessions are for those on a socket.
+        (Method::GET, "/v2"),
     ] {
         let request = Request::builder()
             .method(method)

@@ -7,7 +7,9 @@
 )]
 
 mod failures;
+mod interactive;
 mod pool;
+mod relay;
 mod sessions;
 mod socket;
 mod statements;

@@ -1,43 +1,16 @@
 //! The gateway on a socket: who gets in, and what happens to those who leave.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tirage_postgres::{Config, Password};
-use tirage_sqlgateway::{Accounts, Gateway, Settings, serve_on};
+use tirage_sqlgateway::{Accounts, Settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::net::TcpStream;
 
-use crate::support::{Client, new_role, run_as_superuser, superuser};
-
-struct Server {
-    address: SocketAddr,
-    stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<std::io::Result<()>>,
-}
+use crate::support::{Client, Server, new_role, run_as_superuser, superuser};
 
 impl Server {
-    async fn start(accounts: Accounts, settings: Settings) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let (stop, stopped) = oneshot::channel();
-        let ended = tokio::spawn(serve_on(
-            listener,
-            Gateway::new(settings),
-            accounts,
-            async {
-                let _stopped = stopped.await;
-            },
-        ));
-        Self {
-            address,
-            stop,
-            ended,
-        }
-    }
-
     async fn connect(&self, connection_string: &str, body: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
@@ -60,11 +33,6 @@ impl Server {
             head[9..12].parse().unwrap(),
             serde_json::from_str(body).unwrap(),
         )
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.ended.await.unwrap().unwrap();
     }
 }
 
@@ -117,6 +85,8 @@ async fn accounts_of_the_gateway_s_own() {
             (400, Some(message)),
             "{connection_string}"
         );
+        let is_password = body["code"] == "28P01";
+        assert_eq!(is_password, body["severity"] == "FATAL", "{body}");
     }
     let (status, body) = server
         .post(
@@ -178,6 +148,7 @@ async fn whoever_postgres_lets_in() {
 
     let (status, body) = server.post("postgres://let_in:wrong@h/tirage", pid).await;
     assert_eq!((status, &body["code"]), (400, &json!("28P01")));
+    assert_eq!(body["severity"], "FATAL");
     assert_eq!(
         body["message"],
         "password authentication failed for user \"let_in\""

@@ -1,5 +1,6 @@
-//! A server, and a client that asks the gateway in process.
+//! A database, a client that asks the gateway in process, and the gateway on a socket.
 
+use std::net::SocketAddr;
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -8,7 +9,9 @@ use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Connection, Password};
-use tirage_sqlgateway::{Gateway, Identity, Role, Settings};
+use tirage_sqlgateway::{Accounts, Gateway, Identity, Role, Settings, serve_on};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
 /// The server that most tests share.
 pub(crate) static CLUSTER: LazyLock<Cluster> =
@@ -126,5 +129,38 @@ impl Answer {
     pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{error}: {}", self.text()))
+    }
+}
+
+/// The gateway on a socket.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+}
+
+impl Server {
+    pub(crate) async fn start(accounts: Accounts, settings: Settings) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn(serve_on(
+            listener,
+            Gateway::new(settings),
+            accounts,
+            async {
+                let _stopped = stopped.await;
+            },
+        ));
+        Self {
+            address,
+            stop,
+            ended,
+        }
+    }
+
+    pub(crate) async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.ended.await.unwrap().unwrap();
     }
 }

@@ -1,4 +1,4 @@
-//! Who asks, on a socket: the header `Neon-Connection-String`.
+//! Who asks, on a socket: over HTTP the header `Neon-Connection-String` says it.
 //!
 //! `postgres://user:password@host/database?...`. The host only served the client to find us, and
 //! parameters after `?` describe a connection that isn't made here: both are ignored.
@@ -8,9 +8,9 @@ use percent_encoding::percent_decode_str;
 use tirage_postgres::Password;
 use url::Url;
 
-/// What the header says.
+/// As whom somebody asks, and the password that proves it.
 #[derive(Debug)]
-pub(crate) struct ConnectionString {
+pub(crate) struct Caller {
     pub(crate) user: String,
     pub(crate) password: Password,
     pub(crate) database: String,
@@ -35,7 +35,7 @@ pub(crate) enum ConnectionStringError {
     NoPassword,
 }
 
-impl ConnectionString {
+impl Caller {
     /// Reads the header.
     ///
     /// # Errors
@@ -84,10 +84,10 @@ impl ConnectionString {
 mod tests {
     use super::*;
 
-    fn read(text: &str) -> Result<ConnectionString, ConnectionStringError> {
+    fn read(text: &str) -> Result<Caller, ConnectionStringError> {
         let mut headers = HeaderMap::new();
         headers.insert("neon-connection-string", text.parse().unwrap());
-        ConnectionString::read(&headers)
+        Caller::read(&headers)
     }
 
     #[test]
@@ -117,7 +117,7 @@ mod tests {
         ] {
             assert_eq!(read(text).unwrap_err(), expected, "{text}");
         }
-        let none = ConnectionString::read(&HeaderMap::new()).unwrap_err();
+        let none = Caller::read(&HeaderMap::new()).unwrap_err();
         assert_eq!(none, ConnectionStringError::Header);
     }
 }

@@ -4,7 +4,7 @@ use anyhow::Result;
 
 use crate::components::{self, Workspace};
 use crate::doctor::{self, Need};
-use crate::frontend::Frontend;
+use crate::frontend;
 use crate::native::Binaries;
 use crate::repository::Repository;
 use crate::toolchain::WasmToolchain;
@@ -15,7 +15,7 @@ use crate::toolchain::WasmToolchain;
 /// # Errors
 /// When something is missing that can't be made, or doesn't compile.
 pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
-    let frontend = Frontend::find(repository)?;
+    let frontend = frontend::find(repository)?;
     let mut needs = vec![Need::NativeLinker];
     if frontend
         .as_ref()
@@ -27,8 +27,8 @@ pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
 
     let toolchain = WasmToolchain::find_or_make(repository)?;
     let functions = Workspace::functions(repository, &toolchain).build(&toolchain)?;
-    if let Some(frontend) = frontend {
-        frontend.build()?;
+    if let Some(frontend) = &frontend {
+        frontend::build(frontend)?;
     }
     let binaries = Binaries::build(repository)?;
     components::precompile(repository, &binaries, &functions)?;

@@ -7,11 +7,13 @@ use std::process::Command;
 
 use anyhow::{Result, bail};
 
-use crate::frontend::Frontend;
+use crate::frontend;
+use crate::node_package::NodePackage;
 use crate::progress;
 use crate::repository::Repository;
 use crate::settings::Settings;
 use crate::shell;
+use crate::test;
 use crate::toolchain::{self, TARGET};
 
 /// Vite and the other packages of the web app are made for it, and npm comes with it.
@@ -34,7 +36,7 @@ pub(crate) enum Need {
     ComponentLinker,
     /// Node and npm.
     Node,
-    /// The packages that the web app is built with.
+    /// The packages that the web app is built with, and those that the gateway is tested with.
     NodePackages,
     /// A database, or the programs to run one.
     Postgres,
@@ -193,13 +195,16 @@ fn node() -> Finding {
 }
 
 fn node_packages(repository: &Repository) -> Result<Finding> {
-    Ok(match Frontend::find(repository)? {
-        None => Finding::Found("none are needed".to_owned()),
-        Some(frontend) if frontend.packages().is_dir() => {
-            Finding::Found(frontend.packages().display().to_string())
+    for folder in [frontend::FOLDER, test::NEON] {
+        if NodePackage::find(repository, folder)?.is_some_and(|package| !package.is_installed()) {
+            return Ok(Finding::Automatic(format!(
+                "npm ci in {folder}, when they are first needed"
+            )));
         }
-        Some(_) => Finding::Automatic("npm ci, at the first build".to_owned()),
-    })
+    }
+    Ok(Finding::Found(
+        "all that package-lock.json asks for".to_owned(),
+    ))
 }
 
 /// A short look at the usual places; `tirage-devstack` looks closer when it starts.

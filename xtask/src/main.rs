@@ -11,6 +11,7 @@ mod freshness;
 mod frontend;
 mod manifest;
 mod native;
+mod node_package;
 mod process;
 mod progress;
 mod repository;

@@ -9,7 +9,9 @@ use anyhow::{Result, bail};
 
 use crate::build;
 use crate::doctor::{self, Need};
-use crate::frontend::Frontend;
+use crate::frontend;
+use crate::native::Binaries;
+use crate::node_package::NodePackage;
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
@@ -18,13 +20,15 @@ use crate::signals::Interrupted;
 /// The workspaces that another compiler builds. Their format and lints are checked, and their tests
 /// run, by the ordinary one: what can be tested in them alone doesn't need a host.
 const COMPONENT_WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
+/// The tests of the SQL gateway with Neon's own driver.
+pub(crate) const NEON: &str = "tests/neon";
 /// Scripts of the web app that are checks, where they exist.
 const FRONTEND_CHECKS: [&str; 3] = ["check", "lint", "test"];
 
 /// The flags of `test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Run only tests whose name has this in it, and no other checks
+    /// Run only Rust tests whose name has this in it, and no other checks
     filter: Option<String>,
 }
 
@@ -33,18 +37,29 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When one of them fails; the error lists which.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
-    doctor::require(repository, &[Need::Lints, Need::Postgres])?;
+    doctor::require(repository, &[Need::Lints, Need::Node, Need::Postgres])?;
     let binaries = build::all(repository)?;
     build::guests(repository, &binaries)?;
 
-    let mut report = Report::default();
     let filter = arguments.filter.as_deref();
+    let neon = match filter {
+        None => NodePackage::find(repository, NEON)?,
+        Some(_) => None,
+    };
+    if let Some(neon) = &neon {
+        neon.install()?;
+    }
+
+    let mut report = Report::default();
     if filter.is_none() {
         check_format(repository, &mut report)?;
         check_lints(repository, &mut report)?;
         check_frontend(repository, &mut report)?;
     }
     run_tests(repository, filter, &mut report)?;
+    if let Some(neon) = &neon {
+        report.run("tests with Neon's driver", &mut neon_tests(neon, &binaries))?;
+    }
     report.finish()
 }
 
@@ -78,7 +93,7 @@ fn check_lints(repository: &Repository, report: &mut Report) -> Result<()> {
 const DENY_WARNINGS: [&str; 3] = ["--", "--deny", "warnings"];
 
 fn check_frontend(repository: &Repository, report: &mut Report) -> Result<()> {
-    let Some(frontend) = Frontend::find(repository)? else {
+    let Some(frontend) = frontend::find(repository)? else {
         return Ok(());
     };
     for script in FRONTEND_CHECKS {
@@ -99,6 +114,15 @@ fn run_tests(repository: &Repository, filter: Option<&str>, report: &mut Report)
             .args(["--lib", "--manifest-path", &manifest("functions")])
             .args(filter),
     )
+}
+
+/// They start the programs that they test, and those end with them.
+fn neon_tests(package: &NodePackage, binaries: &Binaries) -> Command {
+    let mut command = package.script("test");
+    command
+        .env("TIRAGE", binaries.tirage())
+        .env("TIRAGE_DEVSTACK", binaries.devstack());
+    command
 }
 
 fn manifest(workspace: &str) -> String {

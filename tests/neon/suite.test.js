@@ -1,0 +1,21 @@
+// The SQL gateway, with Neon's own driver and drizzle-orm, both as npm has them.
+//
+// One process and one database for all: `node --test` would start both again for each file.
+
+import { after, before } from 'node:test';
+
+import { client } from './both.js';
+import { stop } from './stack.js';
+
+before(() => client.connect());
+after(async () => {
+  await client.end();
+  await stop();
+});
+
+await import('./types.js');
+await import('./results.js');
+await import('./transactions.js');
+await import('./errors.js');
+await import('./sessions.js');
+await import('./drizzle.js');

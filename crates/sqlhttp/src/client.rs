@@ -2,7 +2,8 @@
 //! another transaction.
 
 use std::fmt;
-use std::future::Future;
+use std::hash::{BuildHasher, RandomState};
+use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::error::Error;
 use crate::parameter::Statement;
 use crate::protocol;
 use crate::rows::Rows;
-use crate::transport::{Transport, TransportError};
+use crate::transport::Transport;
 
 /// Speaks to one database through one gateway.
 #[derive(Debug)]
@@ -42,6 +43,9 @@ impl<T: Transport> Client<T> {
 
     /// Runs one statement, as its own transaction.
     ///
+    /// It is sent again if it lost to another transaction. So don't `call` a procedure that commits
+    /// on its way: what it had committed before it lost would be done twice.
+    ///
     /// # Errors
     /// [`Error`] says which are safe to repeat. After [`Error::Timeout`] and most transport errors it
     /// is unknown whether the statement took effect.
@@ -54,6 +58,9 @@ impl<T: Transport> Client<T> {
 
     /// Runs statements in order as one transaction, of which all or nothing takes effect, and gives
     /// the rows of each.
+    ///
+    /// It is sent again if it lost to another transaction, so none of the statements may be a `COMMIT`
+    /// or `BEGIN`: what was committed half-way would be done twice.
     ///
     /// # Errors
     /// As for [`Self::query`]; the first statement that fails rolls all of them back.
@@ -99,19 +106,28 @@ impl<T: Transport> Client<T> {
         request
     }
 
+    /// Sends until it doesn't lose, for as often and as long as the settings say.
     async fn send(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
-        self.within_timeout(async {
-            let mut backoff = self.settings.backoff;
-            for _ in 1..self.settings.attempts {
-                match self.send_once(request.clone()).await {
-                    Err(Error::Conflict(_)) => self.transport.sleep(backoff).await,
-                    outcome => return outcome,
-                }
-                backoff *= 2;
+        let mut timeout = pin!(self.transport.sleep(self.settings.timeout));
+        let mut attempts_left = self.settings.attempts.saturating_sub(1);
+        let mut backoff = self.settings.backoff;
+        loop {
+            let attempt = pin!(self.send_once(request.clone()));
+            let outcome = match select(attempt, timeout.as_mut()).await {
+                Either::Left((outcome, _)) => outcome,
+                Either::Right(((), _)) => return Err(Error::Timeout),
+            };
+            if attempts_left == 0 || !matches!(outcome, Err(Error::Conflict(_))) {
+                return outcome;
             }
-            self.send_once(request.clone()).await
-        })
-        .await
+            let pause = pin!(self.transport.sleep(jittered(backoff)));
+            if let Either::Right(_) = select(pause, timeout.as_mut()).await {
+                // Nobody has to guess: what lost is known not to have taken effect.
+                return outcome;
+            }
+            attempts_left -= 1;
+            backoff = backoff.saturating_mul(2);
+        }
     }
 
     async fn send_once(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
@@ -121,21 +137,14 @@ impl<T: Transport> Client<T> {
             status => Err(Error::from_answer(status, &body)),
         }
     }
+}
 
-    async fn within_timeout<R>(
-        &self,
-        work: impl Future<Output = Result<R, Error>>,
-    ) -> Result<R, Error> {
-        match select(
-            pin!(work),
-            pin!(self.transport.sleep(self.settings.timeout)),
-        )
-        .await
-        {
-            Either::Left((outcome, _)) => outcome,
-            Either::Right(((), _)) => Err(TransportError::Timeout.into()),
-        }
-    }
+/// Between half and one and a half of it: two that lost to each other don't meet again for ever.
+fn jittered(pause: Duration) -> Duration {
+    // Each state has other keys. This need be no secret, only different.
+    let random = RandomState::new().hash_one(()) >> 32;
+    let fraction = f64::from(u32::try_from(random).unwrap_or_default()) / f64::from(u32::MAX);
+    pause.mul_f64(0.5 + fraction)
 }
 
 const TRUE: HeaderValue = HeaderValue::from_static("true");
@@ -174,6 +183,38 @@ impl Endpoint {
             connection_string,
         })
     }
+
+    /// Neon's own endpoint for a database of theirs, from its connection string alone.
+    ///
+    /// By the rule of Neon's driver: over `https`, at the database's host name with `api` in place of
+    /// its first label. `postgres://u:p@ep-cool-1.eu-central-1.aws.neon.tech/d` is asked at
+    /// `https://api.eu-central-1.aws.neon.tech/sql`. The string's port is that of Postgres' own
+    /// protocol and doesn't count.
+    ///
+    /// # Errors
+    /// [`EndpointError::NeonHost`] if the string names no host, or one without a domain.
+    pub fn neon(connection_string: &str) -> Result<Self, EndpointError> {
+        let host = host_of(connection_string).ok_or(EndpointError::NeonHost)?;
+        let (_, domain) = host.split_once('.').ok_or(EndpointError::NeonHost)?;
+        if host.starts_with('.') || domain.is_empty() || host.parse::<Ipv4Addr>().is_ok() {
+            return Err(EndpointError::NeonHost);
+        }
+        Self::new(&format!("https://api.{domain}"), connection_string)
+            .map_err(|_| EndpointError::NeonHost)
+    }
+}
+
+/// The host of a `postgres://` address (RFC 3986, section 3.2), without its port.
+fn host_of(connection_string: &str) -> Option<&str> {
+    let (scheme, rest) = connection_string.split_once("://")?;
+    if !matches!(scheme, "postgres" | "postgresql") {
+        return None;
+    }
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host);
+    host.split(':').next()
 }
 
 impl fmt::Debug for Endpoint {
@@ -194,6 +235,9 @@ pub enum EndpointError {
     /// Holds characters that no header can.
     #[error("the connection string holds control characters")]
     ConnectionString,
+    /// Not the address of a database at Neon.
+    #[error("the connection string has no host name with a domain")]
+    NeonHost,
 }
 
 /// How patient a [`Client`] is.
@@ -203,7 +247,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// How often a call is sent that loses to other transactions, the first time included. Default: 4.
     pub attempts: u32,
-    /// The pause before the second attempt; each later one is twice as long. Default: 10 ms.
+    /// The pause before the second attempt; each later one is twice as long, and each is by chance up
+    /// to half shorter or longer. Default: 10 ms.
     pub backoff: Duration,
 }
 
@@ -276,6 +321,7 @@ mod tests {
     use futures::executor::block_on;
 
     use super::*;
+    use crate::transport::TransportError;
 
     /// A gateway that gives these answers in turn, then none, and a clock that only runs while the
     /// client waits for nothing else.
@@ -341,12 +387,44 @@ mod tests {
         let (outcome, script) = run(&[CONFLICT, CONFLICT, EMPTY]);
         assert!(outcome.is_ok());
         assert_eq!(script.requests.borrow().len(), 3);
-        assert!(
-            script
-                .pauses
-                .borrow()
-                .ends_with(&[Duration::from_millis(20)])
-        );
+        let pauses = script.pauses.borrow();
+        let [first, second] = pauses.as_slice() else {
+            panic!("{pauses:?}");
+        };
+        for (pause, backoff) in [(first, 10), (second, 20)] {
+            let backoff = Duration::from_millis(backoff);
+            assert!((backoff / 2..=backoff * 3 / 2).contains(pause), "{pause:?}");
+        }
+    }
+
+    #[test]
+    fn two_that_lost_to_each_other_wait_for_different_times() {
+        let pauses: Vec<_> = (0..8).map(|_| jittered(Duration::from_secs(1))).collect();
+        assert!(pauses.iter().any(|pause| pause != &pauses[0]), "{pauses:?}");
+    }
+
+    /// Loses every time, and its pauses never end.
+    struct Sleepless;
+
+    impl Transport for Sleepless {
+        async fn send(&self, _: Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
+            let mut response = http::Response::new(Bytes::from(CONFLICT.1));
+            *response.status_mut() = http::StatusCode::BAD_REQUEST;
+            Ok(response)
+        }
+
+        async fn sleep(&self, duration: Duration) {
+            if duration < Settings::default().timeout {
+                pending().await
+            }
+        }
+    }
+
+    #[test]
+    fn when_time_runs_out_between_two_attempts_the_caller_learns_that_nothing_was_done() {
+        let endpoint = Endpoint::new("http://gateway.test", "x").unwrap();
+        let outcome = block_on(Client::new(Sleepless, endpoint).query(Statement::new("select 1")));
+        assert!(matches!(outcome, Err(Error::Conflict(_))), "{outcome:?}");
     }
 
     #[test]
@@ -385,6 +463,41 @@ mod tests {
         assert_eq!(uri("https://h/other?a=b").unwrap(), "https://h/other?a=b");
         for url in ["", "/sql", "h", "h:1", "http://", "http:/sql"] {
             assert_eq!(uri(url), Err(EndpointError::Url), "{url}");
+        }
+    }
+
+    #[test]
+    fn neon_is_asked_at_api_in_place_of_the_first_label() {
+        let uri = |text: &str| Endpoint::neon(text).map(|endpoint| endpoint.uri.to_string());
+        for (connection_string, expected) in [
+            (
+                "postgres://u:p@ep-cool-1.eu-central-1.aws.neon.tech/d",
+                "https://api.eu-central-1.aws.neon.tech/sql",
+            ),
+            (
+                "postgresql://u:p@ep-a-pooler.us-east-2.aws.neon.tech:5432/d?sslmode=require&channel_binding=require",
+                "https://api.us-east-2.aws.neon.tech/sql",
+            ),
+            (
+                "postgres://u:a%40b@db.localtest.me?x=@h.y",
+                "https://api.localtest.me/sql",
+            ),
+        ] {
+            assert_eq!(uri(connection_string).as_deref(), Ok(expected));
+        }
+        for none in [
+            "",
+            "ep-a.aws.neon.tech",
+            "https://u:p@ep-a.aws.neon.tech/d",
+            "postgres://u:p@/d",
+            "postgres://u:p@localhost/d",
+            "postgres://u:p@h./d",
+            "postgres://u:p@.h.test/d",
+            "postgres://u:p@10.0.0.1/d",
+            "postgres://u:p@[::1]:5432/d",
+            "postgres://u:p@h.a b/d",
+        ] {
+            assert_eq!(uri(none), Err(EndpointError::NeonHost), "{none}");
         }
     }
 

@@ -86,6 +86,8 @@ impl Error {
             "57P01" | "57P02" | "57P03" => Self::Unavailable(error.to_string()),
             // connection_failure, transaction_resolution_unknown: it may have been done.
             "08006" | "08007" => Self::Broken(error.to_string()),
+            // protocol_violation: in practice, more or fewer parameters than the statement has.
+            "08P01" => Self::Database(Box::new(error)),
             // The rest of connection_exception, and insufficient_resources.
             code if code.starts_with("08") || code.starts_with("53") => {
                 Self::Unavailable(error.to_string())
@@ -185,6 +187,7 @@ mod tests {
         assert!(matches!(refused("53300"), Error::Unavailable(_)));
         assert!(matches!(refused("08006"), Error::Broken(_)));
         assert!(matches!(refused("42601"), Error::Database(_)));
+        assert!(matches!(refused("08P01"), Error::Database(_)));
         assert_eq!(refused("42601").to_string(), "no (SQLSTATE 42601)");
     }
 

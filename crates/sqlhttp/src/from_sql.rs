@@ -122,7 +122,11 @@ parsed! {
     #[cfg(feature = "jiff")]
     jiff::Timestamp: TIMESTAMPTZ;
     #[cfg(feature = "jiff")]
+    jiff::civil::DateTime: TIMESTAMP;
+    #[cfg(feature = "jiff")]
     jiff::civil::Date: DATE;
+    #[cfg(feature = "jiff")]
+    jiff::civil::Time: TIME;
 }
 
 /// Needs the session's `bytea_output` to be `hex`, as is the default.

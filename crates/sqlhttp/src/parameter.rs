@@ -110,7 +110,11 @@ displayed! {
     #[cfg(feature = "jiff")]
     jiff::Timestamp,
     #[cfg(feature = "jiff")]
+    jiff::civil::DateTime,
+    #[cfg(feature = "jiff")]
     jiff::civil::Date,
+    #[cfg(feature = "jiff")]
+    jiff::civil::Time,
     #[cfg(feature = "uuid")]
     uuid::Uuid,
 }

@@ -32,13 +32,13 @@ impl Transport for Wasi {
     ) -> Result<http::Response<Bytes>, TransportError> {
         let response = spin_sdk::http::send(request.map(FullBody::new))
             .await
-            .map_err(failure)?;
+            .map_err(|code| self.failure(code))?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, self.max_answer_bytes)
             .collect()
             .await
             .map_err(|error| match error.downcast::<ErrorCode>() {
-                Ok(code) => failure(*code),
+                Ok(code) => self.failure(*code),
                 Err(error) if error.is::<LengthLimitError>() => TransportError::AnswerTooLarge {
                     limit: self.max_answer_bytes,
                 },
@@ -52,25 +52,33 @@ impl Transport for Wasi {
     }
 }
 
-fn failure(code: ErrorCode) -> TransportError {
-    match code {
-        ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
-            TransportError::Denied(format!("{code:?}"))
+impl Wasi {
+    fn failure(&self, code: ErrorCode) -> TransportError {
+        match code {
+            ErrorCode::HttpRequestDenied | ErrorCode::DestinationIpProhibited => {
+                TransportError::Denied(format!("{code:?}"))
+            }
+            ErrorCode::DnsTimeout
+            | ErrorCode::DnsError(_)
+            | ErrorCode::DestinationNotFound
+            | ErrorCode::DestinationUnavailable
+            | ErrorCode::DestinationIpUnroutable
+            | ErrorCode::ConnectionRefused
+            | ErrorCode::ConnectionTimeout
+            | ErrorCode::ConnectionLimitReached
+            | ErrorCode::TlsProtocolError
+            | ErrorCode::TlsCertificateError
+            | ErrorCode::TlsAlertReceived(_) => TransportError::Unreachable(format!("{code:?}")),
+            ErrorCode::ConnectionReadTimeout
+            | ErrorCode::ConnectionWriteTimeout
+            | ErrorCode::HttpResponseTimeout => TransportError::Timeout,
+            // The host's own limit, which may be the lower one.
+            ErrorCode::HttpResponseBodySize(limit) => TransportError::AnswerTooLarge {
+                limit: limit
+                    .and_then(|limit| usize::try_from(limit).ok())
+                    .unwrap_or(self.max_answer_bytes),
+            },
+            other => TransportError::Broken(format!("{other:?}")),
         }
-        ErrorCode::DnsTimeout
-        | ErrorCode::DnsError(_)
-        | ErrorCode::DestinationNotFound
-        | ErrorCode::DestinationUnavailable
-        | ErrorCode::DestinationIpUnroutable
-        | ErrorCode::ConnectionRefused
-        | ErrorCode::ConnectionTimeout
-        | ErrorCode::ConnectionLimitReached
-        | ErrorCode::TlsProtocolError
-        | ErrorCode::TlsCertificateError
-        | ErrorCode::TlsAlertReceived(_) => TransportError::Unreachable(format!("{code:?}")),
-        ErrorCode::ConnectionReadTimeout
-        | ErrorCode::ConnectionWriteTimeout
-        | ErrorCode::HttpResponseTimeout => TransportError::Timeout,
-        other => TransportError::Broken(format!("{other:?}")),
     }
 }

@@ -54,6 +54,7 @@ types! {
     BPCHAR 1042 1014 "character"
     VARCHAR 1043 1015 "character varying"
     DATE 1082 1182 "date"
+    TIME 1083 1183 "time"
     TIMESTAMP 1114 1115 "timestamp"
     TIMESTAMPTZ 1184 1185 "timestamp with time zone"
     NUMERIC 1700 1231 "numeric"

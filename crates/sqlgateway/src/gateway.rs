@@ -2,16 +2,17 @@
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use bytes::Bytes;
+use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_MAX_AGE, ALLOW,
     CONTENT_TYPE,
 };
 use http::{HeaderMap, HeaderValue, Method, Request, Response};
 use http_body::Body;
-use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use http_body_util::{BodyExt as _, Full};
 use tirage_postgres::{Config, Error};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
@@ -175,16 +176,10 @@ impl Gateway {
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
         let limit = self.settings.max_request_bytes;
-        if body.size_hint().lower() > limit as u64 {
-            return Err(Failure::RequestTooLarge(limit));
-        }
-        let body = Limited::new(body, limit);
-        match timeout(self.settings.read, body.collect()).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(Failure::RequestTooLarge(limit))
-            }
-            Ok(Err(error)) => Err(Failure::Read(error.to_string())),
+        match timeout(self.settings.read, read_at_most(limit, body)).await {
+            Ok(Ok(Some(body))) => Ok(body),
+            Ok(Ok(None)) => Err(Failure::RequestTooLarge(limit)),
+            Ok(Err(error)) => Err(Failure::Read(error.into().to_string())),
             Err(_elapsed) => Err(Failure::Read("it took too long to arrive".to_owned())),
         }
     }
@@ -204,6 +199,32 @@ impl Gateway {
         pools.insert(key, pool.clone());
         pool
     }
+}
+
+/// The body; `None` if it is longer than `limit` bytes.
+///
+/// As much again is read of what is too long, and thrown away: a client that is still writing when
+/// the connection closes may never see the answer.
+async fn read_at_most<B: Body>(limit: usize, body: B) -> Result<Option<Bytes>, B::Error> {
+    let patience = limit.saturating_mul(2);
+    if body.size_hint().lower() > patience as u64 {
+        return Ok(None);
+    }
+    let mut body = pin!(body);
+    let (mut read, mut size) = (BytesMut::new(), 0);
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else {
+            continue;
+        };
+        size += data.remaining();
+        if size > patience {
+            break;
+        }
+        if size <= limit {
+            read.put(data);
+        }
+    }
+    Ok((size <= limit).then(|| read.freeze()))
 }
 
 fn same_password(one: &Config, other: &Config) -> bool {

@@ -60,7 +60,7 @@ pub use manifest::{Application, Manifest};
 pub use route::{Route, RouteError};
 pub use routes::{RouteMatch, Routes, Shadowed};
 pub use selection::{ResolveError, Resolved, RouteWarning, SelectError, Selection};
-pub use settings::{Limits, Settings, World};
+pub use settings::{Limits, OutgoingLimits, Settings, World};
 pub use template::{Part, Template, TemplateError};
 pub use trigger::{HttpTrigger, StaticResponse, Target, TriggerRoute};
 pub use variables::{MissingVariables, Unresolved, Value, Values, Variable, Variables};

@@ -65,6 +65,32 @@ pub struct Limits {
     pub concurrent_requests_per_instance: NonZeroUsize,
     /// The bytes of a request's body. 10 MiB, at most 1 TiB.
     pub max_request_body_bytes: NonZeroU64,
+    /// What its calls to the network may use up: `outgoing_…`.
+    pub outgoing: OutgoingLimits,
+}
+
+/// What a component's calls to the network may use up. Calls between components have the limits of
+/// the one that is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct OutgoingLimits {
+    /// The calls at once, each until the end of its response. 64, at most a million.
+    pub max_concurrency: NonZeroUsize,
+    /// How long a connection may take to come about. 10 s, at most a day.
+    #[serde(rename = "connect_timeout_ms", serialize_with = "milliseconds")]
+    pub connect_timeout: Duration,
+    /// How long until the head of the response, and how long each pause in its body may be. 60 s, at
+    /// most a day.
+    #[serde(rename = "timeout_ms", serialize_with = "milliseconds")]
+    pub timeout: Duration,
+    /// How long a call may take as a whole. 5 min, at most a day.
+    #[serde(rename = "total_timeout_ms", serialize_with = "milliseconds")]
+    pub total_timeout: Duration,
+    /// The bytes of a response's headers. 64 KiB, at most 1 MiB.
+    pub max_response_header_bytes: NonZeroU32,
+    /// The headers of a response. 100, at most a thousand.
+    pub max_response_headers: NonZeroUsize,
+    /// The bytes of a response's body. 100 MiB, at most 1 TiB.
+    pub max_response_body_bytes: NonZeroU64,
 }
 
 impl Settings {
@@ -82,6 +108,13 @@ impl Settings {
                 "requests_per_instance",
                 "concurrent_requests_per_instance",
                 "max_request_body_bytes",
+                "outgoing_max_concurrency",
+                "outgoing_connect_timeout_ms",
+                "outgoing_timeout_ms",
+                "outgoing_total_timeout_ms",
+                "outgoing_max_response_header_bytes",
+                "outgoing_max_response_headers",
+                "outgoing_max_response_body_bytes",
             ],
             unsupported: &[],
         };
@@ -164,14 +197,11 @@ impl Limits {
             requests_per_instance: requests,
             concurrent_requests_per_instance: concurrent,
             max_request_body_bytes: const { NonZeroU64::new(10 << 20).unwrap() },
+            outgoing: OutgoingLimits::DEFAULT,
         }
     }
 
     fn read(table: &mut Table<'_>, world: World) -> Result<Self, Error> {
-        const DAY_MS: u64 = 24 * 60 * 60 * 1000;
-        const COUNT: u64 = 1_000_000;
-        const TEBIBYTE: u64 = 1 << 40;
-
         let mut limits = Self::of(world);
         set(table, "memory_mib", &mut limits.memory_mib, 4096)?;
         set(table, "max_concurrency", &mut limits.max_concurrency, COUNT)?;
@@ -193,17 +223,63 @@ impl Limits {
             &mut limits.max_request_body_bytes,
             TEBIBYTE,
         )?;
-        for (key, timeout) in [
-            ("timeout_ms", &mut limits.timeout),
-            ("queue_timeout_ms", &mut limits.queue_timeout),
-        ] {
-            if let Some(item) = table.take(key) {
-                *timeout = Duration::from_millis(item.positive::<NonZeroU64>(DAY_MS)?.get());
-            }
-        }
+        set_time(table, "timeout_ms", &mut limits.timeout)?;
+        set_time(table, "queue_timeout_ms", &mut limits.queue_timeout)?;
+        limits.outgoing.read(table)?;
         Ok(limits)
     }
 }
+
+impl OutgoingLimits {
+    /// What holds unless the manifest says otherwise.
+    pub const DEFAULT: Self = Self {
+        max_concurrency: const { NonZeroUsize::new(64).unwrap() },
+        connect_timeout: Duration::from_secs(10),
+        timeout: Duration::from_secs(60),
+        total_timeout: Duration::from_secs(300),
+        max_response_header_bytes: const { NonZeroU32::new(64 << 10).unwrap() },
+        max_response_headers: const { NonZeroUsize::new(100).unwrap() },
+        max_response_body_bytes: const { NonZeroU64::new(100 << 20).unwrap() },
+    };
+
+    fn read(&mut self, table: &mut Table<'_>) -> Result<(), Error> {
+        set(
+            table,
+            "outgoing_max_concurrency",
+            &mut self.max_concurrency,
+            COUNT,
+        )?;
+        set_time(
+            table,
+            "outgoing_connect_timeout_ms",
+            &mut self.connect_timeout,
+        )?;
+        set_time(table, "outgoing_timeout_ms", &mut self.timeout)?;
+        set_time(table, "outgoing_total_timeout_ms", &mut self.total_timeout)?;
+        set(
+            table,
+            "outgoing_max_response_header_bytes",
+            &mut self.max_response_header_bytes,
+            1 << 20,
+        )?;
+        set(
+            table,
+            "outgoing_max_response_headers",
+            &mut self.max_response_headers,
+            1000,
+        )?;
+        set(
+            table,
+            "outgoing_max_response_body_bytes",
+            &mut self.max_response_body_bytes,
+            TEBIBYTE,
+        )
+    }
+}
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+const COUNT: u64 = 1_000_000;
+const TEBIBYTE: u64 = 1 << 40;
 
 /// Replaces a limit by what the table has for it, if it has something.
 fn set<N: TryFrom<NonZeroU64>>(
@@ -214,6 +290,13 @@ fn set<N: TryFrom<NonZeroU64>>(
 ) -> Result<(), Error> {
     if let Some(item) = table.take(key) {
         *limit = item.positive(most)?;
+    }
+    Ok(())
+}
+
+fn set_time(table: &mut Table<'_>, key: &str, limit: &mut Duration) -> Result<(), Error> {
+    if let Some(item) = table.take(key) {
+        *limit = Duration::from_millis(item.positive::<NonZeroU64>(DAY_MS)?.get());
     }
     Ok(())
 }

@@ -8,12 +8,15 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use tempfile::TempDir;
-use tirage_host::{Allocator, ComponentSpec, Host, InternalService, Limits, ReadOnlyFolder};
+use tirage_host::{
+    Allocator, ComponentSpec, Host, InternalService, Limits, OutgoingLimits, ReadOnlyFolder,
+};
 use tirage_manifest::{
     Component, ComponentId, FileMount, Manifest, Resolved, Routes, Selection, Target,
 };
 
 use crate::access_log::AccessLog;
+use crate::itself::Itself;
 use crate::metrics::Metrics;
 use crate::service::{Application, Destination};
 
@@ -36,10 +39,12 @@ pub(crate) fn load(
     mut resolved: BTreeMap<&ComponentId, Resolved>,
     folder: &Path,
     parts: Parts,
-) -> anyhow::Result<Application> {
+) -> anyhow::Result<Arc<Application>> {
+    let itself = Arc::new(Itself::default());
     let mut builder = Host::builder()
         .allocator(parts.allocator)
-        .metrics(&parts.metrics.host);
+        .metrics(&parts.metrics.host)
+        .itself(Arc::clone(&itself) as _);
     for (name, service) in parts.services {
         builder = builder.service(name, service);
     }
@@ -67,14 +72,16 @@ pub(crate) fn load(
         });
     }
     let host = builder.build()?;
-    Ok(Application {
+    let application = Arc::new(Application {
         routes: routes(selection, &host)?,
         _host: host,
         info: info(manifest),
         metrics: parts.metrics,
         access_log: parts.access_log,
         _mounted: mounted,
-    })
+    });
+    itself.is(&application);
+    Ok(application)
 }
 
 fn limits(limits: &tirage_manifest::Limits) -> Limits {
@@ -86,6 +93,19 @@ fn limits(limits: &tirage_manifest::Limits) -> Limits {
         requests_per_instance: limits.requests_per_instance.get(),
         concurrent_requests_per_instance: limits.concurrent_requests_per_instance.get(),
         max_request_body_bytes: limits.max_request_body_bytes.get(),
+        outgoing: outgoing_limits(&limits.outgoing),
+    }
+}
+
+fn outgoing_limits(limits: &tirage_manifest::OutgoingLimits) -> OutgoingLimits {
+    OutgoingLimits {
+        max_concurrency: limits.max_concurrency.get(),
+        connect_timeout: limits.connect_timeout,
+        timeout: limits.timeout,
+        total_timeout: limits.total_timeout,
+        max_response_header_bytes: limits.max_response_header_bytes.get(),
+        max_response_headers: limits.max_response_headers.get(),
+        max_response_body_bytes: limits.max_response_body_bytes.get(),
     }
 }
 

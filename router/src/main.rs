@@ -7,6 +7,7 @@
 mod access_log;
 mod application;
 mod environment;
+mod itself;
 mod logging;
 mod metrics;
 mod problem;

@@ -155,7 +155,7 @@ async fn serve(
             Err(panicked) => panicked.into(),
         }
     };
-    let serving = server::serve(listener, Arc::new(application), limits, stop);
+    let serving = server::serve(listener, application, limits, stop);
     tokio::select! {
         () = serving => Ok(()),
         error = failed => Err(error.context("the database cannot be brought up to date")),

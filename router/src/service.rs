@@ -14,7 +14,7 @@ use http::{HeaderName, HeaderValue, Uri, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use tempfile::TempDir;
-use tirage_host::{Component, Host, Response};
+use tirage_host::{Component, Host, Request, Response};
 use tirage_manifest::{Routes, StaticResponse, strip_spin_headers};
 
 use crate::access_log::{AccessLog, Entry};
@@ -55,7 +55,15 @@ pub(crate) struct Application {
 }
 
 impl Service for Application {
-    async fn respond(&self, client: SocketAddr, mut request: http::Request<Incoming>) -> Response {
+    async fn respond(&self, client: SocketAddr, request: http::Request<Incoming>) -> Response {
+        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+        self.answer(client, request).await
+    }
+}
+
+impl Application {
+    /// Answers a request, wherever it comes from.
+    pub(crate) async fn answer(&self, client: SocketAddr, mut request: Request) -> Response {
         let start = Instant::now();
         let _in_flight = self.metrics.begin();
         let id = request_id(&request);
@@ -81,15 +89,13 @@ impl Service for Application {
         response.headers_mut().insert(REQUEST_ID, id);
         response
     }
-}
 
-impl Application {
     /// The response, and the component that the request was for.
     async fn route<'a>(
         &'a self,
         client: SocketAddr,
         path: &'a str,
-        request: http::Request<Incoming>,
+        mut request: Request,
         request_id: &str,
     ) -> (Option<&'a Arc<str>>, Response) {
         if let Some(name) = path.strip_prefix(WELL_KNOWN) {
@@ -104,7 +110,6 @@ impl Application {
                 let Some(uri) = full_uri(&request) else {
                     return (Some(id), Problem::BadRequest.response(request_id));
                 };
-                let mut request = request.map(|body| body.map_err(Into::into).boxed_unsync());
                 strip_spin_headers(request.headers_mut());
                 request
                     .headers_mut()

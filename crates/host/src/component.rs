@@ -4,8 +4,8 @@
 //! turn back when the response's body is through. Whatever becomes of the guest, the caller gets
 //! an answer or one of [`CallError`]'s, and the next call is served as if nothing had happened.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -79,7 +79,7 @@ impl Inner {
             true => body,
             false => limit_request(body, limit, Arc::clone(&exceeded)),
         });
-        let assignment = Assignment::default();
+        let assignment = Assignment::of(&request);
         let answer = tokio::time::timeout(
             self.limits.timeout + DEADLINE_GRACE,
             self.handle(&assignment, request, arrived),
@@ -90,7 +90,7 @@ impl Inner {
             return Err(too_large);
         }
         // A response without an instance can't be; if it were, its body has nobody to watch.
-        let fate = assignment.get().cloned();
+        let fate = assignment.fate().cloned();
         Ok(answer?.map(|body| match fate {
             Some(fate) => watch_response(body, fate, turn),
             None => body,
@@ -117,7 +117,7 @@ impl Inner {
         arrived: Instant,
     ) -> Result<Response, CallError> {
         loop {
-            let error = match self.handler.handle(Arc::clone(assignment), request).await {
+            let error = match self.handler.handle(assignment.clone(), request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
@@ -142,11 +142,11 @@ impl Inner {
     }
 }
 
-fn classify(error: &wasmtime::Error, assignment: &OnceLock<Arc<crate::worker::Fate>>) -> CallError {
+fn classify(error: &wasmtime::Error, assignment: &Assignment) -> CallError {
     if error.is::<ExpirationError>() {
         return CallError::DeadlineExceeded;
     }
-    let fate = assignment.get();
+    let fate = assignment.fate();
     if fate.is_some_and(|fate| fate.expired()) {
         CallError::DeadlineExceeded
     } else if fate.is_some_and(|fate| fate.memory_refused()) {

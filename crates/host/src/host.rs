@@ -9,12 +9,14 @@ use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker};
 use wasmtime_wasi_http::handler::ProxyPre;
+use wasmtime_wasi_http::p3::bindings::http as p3;
+use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::component::Component;
 use crate::engine::{self, Allocator, EngineError, PoolSize};
 use crate::limits::Limits;
 use crate::metrics::HostMetrics;
-use crate::outgoing::{InternalService, Network, Outgoing};
+use crate::outgoing::{AttributedClient, InternalService, Network, Outgoing};
 use crate::precompiled::{self, LoadError};
 use crate::state::{InstanceState, ReadOnlyFolder, Surroundings};
 use crate::variables::{self, Variables};
@@ -81,6 +83,7 @@ pub struct HostBuilder {
     allocator: Allocator,
     metrics: HostMetrics,
     services: Vec<(String, Arc<dyn InternalService>)>,
+    itself: Option<Arc<dyn InternalService>>,
     components: Vec<ComponentSpec>,
 }
 
@@ -103,6 +106,14 @@ impl HostBuilder {
     #[must_use]
     pub fn service(mut self, host_name: &str, service: Arc<dyn InternalService>) -> Self {
         self.services.push((host_name.to_owned(), service));
+        self
+    }
+
+    /// Answers components that call their own application (`http://self.alt`), as its clients do.
+    /// Their manifests must allow it (`http://self`).
+    #[must_use]
+    pub fn itself(mut self, service: Arc<dyn InternalService>) -> Self {
+        self.itself = Some(service);
         self
     }
 
@@ -132,6 +143,7 @@ impl HostBuilder {
         let metrics = self.metrics;
         let network = Arc::new_cyclic(|network| Network {
             services: self.services.into_iter().collect(),
+            itself: self.itself,
             components: linked
                 .into_iter()
                 .map(|(spec, pre)| {
@@ -140,6 +152,7 @@ impl HostBuilder {
                     let outgoing = Outgoing::new(
                         Arc::clone(&id),
                         spec.allowed_hosts,
+                        spec.limits.outgoing.clone(),
                         network.clone(),
                         metrics.clone(),
                     );
@@ -250,7 +263,10 @@ fn linker(engine: &Engine) -> Result<Linker<InstanceState>, HostError> {
     let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
         .and_then(|()| wasmtime_wasi::p3::add_to_linker(&mut linker))
         .and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker))
-        .and_then(|()| wasmtime_wasi_http::p3::add_to_linker(&mut linker))
+        .and_then(|()| p3::types::add_to_linker::<_, WasiHttp>(&mut linker, InstanceState::http))
+        .and_then(|()| {
+            p3::client::add_to_linker::<_, AttributedClient>(&mut linker, InstanceState::http)
+        })
         .and_then(|()| variables::add_to_linker(&mut linker));
     match linked {
         Ok(()) => Ok(linker),

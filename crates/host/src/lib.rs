@@ -34,7 +34,7 @@ pub use host::{ComponentSpec, Host, HostBuilder, HostError};
 pub use host::{check, precompile};
 pub use limits::Limits;
 pub use metrics::HostMetrics;
-pub use outgoing::InternalService;
+pub use outgoing::{InternalService, OutgoingLimits};
 pub use precompiled::LoadError;
 pub use state::ReadOnlyFolder;
 pub use variables::Variables;

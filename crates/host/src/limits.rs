@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
+use crate::OutgoingLimits;
+
 /// The limits of one component. Each has a safe default in the manifest crate and an answer of its
 /// own when it is hit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct Limits {
     pub concurrent_requests_per_instance: usize,
     /// Bytes of a request's body. Beyond: [`CallError::BodyTooLarge`](crate::CallError).
     pub max_request_body_bytes: u64,
+    /// What its calls to the network may use.
+    pub outgoing: OutgoingLimits,
 }
 
 /// Table elements that a guest may have, all its tables together: function pointers, in practice.

@@ -13,7 +13,7 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::GuestLog;
 use crate::limits::MemoryLimiter;
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Callers, Outgoing};
 use crate::variables::Variables;
 
 /// Handles (streams, bodies, requests, …) that one instance may hold at once.
@@ -72,6 +72,13 @@ impl InstanceState {
             variables: surroundings.variables.clone(),
             memory: MemoryLimiter::new(surroundings.memory_bytes, memory_refused),
         })
+    }
+}
+
+impl InstanceState {
+    /// The requests that the instance works on.
+    pub(crate) fn callers(&mut self) -> &mut Callers {
+        &mut self.outgoing.callers
     }
 }
 

@@ -23,8 +23,10 @@ use wasmtime_wasi_http::handler::{
     WorkerStatus,
 };
 
+use crate::Request;
 use crate::limits::Limits;
 use crate::metrics::ComponentMetrics;
+use crate::outgoing::Depth;
 use crate::state::{InstanceState, Surroundings};
 
 /// How long an instance without work is kept for the next request.
@@ -102,8 +104,28 @@ impl Fate {
     }
 }
 
-/// One request's view of the instance that took it; empty until one did.
-pub(crate) type Assignment = Arc<OnceLock<Arc<Fate>>>;
+/// What goes with a request to the instance that takes it, and comes back from there. Clones are the
+/// same.
+#[derive(Clone)]
+pub(crate) struct Assignment {
+    depth: Depth,
+    /// Empty until an instance took the request.
+    fate: Arc<OnceLock<Arc<Fate>>>,
+}
+
+impl Assignment {
+    pub(crate) fn of(request: &Request) -> Self {
+        Self {
+            depth: Depth::of(request),
+            fate: Arc::default(),
+        }
+    }
+
+    /// What became of the instance that took the request, if one did.
+    pub(crate) fn fate(&self) -> Option<&Arc<Fate>> {
+        self.fate.get()
+    }
+}
 
 /// Makes instances of one component.
 pub(crate) struct Instances {
@@ -238,12 +260,13 @@ impl WorkerState for Worker {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, InstanceState>,
+        mut store: StoreContextMut<'_, InstanceState>,
         assignment: Assignment,
-        _: GuestTaskId,
+        task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         // A request is accepted once; were it accepted again, its first instance would stand.
-        let _ = assignment.set(Arc::clone(&self.fate));
+        let _ = assignment.fate.set(Arc::clone(&self.fate));
+        store.data_mut().callers().begin(task, assignment.depth);
         Box::pin(tokio::time::sleep(self.timeout))
     }
 

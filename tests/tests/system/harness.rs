@@ -46,7 +46,18 @@ impl Application {
     }
 
     /// The same, with lines for the component's own table.
-    pub(crate) fn guest_with(mut self, name: &str, component: &str, settings: &str) -> Self {
+    pub(crate) fn guest_with(self, name: &str, component: &str, settings: &str) -> Self {
+        self.guest_as(name, name, component, settings)
+    }
+
+    /// The same, for another component than the guest's name says.
+    pub(crate) fn guest_as(
+        mut self,
+        name: &str,
+        guest: &str,
+        component: &str,
+        settings: &str,
+    ) -> Self {
         let world = if settings.contains("world") {
             ""
         } else {
@@ -69,7 +80,10 @@ source = "{name}.wasm"
         .unwrap();
         for extension in ["wasm", "cwasm"] {
             let file = format!("{name}.{extension}");
-            let built = repository().join("build/guests").join(&file);
+            let built = repository()
+                .join("build/guests")
+                .join(guest)
+                .with_extension(extension);
             // Linked, since a copy would look newer than what it was compiled from.
             std::os::unix::fs::symlink(
                 built.canonicalize().expect("guests are built"),

@@ -12,5 +12,7 @@
 mod application;
 mod harness;
 mod manifest;
+mod outgoing;
 mod restarts;
 mod router;
+mod sql;

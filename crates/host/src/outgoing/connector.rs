@@ -4,33 +4,47 @@
 //! network opens nothing, and there is no second look-up in between that could answer otherwise.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use http::uri::Scheme;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::TokioIo;
 use rustls::pki_types::ServerName;
 use tirage_manifest::{AllowedHosts, Grant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use url::Host;
+use wasmtime_wasi_http::Error;
 
-use super::address::{Reach, reach};
+use super::address::reach;
+use super::destination::Destination;
 
-/// Longest time for name resolution, the TCP and the TLS handshake together.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// Connections that a component may have open, for each call that it may make at once: those of
+/// earlier calls are kept for a while, and must not use up the process's files.
+const CONNECTIONS_PER_CALL: usize = 4;
+
+tokio::task_local! {
+    /// How long the request that is being sent waits for a connection: name resolution, the TCP and
+    /// the TLS handshake together. hyper's client has no other way to tell its connector.
+    pub(super) static CONNECT_TIMEOUT: Duration;
+}
 
 /// No connection could be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
+    #[error("the URI is not that of a destination")]
+    Destination,
     #[error("the address is not a destination that this component may reach")]
     Prohibited,
+    #[error("the component has too many open connections")]
+    TooMany,
     #[error("the name cannot be resolved: {0}")]
     Resolve(io::Error),
     #[error("cannot connect: {0}")]
@@ -41,89 +55,131 @@ pub(super) enum ConnectError {
     Timeout,
 }
 
+impl From<&ConnectError> for Error {
+    fn from(error: &ConnectError) -> Self {
+        match error {
+            ConnectError::Destination => Self::HttpRequestUriInvalid,
+            ConnectError::Prohibited => Self::DestinationIpProhibited,
+            ConnectError::TooMany => Self::ConnectionLimitReached,
+            ConnectError::Timeout => Self::ConnectionTimeout,
+            ConnectError::Connect(_) => Self::ConnectionRefused,
+            ConnectError::Tls(error) => match error.get_ref() {
+                Some(inner) if is_certificate_error(inner) => Self::TlsCertificateError,
+                _ => Self::TlsProtocolError,
+            },
+            ConnectError::Resolve(_) => Self::DnsError {
+                rcode: None,
+                info_code: None,
+            },
+        }
+    }
+}
+
+fn is_certificate_error(error: &(dyn std::error::Error + Send + Sync + 'static)) -> bool {
+    matches!(
+        error.downcast_ref::<rustls::Error>(),
+        Some(rustls::Error::InvalidCertificate(_))
+    )
+}
+
 /// One component's connector.
 #[derive(Clone)]
 pub(super) struct Connector {
     allowed: AllowedHosts,
     tls: Arc<rustls::ClientConfig>,
+    connections: Arc<Semaphore>,
 }
 
 impl Connector {
-    pub(super) fn new(allowed: AllowedHosts) -> Self {
-        let roots = rustls::RootCertStore {
-            roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-        };
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        #[expect(clippy::expect_used, reason = "ring supports the default versions")]
-        let tls = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .expect("the provider supports TLS 1.2 and 1.3")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+    /// A connector for a component that makes so many calls at once.
+    pub(super) fn new(allowed: AllowedHosts, max_calls: usize) -> Self {
+        let connections = max_calls
+            .saturating_mul(CONNECTIONS_PER_CALL)
+            .min(Semaphore::MAX_PERMITS);
         Self {
             allowed,
-            tls: Arc::new(tls),
+            tls: Arc::new(tls_config()),
+            connections: Arc::new(Semaphore::new(connections)),
         }
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
-        let https = uri.scheme() == Some(&Scheme::HTTPS);
-        let (scheme, default_port) = if https { ("https", 443) } else { ("http", 80) };
-        let host = uri.host().unwrap_or_default();
-        let port = uri.port_u16().unwrap_or(default_port);
-
-        // A wildcard allows the internet; the private network behind it has to be named.
-        let may_be_private = matches!(
-            self.allowed.grant(scheme, host, Some(port)),
-            Some(Grant::Named | Grant::Network)
-        );
-        let host = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = connect_to_any(host, port, may_be_private).await?;
+        let destination = Destination::of(&uri).map_err(|_| ConnectError::Destination)?;
+        let Ok(permit) = self.connections.acquire_owned().await else {
+            return Err(ConnectError::TooMany);
+        };
+        let Destination { scheme, host, port } = &destination;
+        let grant = self.allowed.grant(scheme, &host.to_string(), Some(*port));
+        let permitted = permitted(resolve(host, *port).await?, grant, host)?;
+        let stream = TcpStream::connect(&*permitted)
+            .await
+            .map_err(ConnectError::Connect)?;
         // Small requests and answers must not wait for each other's acknowledgement.
         stream.set_nodelay(true).map_err(ConnectError::Connect)?;
-        if !https {
-            return Ok(Stream::Plain { stream });
+        if *scheme == "http" {
+            return Ok(Stream::Plain { stream, permit });
         }
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|error| ConnectError::Tls(io::Error::other(error)))?;
         let stream = TlsConnector::from(self.tls)
-            .connect(name, stream)
+            .connect(server_name(host)?, stream)
             .await
             .map_err(ConnectError::Tls)?;
         Ok(Stream::Tls {
             stream: Box::new(stream),
+            permit,
         })
     }
 }
 
-async fn connect_to_any(
-    host: &str,
-    port: u16,
-    may_be_private: bool,
-) -> Result<TcpStream, ConnectError> {
-    let mut last = ConnectError::Resolve(io::Error::other("the name has no address"));
-    for address in resolve(host, port).await? {
-        match reach(address.ip()) {
-            Reach::Public => {}
-            Reach::Private if may_be_private => {}
-            Reach::Private | Reach::Forbidden => {
-                last = ConnectError::Prohibited;
-                continue;
-            }
-        }
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = ConnectError::Connect(error),
-        }
-    }
-    Err(last)
+fn tls_config() -> rustls::ClientConfig {
+    let roots = rustls::RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
+    };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    #[expect(clippy::expect_used, reason = "ring supports the default versions")]
+    let builder = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider supports TLS 1.2 and 1.3");
+    builder.with_root_certificates(roots).with_no_client_auth()
 }
 
-async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
-    Ok(tokio::net::lookup_host((host, port))
-        .await
-        .map_err(ConnectError::Resolve)?
-        .collect())
+fn server_name(host: &Host) -> Result<ServerName<'static>, ConnectError> {
+    match host {
+        Host::Domain(name) => ServerName::try_from(name.clone())
+            .map_err(|error| ConnectError::Tls(io::Error::other(error))),
+        Host::Ipv4(address) => Ok(IpAddr::from(*address).into()),
+        Host::Ipv6(address) => Ok(IpAddr::from(*address).into()),
+    }
+}
+
+async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError> {
+    let addresses: Vec<_> = match host {
+        Host::Ipv4(address) => vec![(*address, port).into()],
+        Host::Ipv6(address) => vec![(*address, port).into()],
+        Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
+            .await
+            .map_err(ConnectError::Resolve)?
+            .collect(),
+    };
+    match addresses.is_empty() {
+        true => Err(ConnectError::Resolve(io::Error::other(
+            "the name has no address",
+        ))),
+        false => Ok(addresses),
+    }
+}
+
+/// Those addresses that may be connected to.
+fn permitted(
+    mut addresses: Vec<SocketAddr>,
+    grant: Option<Grant>,
+    host: &Host,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let is_literal = !matches!(host, Host::Domain(_));
+    addresses.retain(|address| reach(address.ip()).permits(grant, is_literal));
+    match addresses.is_empty() {
+        true => Err(ConnectError::Prohibited),
+        false => Ok(addresses),
+    }
 }
 
 impl tower_service::Service<Uri> for Connector {
@@ -137,8 +193,10 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.clone().connect(uri);
-        Box::pin(async {
-            tokio::time::timeout(CONNECT_TIMEOUT, connecting)
+        let patience = CONNECT_TIMEOUT.try_with(|patience| *patience);
+        Box::pin(async move {
+            let patience = patience.map_err(|_| ConnectError::Timeout)?;
+            tokio::time::timeout(patience, connecting)
                 .await
                 .map_err(|_| ConnectError::Timeout)?
                 .map(TokioIo::new)
@@ -147,11 +205,11 @@ impl tower_service::Service<Uri> for Connector {
 }
 
 pin_project_lite::pin_project! {
-    /// An open connection, encrypted or not.
+    /// An open connection, encrypted or not. It counts among the component's until it is closed.
     #[project = StreamProjection]
     pub(super) enum Stream {
-        Plain { #[pin] stream: TcpStream },
-        Tls { #[pin] stream: Box<TlsStream<TcpStream>> },
+        Plain { #[pin] stream: TcpStream, permit: OwnedSemaphorePermit },
+        Tls { #[pin] stream: Box<TlsStream<TcpStream>>, permit: OwnedSemaphorePermit },
     }
 }
 
@@ -168,8 +226,8 @@ impl AsyncRead for Stream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.project() {
-            StreamProjection::Plain { stream } => stream.poll_read(context, buffer),
-            StreamProjection::Tls { stream } => stream.poll_read(context, buffer),
+            StreamProjection::Plain { stream, .. } => stream.poll_read(context, buffer),
+            StreamProjection::Tls { stream, .. } => stream.poll_read(context, buffer),
         }
     }
 }
@@ -181,22 +239,65 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match self.project() {
-            StreamProjection::Plain { stream } => stream.poll_write(context, bytes),
-            StreamProjection::Tls { stream } => stream.poll_write(context, bytes),
+            StreamProjection::Plain { stream, .. } => stream.poll_write(context, bytes),
+            StreamProjection::Tls { stream, .. } => stream.poll_write(context, bytes),
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.project() {
-            StreamProjection::Plain { stream } => stream.poll_flush(context),
-            StreamProjection::Tls { stream } => stream.poll_flush(context),
+            StreamProjection::Plain { stream, .. } => stream.poll_flush(context),
+            StreamProjection::Tls { stream, .. } => stream.poll_flush(context),
         }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.project() {
-            StreamProjection::Plain { stream } => stream.poll_shutdown(context),
-            StreamProjection::Tls { stream } => stream.poll_shutdown(context),
+            StreamProjection::Plain { stream, .. } => stream.poll_shutdown(context),
+            StreamProjection::Tls { stream, .. } => stream.poll_shutdown(context),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn permitted_of(
+        host: &str,
+        grant: Grant,
+        addresses: &[&str],
+    ) -> Result<Vec<String>, ConnectError> {
+        let addresses = addresses
+            .iter()
+            .map(|address| SocketAddr::new(address.parse().unwrap(), 80))
+            .collect();
+        let permitted = permitted(addresses, Some(grant), &Host::parse(host).unwrap())?;
+        Ok(permitted.iter().map(|a| a.ip().to_string()).collect())
+    }
+
+    #[test]
+    fn of_a_name_with_public_and_private_addresses_only_the_public_ones_are_tried() {
+        let mixed = ["127.0.0.1", "1.1.1.1", "10.0.0.1", "::1", "2606:4700::1"];
+        let public = permitted_of("rebind.test", Grant::Wildcard, &mixed).unwrap();
+        assert_eq!(public, ["1.1.1.1", "2606:4700::1"]);
+        let private = permitted_of("rebind.test", Grant::Wildcard, &["127.0.0.1", "10.0.0.1"]);
+        assert!(matches!(private, Err(ConnectError::Prohibited)));
+    }
+
+    #[test]
+    fn a_name_that_the_manifest_has_may_be_a_neighbours_but_not_the_metadata_services() {
+        let addresses = ["10.0.0.1", "169.254.169.254", "fe80::1"];
+        let permitted = permitted_of("db.internal", Grant::Named, &addresses).unwrap();
+        assert_eq!(permitted, ["10.0.0.1"]);
+    }
+
+    #[test]
+    fn the_metadata_service_has_to_be_named_as_what_it_is() {
+        let address = "169.254.169.254";
+        assert!(permitted_of(address, Grant::Wildcard, &[address]).is_err());
+        assert!(permitted_of(address, Grant::Named, &[address]).is_ok());
+        assert!(permitted_of(address, Grant::Network, &[address]).is_ok());
+        assert!(permitted_of("0.0.0.0", Grant::Named, &["0.0.0.0"]).is_err());
     }
 }

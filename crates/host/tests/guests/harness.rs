@@ -7,8 +7,8 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tirage_host::{
-    Allocator, Body, BodyError, CallError, ComponentSpec, Host, HostError, Limits, Request,
-    Response, Variables,
+    Allocator, Body, BodyError, CallError, ComponentSpec, Host, HostError, Limits, OutgoingLimits,
+    Request, Response, Variables,
 };
 use tirage_manifest::{AllowedHosts, ComponentId, World};
 use tokio::sync::mpsc;
@@ -31,6 +31,15 @@ pub(crate) fn limits() -> Limits {
         requests_per_instance: 128,
         concurrent_requests_per_instance: 16,
         max_request_body_bytes: 1 << 20,
+        outgoing: OutgoingLimits {
+            max_concurrency: 8,
+            connect_timeout: Duration::from_secs(2),
+            timeout: Duration::from_secs(5),
+            total_timeout: Duration::from_secs(10),
+            max_response_header_bytes: 16 << 10,
+            max_response_headers: 50,
+            max_response_body_bytes: 1 << 20,
+        },
     }
 }
 

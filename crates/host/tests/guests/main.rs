@@ -13,13 +13,19 @@ mod calls;
 mod failures;
 mod harness;
 mod outgoing;
+mod outgoing_limits;
+mod pooling;
+mod servers;
 mod worlds;
 
-/// Every guest that a test here uses. One that nobody uses, or that is not built, fails.
-const TESTED: [&str; 17] = [
+/// Every guest that a test uses: here, or in `tests/tests/system`. One that nobody uses, or that is not
+/// built, fails.
+const TESTED: [&str; 20] = [
     "big-response",
+    "call-again",
     "call-component",
     "call-out",
+    "call-out-02",
     "count",
     "eat-memory",
     "echo",
@@ -29,6 +35,7 @@ const TESTED: [&str; 17] = [
     "loop-forever",
     "sleep",
     "snoop",
+    "sql-client",
     "stream-slowly",
     "too-much",
     "trap",

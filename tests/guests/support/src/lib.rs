@@ -6,8 +6,14 @@ use spin_sdk::http::Request;
 
 /// The first query parameter called `name`, decoded.
 pub fn parameter(request: &Request, name: &str) -> Option<String> {
-    form_urlencoded::parse(request.uri().query()?.as_bytes())
-        .find(|(key, _)| key == name)
+    parameters(request, name).next()
+}
+
+/// All query parameters called `name`, decoded.
+pub fn parameters(request: &Request, name: &str) -> impl Iterator<Item = String> {
+    let query = request.uri().query().unwrap_or_default();
+    form_urlencoded::parse(query.as_bytes())
+        .filter(move |(key, _)| key == name)
         .map(|(_, value)| value.into_owned())
 }
 

@@ -13,12 +13,13 @@ use std::time::Duration;
 
 use tirage_postgres::{Config, Connection, Error, Password, Session};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use crate::caller::Caller;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::pool::{Pool, TOO_MANY_CONNECTIONS};
+use crate::patience::patiently;
+use crate::pool::Pool;
 
 /// How long a password that Postgres accepted is believed.
 const BELIEVED: Duration = Duration::from_secs(60);
@@ -109,43 +110,37 @@ fn own(accounts: &HashMap<String, (Password, Config)>, caller: Caller) -> Result
     }
 }
 
-/// Logs in, again and again while nobody is there; each time with one of `permits`.
+/// Logs in to a session that begins with `settings`; each attempt takes one of `permits`.
 async fn open_session(
     config: &Config,
     settings: &[(String, String)],
     permits: Option<&Semaphore>,
     wait: Duration,
 ) -> Result<Session, Failure> {
-    let deadline = Instant::now() + wait;
-    let mut pause = Duration::from_millis(20);
-    loop {
-        let permit = match permits {
+    let log_in = || async move {
+        let _permit = match permits {
             Some(permits) => permits.acquire().await.ok(),
             None => None,
         };
-        let error = match Session::log_in(config, settings).await {
-            Ok(session) => return Ok(session),
-            Err(error) => error,
-        };
-        drop(permit);
-        let code = error.server().map_or("", |error| error.code.as_str());
-        let is_full = code == TOO_MANY_CONNECTIONS;
-        let may_pass = is_full || error.is_unavailable() || matches!(error, Error::Lost(_));
-        if may_pass && Instant::now() + pause < deadline {
-            sleep(pause).await;
-            pause = (pause * 2).min(Duration::from_millis(500));
-        } else if is_full {
-            return Err(Failure::Full(wait));
-        } else if code.starts_with("22") && !settings.is_empty() {
+        Session::log_in(config, settings).await
+    };
+    patiently(Instant::now() + wait, wait, log_in)
+        .await
+        .map_err(|failure| match failure {
             // A value that a setting can't have; the settings are the caller's.
-            return Err(Failure::Connect {
-                error,
-                by_caller: true,
-            });
-        } else {
-            return Err(caused_by_caller(error));
-        }
-    }
+            Failure::Connect { error, .. } if is_data_exception(&error) && !settings.is_empty() => {
+                Failure::Connect {
+                    error,
+                    by_caller: true,
+                }
+            }
+            other => blame(other),
+        })
+}
+
+fn is_data_exception(error: &Error) -> bool {
+    let code = error.server().map_or("", |error| error.code.as_str());
+    code.starts_with("22")
 }
 
 /// Passwords that Postgres itself was asked about.
@@ -166,13 +161,15 @@ impl Logins {
         } = caller;
         let config = self.config(&user, &password, &database);
         let key = (user, database);
-        let is_believed = self.proved().get(&key).is_some_and(|(right, at)| {
-            at.elapsed() < BELIEVED && right.matches(password.as_bytes())
-        });
-        if is_believed {
+        if self.is_believed(&key, &password) {
             return Ok(gateway.pool(config));
         }
-        let connection = self.log_in(&config).await?;
+        let _permit = self.permits.acquire().await;
+        // Whoever waited behind somebody with the same password needn't ask again.
+        if self.is_believed(&key, &password) {
+            return Ok(gateway.pool(config));
+        }
+        let connection = log_in(&config, gateway.settings.wait).await?;
         let pool = gateway.pool(config);
         pool.adopt(connection);
         let mut proved = self.proved();
@@ -181,24 +178,39 @@ impl Logins {
         Ok(pool)
     }
 
+    fn is_believed(&self, key: &(String, String), password: &Password) -> bool {
+        self.proved().get(key).is_some_and(|(right, at)| {
+            at.elapsed() < BELIEVED && right.matches(password.as_bytes())
+        })
+    }
+
     fn config(&self, user: &str, password: &Password, database: &str) -> Config {
         self.upstream
             .with_user(user, Some(password.clone()))
             .with_database(database)
     }
 
-    async fn log_in(&self, config: &Config) -> Result<Connection, Failure> {
-        let _permit = self.permits.acquire().await;
-        match Connection::connect(config).await {
-            Ok(connection) if connection.password_proved_by_login() => Ok(connection),
-            Ok(_) => Err(Failure::Password(config.user().to_owned())),
-            Err(error) => Err(caused_by_caller(error)),
-        }
-    }
-
     fn proved(&self) -> MutexGuard<'_, HashMap<(String, String), (Password, Instant)>> {
         // A map is right after every single change.
         self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Lets Postgres look at a password.
+async fn log_in(config: &Config, wait: Duration) -> Result<Connection, Failure> {
+    let connection = patiently(Instant::now() + wait, wait, || Connection::connect(config))
+        .await
+        .map_err(blame)?;
+    match connection.password_proved_by_login() {
+        true => Ok(connection),
+        false => Err(Failure::Password(config.user().to_owned())),
+    }
+}
+
+fn blame(failure: Failure) -> Failure {
+    match failure {
+        Failure::Connect { error, .. } => caused_by_caller(error),
+        other => other,
     }
 }
 

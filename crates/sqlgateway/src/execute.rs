@@ -145,6 +145,9 @@ impl End {
 }
 
 fn queue(lease: &mut Lease, query: &Query<'_>, names: Names) -> Result<(), Failure> {
+    if !only_reads_or_writes_rows(&query.statement) {
+        lease.may_have_prepared();
+    }
     let parameters = query.parameters.iter().map(Option::as_deref);
     match names {
         Names::Repeated => lease.queue_repeated(&query.statement, parameters),
@@ -256,15 +259,28 @@ fn join(answers: Vec<Answer>, types: &Types, limit: usize) -> Result<Vec<u8>, Fa
 
 /// Whether the statement may begin or end a transaction, judged by its first word.
 fn controls_transactions(statement: &str) -> bool {
-    let word: String = skip_blanks(statement)
+    matches!(
+        first_word(statement).as_str(),
+        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "prepare"
+    )
+}
+
+/// Whether the statement can make no prepared statements, unless by way of a function that somebody
+/// wrote for that.
+fn only_reads_or_writes_rows(statement: &str) -> bool {
+    matches!(
+        first_word(statement).as_str(),
+        "select" | "insert" | "update" | "delete" | "merge" | "with" | "values" | "table"
+    )
+}
+
+/// In lower case.
+fn first_word(statement: &str) -> String {
+    skip_blanks(statement)
         .chars()
         .take_while(char::is_ascii_alphabetic)
         .map(|character| character.to_ascii_lowercase())
-        .collect();
-    matches!(
-        word.as_str(),
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "prepare"
-    )
+        .collect()
 }
 
 /// Skips white space, comments (which nest) and empty statements.

@@ -31,6 +31,7 @@ mod execute;
 mod failure;
 mod gateway;
 mod parameter;
+mod patience;
 mod pool;
 mod relay;
 mod request;

@@ -15,13 +15,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::failure::Failure;
+use crate::patience::patiently;
 use crate::settings::Settings;
 use crate::types::Types;
 
 /// Everything that a request may have left in its session, except plans, which are worth keeping.
 /// It is DISCARD ALL without DISCARD PLANS
 /// (<https://www.postgresql.org/docs/current/sql-discard.html>), one statement after the other, and
-/// of DEALLOCATE ALL only the question whether it is needed: that would forget our own statements.
+/// without DEALLOCATE ALL, which would forget our own statements.
 const RESET: [&str; 7] = [
     "CLOSE ALL",
     "SET SESSION AUTHORIZATION DEFAULT",
@@ -29,9 +30,13 @@ const RESET: [&str; 7] = [
     "UNLISTEN *",
     "DISCARD TEMP",
     "DISCARD SEQUENCES",
-    "SELECT pg_catalog.pg_advisory_unlock_all(), \
-     EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)",
+    "SELECT pg_catalog.pg_advisory_unlock_all()",
 ];
+
+/// Whether DEALLOCATE ALL is needed. The answer takes as long as a small statement, so it is asked
+/// only where a request has done more than read and write rows.
+const HAS_STATEMENTS: &str =
+    "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)";
 
 /// How long cleaning may take before the connection is thrown away instead.
 const CLEANING: Duration = Duration::from_secs(2);
@@ -101,9 +106,8 @@ impl Pool {
         Ok(Lease {
             pool: self.clone(),
             loan: Some((connection, permit)),
-            finished: false,
             has_begun: false,
-            is_cleaning: false,
+            left: Left::default(),
         })
     }
 
@@ -160,32 +164,12 @@ impl Pool {
         }
     }
 
-    /// Connects, again and again while nobody is there: a Postgres that restarts is worth a wait.
     async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
-        let mut pause = Duration::from_millis(20);
-        loop {
-            let error = match Connection::connect(&self.config).await {
-                Ok(connection) => return Ok(self.prepare(connection)),
-                Err(error) => error,
-            };
-            let too_many = error
-                .server()
-                .is_some_and(|error| error.code == TOO_MANY_CONNECTIONS);
-            // A connection that is lost before the login is over belongs to a server that stops.
-            let may_come_back =
-                too_many || error.is_unavailable() || matches!(error, Error::Lost(_));
-            if may_come_back && Instant::now() + pause < deadline {
-                sleep(pause).await;
-                pause = (pause * 2).min(Duration::from_millis(500));
-            } else if too_many {
-                return Err(Failure::Full(self.settings.wait));
-            } else {
-                return Err(Failure::Connect {
-                    error,
-                    by_caller: false,
-                });
-            }
-        }
+        patiently(deadline, self.settings.wait, || {
+            Connection::connect(&self.config)
+        })
+        .await
+        .map(|connection| self.prepare(connection))
     }
 
     /// A row takes at most a few bytes for each value more than its JSON does; one that is over
@@ -222,7 +206,6 @@ impl Pool {
     }
 }
 
-pub(crate) const TOO_MANY_CONNECTIONS: &str = "53300";
 const INVALID_STATEMENT_NAME: &str = "26000";
 const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
 
@@ -235,26 +218,31 @@ pub(crate) struct Lease {
     pool: Arc<Pool>,
     /// There until the lease is dropped.
     loan: Option<(Connection, OwnedSemaphorePermit)>,
-    finished: bool,
     has_begun: bool,
-    is_cleaning: bool,
+    left: Left,
 }
 
 impl Lease {
+    /// Says that the request may have made prepared statements of its own.
+    pub(crate) fn may_have_prepared(&mut self) {
+        self.left.may_have_prepared = true;
+    }
+
     /// Puts the cleaning in line behind a request that certainly leaves no transaction open: the
     /// server goes over to it without being asked again. After a sync, and nothing else may follow.
     ///
     /// # Errors
     /// [`Failure::Statement`].
     pub(crate) fn queue_cleaning(&mut self) -> Result<(), Failure> {
-        queue_reset(self).map_err(Failure::Statement)?;
-        self.is_cleaning = true;
+        let may_have_prepared = self.left.may_have_prepared;
+        queue_reset(self, may_have_prepared).map_err(Failure::Statement)?;
+        self.left.is_cleaning = true;
         Ok(())
     }
 
     /// Says that the server has nothing left to do for this request, so there is nothing to cancel.
     pub(crate) fn finish(&mut self) {
-        self.finished = true;
+        self.left.finished = true;
     }
 
     /// Says that the request has had an effect, so it must not be made again.
@@ -279,25 +267,29 @@ impl Drop for Lease {
         };
         // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(recycle(
-                self.pool.clone(),
-                connection,
-                self.finished,
-                self.is_cleaning,
-                permit,
-            ));
+            runtime.spawn(recycle(self.pool.clone(), connection, self.left, permit));
         }
     }
+}
+
+/// How a request leaves its session.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    /// The server has nothing left to do for it.
+    finished: bool,
+    /// The cleaning is in line already.
+    is_cleaning: bool,
+    /// There may be prepared statements of its own.
+    may_have_prepared: bool,
 }
 
 async fn recycle(
     pool: Arc<Pool>,
     mut connection: Connection,
-    finished: bool,
-    is_cleaning: bool,
+    left: Left,
     permit: OwnedSemaphorePermit,
 ) {
-    let must_cancel = !finished && (connection.is_busy() || connection.is_broken());
+    let must_cancel = !left.finished && (connection.is_busy() || connection.is_broken());
     if must_cancel {
         // Once the server has acted on this, a late signal cannot hit the next statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
@@ -307,15 +299,15 @@ async fn recycle(
     }
     let cleaning = async {
         // What was cancelled may have been the cleaning itself.
-        let cleaned = match is_cleaning && !must_cancel {
+        let cleaned = match left.is_cleaning && !must_cancel {
             true => finish_cleaning(&mut connection).await,
-            false => clean(&mut connection).await,
+            false => clean(&mut connection, left.may_have_prepared).await,
         };
         match cleaned {
             // The request has deallocated everything.
             Err(Error::Outdated(_)) => {
                 connection.statements_are_gone();
-                clean(&mut connection).await
+                clean(&mut connection, true).await
             }
             cleaned => cleaned,
         }
@@ -331,18 +323,21 @@ async fn recycle(
     drop(permit);
 }
 
-async fn clean(connection: &mut Connection) -> Result<(), Error> {
+async fn clean(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
     if connection.ready().await? != TransactionStatus::Idle {
         connection.batch_execute("ROLLBACK").await?;
     }
-    queue_reset(connection)?;
+    queue_reset(connection, may_have_prepared)?;
     finish_cleaning(connection).await
 }
 
 /// Puts [`RESET`] in line, and its sync.
-fn queue_reset(connection: &mut Connection) -> Result<(), Error> {
+fn queue_reset(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
     for statement in RESET {
         connection.queue_repeated(statement, [])?;
+    }
+    if may_have_prepared {
+        connection.queue_repeated(HAS_STATEMENTS, [])?;
     }
     connection.queue_sync();
     Ok(())
@@ -356,7 +351,7 @@ async fn finish_cleaning(connection: &mut Connection) -> Result<(), Error> {
     let mut has_statements = false;
     loop {
         match connection.next_event().await? {
-            Event::Row(row) => has_statements = row.text(1) == Some("t"),
+            Event::Row(row) => has_statements = row.text(0) == Some("t"),
             Event::Ready(_) => break,
             Event::Columns(_) | Event::Complete(_) => {}
         }

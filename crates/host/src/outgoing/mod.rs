@@ -225,7 +225,11 @@ impl Policy {
             Error::HttpRequestMethodInvalid => "it asks for a tunnel",
             Error::LoopDetected => "too many calls stand on each other",
             Error::ConnectionLimitReached => {
-                tracing::warn!(component, host, "outgoing request turned away: too many at once");
+                tracing::warn!(
+                    component,
+                    host,
+                    "outgoing request turned away: too many at once"
+                );
                 return;
             }
             Error::HttpResponseHeaderSectionSize(_) | Error::HttpResponseBodySize(_) => {

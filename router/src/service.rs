@@ -10,9 +10,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use http::uri::{Authority, Scheme};
-use http::{HeaderName, HeaderValue, Uri, header};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http::{HeaderName, HeaderValue, Method, Uri, header};
+use http_body_util::{BodyExt as _, Empty, Full};
+use hyper::body::{Body as _, Incoming};
 use tempfile::TempDir;
 use tirage_host::{Component, Host, Request, Response};
 use tirage_manifest::{Routes, StaticResponse, strip_spin_headers};
@@ -87,6 +87,9 @@ impl Application {
             request_id: id_text,
         });
         response.headers_mut().insert(REQUEST_ID, id);
+        if method == Method::HEAD {
+            response = without_body(response);
+        }
         response
     }
 
@@ -135,6 +138,22 @@ impl Application {
             _ => Problem::NotFound.response(request_id),
         }
     }
+}
+
+/// The answer to HEAD: the headers of the answer to GET, and nothing else (RFC 9110, 9.3.2).
+///
+/// Over HTTP/2 hyper would send what body there is. The empty one of a component that tells the
+/// length of GET's, as it may, counts as broken off, and would end the stream with an error.
+fn without_body(mut response: Response) -> Response {
+    if let Some(length) = response.body().size_hint().exact()
+        && length > 0
+    {
+        response
+            .headers_mut()
+            .entry(header::CONTENT_LENGTH)
+            .or_insert_with(|| length.into());
+    }
+    response.map(|_| Empty::new().map_err(|never| match never {}).boxed_unsync())
 }
 
 fn fixed_response(fixed: &StaticResponse) -> Response {

@@ -6,6 +6,7 @@ use reqwest::{Client, StatusCode};
 use rustix::process::Signal;
 use serde_json::Value;
 
+use crate::application::Bundle;
 use crate::harness::Application;
 
 /// An answer of the router's own, checked to be a problem document.
@@ -101,6 +102,24 @@ async fn http_2_without_tls_and_http_1_are_both_spoken() {
     assert_eq!(response.status(), 200);
     let response = Client::new().get(router.at("/hello")).send().await.unwrap();
     assert_eq!(response.version(), reqwest::Version::HTTP_11);
+}
+
+#[tokio::test]
+async fn head_is_answered_with_the_headers_of_get_by_both_protocols() {
+    let bundle = Bundle::new();
+    let router = bundle.router();
+    let http_2 = Client::builder().http2_prior_knowledge().build().unwrap();
+    for client in [Client::new(), http_2] {
+        for path in ["/health", "/", "/api/nothing", "/.well-known/spin/health"] {
+            let get = client.get(router.at(path)).send().await.unwrap();
+            let head = client.head(router.at(path)).send().await.unwrap();
+            assert_eq!(head.status(), get.status(), "{path}");
+            let length = &head.headers()["content-length"];
+            assert_eq!(length, &get.headers()["content-length"], "{path}");
+            assert_ne!(length, "0", "{path}");
+            assert!(head.bytes().await.unwrap().is_empty(), "{path}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -107,14 +107,18 @@ impl Problem {
         self
     }
 
-    /// The answer, which no cache may keep. `request_id` is what the log calls the request.
+    /// The answer, which no cache may keep. `request_id` is what the log calls the request; one that
+    /// can't stand in a URN is left out, because not every host looks at what a client calls its
+    /// request.
     pub fn into_response(self, request_id: Option<&str>) -> Response<Bytes> {
         let document = Document {
             kind: format!("urn:tirage:problem:{}", self.kind.name),
             title: self.kind.title,
             status: self.kind.status.as_u16(),
             detail: self.detail.as_deref(),
-            instance: request_id.map(|id| format!("urn:tirage:request:{id}")),
+            instance: request_id
+                .filter(|id| is_urn_part(id))
+                .map(|id| format!("urn:tirage:request:{id}")),
             errors: &self.errors,
         };
         #[expect(
@@ -133,6 +137,17 @@ impl Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+}
+
+/// Longest request id that is repeated to the client, in bytes; as long as the router takes them.
+const REQUEST_ID_MAX: usize = 128;
+
+/// Whether a URN can end in this, as it is (RFC 8141, 2).
+fn is_urn_part(id: &str) -> bool {
+    (1..=REQUEST_ID_MAX).contains(&id.len())
+        && id
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
 }
 
 /// Where a field is.
@@ -210,6 +225,23 @@ mod tests {
                 ],
             })
         );
+    }
+
+    #[test]
+    fn an_id_that_no_urn_can_hold_is_left_out() {
+        let instance = |id: &str| {
+            let response = Problem::new(Kind::NOT_FOUND).into_response(Some(id));
+            document(&response).get("instance").cloned()
+        };
+        assert_eq!(
+            instance("a-1_b.c:d/e+f="),
+            Some(json!("urn:tirage:request:a-1_b.c:d/e+f="))
+        );
+        for id in ["", "a b", "<script>", "é", "a#b", "a?b", "50%"] {
+            assert_eq!(instance(id), None, "{id}");
+        }
+        assert!(instance(&"x".repeat(REQUEST_ID_MAX)).is_some());
+        assert_eq!(instance(&"x".repeat(REQUEST_ID_MAX + 1)), None);
     }
 
     #[test]

@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
+use rustls::pki_types::PrivateKeyDer;
 use tirage_host::{Host, InternalService, Request, Response};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 use crate::harness::{allowed, ask, ask_json, guest, post, post_in_pieces, start};
 use crate::servers::{friendly, repeating, server};
@@ -209,6 +211,46 @@ async fn nobody_is_asked_for_a_tunnel() {
     assert_eq!(server.connections(), 0);
 }
 
+/// A TLS server that vouches for itself, as `localhost`.
+async fn self_signed() -> u16 {
+    let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certified.cert.der().clone()],
+            PrivateKeyDer::try_from(certified.signing_key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let accepting = acceptor.accept(stream);
+            tokio::spawn(async move { accepting.await.map(drop) });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn https_is_spoken_to_servers_that_somebody_known_vouches_for() {
+    let unknown = format!("https://localhost:{}", self_signed().await);
+    let answer = call_out(&[&unknown], &unknown).await;
+    assert_eq!(answer["error"], "ErrorCode::TlsCertificateError");
+    let plain = server(async |mut connection| {
+        connection.say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        std::future::pending().await
+    })
+    .await;
+    let plain = format!("https://localhost:{}", plain.port);
+    let answer = call_out(&[&plain], &plain).await;
+    assert_eq!(answer["error"], "ErrorCode::TlsProtocolError");
+}
+
 #[tokio::test]
 async fn a_redirect_is_the_guests_to_follow_or_not() {
     let other = friendly().await;
@@ -266,7 +308,10 @@ async fn components_of_the_generation_before_are_held_to_the_same() {
     let query = format!("authority=127.0.0.1:{}", endless.port);
     let answer = call_out_02(&[&endless.origin()], &query).await;
     // wasmtime has no code for a body's errors in WASI 0.2, but it passes on what they say.
-    assert!(answer.contains("HttpResponseBodySize"), "{answer}");
+    assert!(
+        answer.contains("response body size exceeds limit"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]

@@ -44,18 +44,25 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Reads the head of a request; false if there is none any more.
+    /// Reads a request, whose body may be chunked, and notes its head; false if there is none any more.
     pub(crate) async fn request(&mut self) -> bool {
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            match self.stream.read_u8().await {
-                Ok(byte) => head.push(byte),
-                Err(_) => return false,
-            }
+        let Some(head) = self.read_to("\r\n\r\n").await else {
+            return false;
+        };
+        if head.contains("transfer-encoding: chunked") && self.read_to("0\r\n\r\n").await.is_none()
+        {
+            return false;
         }
-        let head = String::from_utf8(head).unwrap();
         self.seen.requests.lock().unwrap().push(head);
         true
+    }
+
+    async fn read_to(&mut self, end: &str) -> Option<String> {
+        let mut text = Vec::new();
+        while !text.ends_with(end.as_bytes()) {
+            text.push(self.stream.read_u8().await.ok()?);
+        }
+        Some(String::from_utf8(text).unwrap())
     }
 
     /// Says something; false if nobody listens any more.
@@ -118,11 +125,15 @@ pub(crate) async fn saying(text: &'static str) -> Server {
 }
 
 /// Reads one request, says the first, and then the second over and over.
-pub(crate) async fn repeating(first: &'static str, second: &'static str) -> Server {
-    server(move |mut connection| async move {
-        connection.request().await;
-        connection.say(first).await;
-        while connection.say(second).await {}
+pub(crate) async fn repeating(first: &'static str, second: impl Into<String>) -> Server {
+    let second: Arc<str> = second.into().into();
+    server(move |mut connection| {
+        let second = Arc::clone(&second);
+        async move {
+            connection.request().await;
+            connection.say(first).await;
+            while connection.say(&second).await {}
+        }
     })
     .await
 }

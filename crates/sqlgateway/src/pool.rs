@@ -1,11 +1,9 @@
 //! Connections to one database as one role, shared by its requests.
 //!
 //! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
-//! last, or makes one. When a [`Lease`] ends whose request has sent its own cleaning along, the
-//! connection goes back at once: the server cleans it meanwhile, and who takes it next reads first
-//! that this is done. Otherwise a task cleans the connection and puts it back, and only then frees
-//! the permit; a lease that ends in the middle of a statement has it cancelled first. Either way the
-//! caller doesn't wait for the cleaning, and the next one never sees an uncleaned connection.
+//! last, or makes one. When a [`Lease`] ends, a task cleans the connection and puts it back, and
+//! only then frees the permit: the caller doesn't wait for the cleaning, and the next one never sees
+//! an uncleaned connection. A lease that ends in the middle of a statement has it cancelled first.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -66,8 +64,6 @@ pub(crate) struct Pool {
 struct Idle {
     connection: Connection,
     since: Instant,
-    /// Its cleaning is on its way, and is to be waited for.
-    is_cleaning: bool,
 }
 
 impl Pool {
@@ -118,7 +114,7 @@ impl Pool {
     /// Puts a fresh connection into the pool, if there is room for it.
     pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            self.put_back(self.prepare(connection), false);
+            self.put_back(self.prepare(connection));
             drop(permit);
         }
     }
@@ -155,11 +151,7 @@ impl Pool {
             let Idle {
                 mut connection,
                 since,
-                is_cleaning,
             } = self.idle().pop()?;
-            if is_cleaning && !self.is_clean(&mut connection, finish_cleaning).await {
-                continue;
-            }
             if connection.has_been_closed() {
                 continue;
             }
@@ -189,38 +181,10 @@ impl Pool {
             .saturating_add(64 * 1024)
     }
 
-    /// Lets `cleaning` come to its end; whether it did.
-    async fn is_clean(
-        &self,
-        connection: &mut Connection,
-        cleaning: impl AsyncFnOnce(&mut Connection) -> Result<(), Error>,
-    ) -> bool {
-        let cleaned = timeout(CLEANING, async {
-            match cleaning(connection).await {
-                // The request has deallocated everything.
-                Err(Error::Outdated(_)) => {
-                    connection.statements_are_gone();
-                    clean(connection, true).await
-                }
-                cleaned => cleaned,
-            }
-        });
-        match cleaned.await {
-            Ok(Ok(())) => {
-                connection.keep_statements(self.statements_kept());
-                return true;
-            }
-            Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
-            Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
-        }
-        false
-    }
-
-    fn put_back(self: &Arc<Self>, connection: Connection, is_cleaning: bool) {
+    fn put_back(self: &Arc<Self>, connection: Connection) {
         self.idle().push(Idle {
             connection,
             since: Instant::now(),
-            is_cleaning,
         });
         if !self.has_sweeper.swap(true, Ordering::Relaxed) {
             let pool = Arc::downgrade(self);
@@ -302,12 +266,7 @@ impl Drop for Lease {
             return;
         };
         // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        if self.left.finished && self.left.is_cleaning && !connection.is_broken() {
-            self.pool.put_back(connection, true);
-        } else {
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(recycle(self.pool.clone(), connection, self.left, permit));
         }
     }
@@ -330,18 +289,36 @@ async fn recycle(
     left: Left,
     permit: OwnedSemaphorePermit,
 ) {
-    if !left.finished && (connection.is_busy() || connection.is_broken()) {
+    let must_cancel = !left.finished && (connection.is_busy() || connection.is_broken());
+    if must_cancel {
         // Once the server has acted on this, a late signal cannot hit the next statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
             tracing::debug!(%error, "could not cancel an abandoned statement");
             return;
         }
     }
-    // A cleaning that was sent along may have been what was cancelled: it is done again.
-    let cleaning =
-        async |connection: &mut Connection| clean(connection, left.may_have_prepared).await;
-    if pool.is_clean(&mut connection, cleaning).await {
-        pool.put_back(connection, false);
+    let cleaning = async {
+        // What was cancelled may have been the cleaning itself.
+        let cleaned = match left.is_cleaning && !must_cancel {
+            true => finish_cleaning(&mut connection).await,
+            false => clean(&mut connection, left.may_have_prepared).await,
+        };
+        match cleaned {
+            // The request has deallocated everything.
+            Err(Error::Outdated(_)) => {
+                connection.statements_are_gone();
+                clean(&mut connection, true).await
+            }
+            cleaned => cleaned,
+        }
+    };
+    match timeout(CLEANING, cleaning).await {
+        Ok(Ok(())) => {
+            connection.keep_statements(pool.statements_kept());
+            pool.put_back(connection);
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
+        Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
     }
     drop(permit);
 }

@@ -9,20 +9,21 @@
 //! ReadyForQuery messages are still to come. When that number is known to reach zero the session is
 //! in a known state again; [`Connection::ready`] waits for it.
 
-use std::collections::VecDeque;
+mod line;
+mod wire;
+
 use std::io;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
 use postgres_protocol::IsNull;
-use postgres_protocol::message::backend::{Header, Message, ReadyForQueryBody};
+use postgres_protocol::message::backend::{Message, ReadyForQueryBody};
 use postgres_protocol::message::frontend::{self, BindError};
-use tokio::io::AsyncReadExt;
 
+use self::line::Line;
 use crate::socket::{self, Socket};
-use crate::statements::{Plan, Statements};
+use crate::statements::Plan;
 use crate::{CancelToken, Column, Config, Error, Row, ServerError, authenticate};
 
 /// A session with a Postgres server.
@@ -49,29 +50,9 @@ pub struct Connection {
     status: TransactionStatus,
     password_proved: bool,
     longest_message: usize,
-    statements: Statements,
-    /// What was put in line and is still to be answered, in order.
-    expected: VecDeque<Expected>,
+    line: Line,
     cancel_token: CancelToken,
 }
-
-/// One thing in line.
-enum Expected {
-    /// A statement.
-    Statement {
-        /// How it was sent, if under a name.
-        plan: Option<Plan>,
-        /// Whether the server has parsed it, where it was asked to.
-        parsed: bool,
-        /// Whether the server has bound it: before, it can have had no effect.
-        bound: bool,
-    },
-    /// The end of a group, which is answered by ReadyForQuery.
-    Sync,
-}
-
-/// A name is taken: a pooler gave us a session that somebody else had.
-const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
 
 /// What the server says in answer to what was queued.
 #[derive(Debug)]
@@ -154,8 +135,7 @@ impl Connection {
             status: TransactionStatus::Idle,
             password_proved: false,
             longest_message: usize::MAX,
-            statements: Statements::default(),
-            expected: VecDeque::from([Expected::Sync]),
+            line: Line::after_startup(),
             cancel_token: CancelToken {
                 config: Arc::new(config.clone()),
                 process_id: 0,
@@ -280,11 +260,11 @@ impl Connection {
         statement: &str,
         parameters: impl IntoIterator<Item = Option<&'a str>>,
     ) -> Result<(), Error> {
-        let plan = self.statements.meet(statement);
+        let plan = self.line.statements.meet(statement);
         let text = plan.as_ref().map(|plan| Arc::clone(&plan.text));
         self.queue(statement, parameters, plan).inspect_err(|_| {
             if let Some(text) = text {
-                self.statements.forget(&text);
+                self.line.statements.forget(&text);
             }
         })
     }
@@ -298,7 +278,7 @@ impl Connection {
         let name = plan.as_ref().map_or("", |plan| &plan.name);
         let must_parse = plan.as_ref().is_none_or(|plan| plan.is_new);
         let must_describe = plan.as_ref().is_none_or(|plan| plan.columns.is_none());
-        let forgotten = self.statements.take_forgotten();
+        let forgotten = self.line.statements.take_forgotten();
         self.write(|buffer| {
             let mut names = forgotten.iter();
             names.try_for_each(|name| frontend::close(b'S', name, buffer))
@@ -332,11 +312,7 @@ impl Connection {
             frontend::execute("", 0, buffer)
         })?;
         self.needs_sync = true;
-        self.expected.push_back(Expected::Statement {
-            plan,
-            parsed: !must_parse,
-            bound: false,
-        });
+        self.line.push_statement(plan);
         Ok(())
     }
 
@@ -378,24 +354,30 @@ impl Connection {
         loop {
             return match self.message().await? {
                 Message::ParseComplete => {
-                    self.parsed();
+                    self.line.parsed();
                     continue;
                 }
-                Message::BindComplete => match self.bound() {
+                Message::BindComplete => match self.line.bound() {
                     Some(columns) => Ok(Event::Columns(columns)),
                     None => continue,
                 },
                 Message::RowDescription(body) => {
-                    Ok(self.described(Column::read_all(&body)?.into()))
+                    let columns: Arc<[Column]> = Column::read_all(&body)?.into();
+                    self.line.described(&columns);
+                    Ok(Event::Columns(columns))
                 }
-                Message::NoData => Ok(self.described(Arc::default())),
+                Message::NoData => {
+                    let none = Arc::default();
+                    self.line.described(&none);
+                    Ok(Event::Columns(none))
+                }
                 Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
                 Message::CommandComplete(body) => {
-                    self.completed();
+                    self.line.completed();
                     Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
                 }
                 Message::EmptyQueryResponse => {
-                    self.completed();
+                    self.line.completed();
                     Ok(Event::Complete(String::new()))
                 }
                 Message::ReadyForQuery(body) => {
@@ -460,12 +442,12 @@ impl Connection {
     /// [`queue_repeated`](Self::queue_repeated). None at first: what a pooler between us and the
     /// server hands from one server to another can't keep any.
     pub fn keep_statements(&mut self, capacity: usize) {
-        self.statements.set_capacity(capacity);
+        self.line.statements.set_capacity(capacity);
     }
 
     /// Learns that the server has forgotten all statements (`DEALLOCATE ALL`, `DISCARD ALL`).
     pub fn statements_are_gone(&mut self) {
-        self.statements.clear();
+        self.line.statements.clear();
     }
 
     /// Looks, without waiting, whether the server has left an idle connection.
@@ -533,7 +515,7 @@ impl Connection {
             }
         };
         self.awaiting_ready = self.awaiting_ready.saturating_sub(1);
-        while let Some(Expected::Statement { .. }) = self.expected.pop_front() {}
+        self.line.synced();
         Ok(())
     }
 
@@ -560,82 +542,14 @@ impl Connection {
 
     fn expect_ready(&mut self) {
         self.awaiting_ready += 1;
-        self.expected.push_back(Expected::Sync);
-    }
-
-    fn parsed(&mut self) {
-        if let Some(Expected::Statement { parsed, .. }) = self.expected.front_mut() {
-            *parsed = true;
-        }
-    }
-
-    /// The statement in front is bound; its columns, if they needn't be asked.
-    fn bound(&mut self) -> Option<Arc<[Column]>> {
-        match self.expected.front_mut()? {
-            Expected::Statement { plan, bound, .. } => {
-                *bound = true;
-                plan.as_ref()?.columns.clone()
-            }
-            Expected::Sync => None,
-        }
-    }
-
-    fn described(&mut self, columns: Arc<[Column]>) -> Event {
-        if let Some(Expected::Statement {
-            plan: Some(plan), ..
-        }) = self.expected.front()
-        {
-            self.statements.describe(&plan.text, &columns);
-        }
-        Event::Columns(columns)
-    }
-
-    fn completed(&mut self) {
-        self.pop_statement();
-    }
-
-    /// The statement in front failed, and the server skips those behind it up to the next sync.
-    /// Whether it failed for its name alone, so that without one it may do.
-    fn skip_failed(&mut self, error: &ServerError) -> bool {
-        let Some((plan, parsed, bound)) = self.pop_statement() else {
-            return false;
-        };
-        let is_outdated =
-            plan.is_some() && !bound && (parsed || error.code == DUPLICATE_PREPARED_STATEMENT);
-        if let Some(plan) = plan
-            && (is_outdated || !parsed)
-        {
-            self.statements.forget(&plan.text);
-        }
-        while let Some((plan, parsed, _)) = self.pop_statement() {
-            if let Some(plan) = plan
-                && !parsed
-            {
-                self.statements.forget(&plan.text);
-            }
-        }
-        is_outdated
-    }
-
-    fn pop_statement(&mut self) -> Option<(Option<Plan>, bool, bool)> {
-        match self.expected.pop_front()? {
-            Expected::Statement {
-                plan,
-                parsed,
-                bound,
-            } => Some((plan, parsed, bound)),
-            Expected::Sync => {
-                self.expected.push_front(Expected::Sync);
-                None
-            }
-        }
+        self.line.push_sync();
     }
 
     /// Sorts an error of the server's by what is left of the session.
     fn failed(&mut self, error: ServerError) -> Error {
         if !error.ends_session() {
             self.answered = true;
-            return match self.skip_failed(&error) {
+            return match self.line.skip_failed(&error) {
                 true => Error::Outdated(Box::new(error)),
                 false => Error::Server(Box::new(error)),
             };
@@ -654,67 +568,6 @@ impl Connection {
         match self.ready().await {
             // The statement's own error says more than that the connection broke afterwards.
             Ok(_) | Err(_) => error,
-        }
-    }
-
-    /// Writes what can be written, then parses, then reads.
-    fn poll_message(&mut self, context: &mut Context<'_>) -> Poll<Result<Message, Error>> {
-        self.poll_write(context);
-        loop {
-            if let Some(message) = self.parse()? {
-                if !matches!(
-                    message,
-                    Message::ErrorResponse(_) | Message::NoticeResponse(_)
-                ) {
-                    self.answered = true;
-                }
-                return Poll::Ready(Ok(message));
-            }
-            let read = ready!(pin!(self.stream.read_buf(&mut self.incoming)).poll(context));
-            return Poll::Ready(Err(match (read, self.write_error.take()) {
-                (Ok(1..), error) => {
-                    self.write_error = error;
-                    continue;
-                }
-                (_, Some(_)) if !self.sent => Error::Stale,
-                (_, Some(error)) | (Err(error), None) => Error::Lost(error),
-                (Ok(0), None) => Error::Lost(io::ErrorKind::UnexpectedEof.into()),
-            }));
-        }
-    }
-
-    fn parse(&mut self) -> Result<Option<Message>, Error> {
-        if let Some(header) = Header::parse(&self.incoming).map_err(malformed)? {
-            let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
-            if length > self.longest_message {
-                return Err(Error::TooLong {
-                    length,
-                    limit: self.longest_message,
-                });
-            }
-        }
-        Message::parse(&mut self.incoming).map_err(malformed)
-    }
-
-    fn poll_write(&mut self, context: &mut Context<'_>) {
-        while self.write_error.is_none() && !self.outgoing.is_empty() {
-            match Pin::new(&mut *self.stream).poll_write(context, &self.outgoing) {
-                Poll::Ready(Ok(0)) => self.write_error = Some(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => {
-                    self.outgoing.advance(written);
-                    self.sent = true;
-                    self.must_flush = true;
-                }
-                Poll::Ready(Err(error)) => self.write_error = Some(error),
-                Poll::Pending => return,
-            }
-        }
-        if self.must_flush && self.write_error.is_none() {
-            match Pin::new(&mut *self.stream).poll_flush(context) {
-                Poll::Ready(Ok(())) => self.must_flush = false,
-                Poll::Ready(Err(error)) => self.write_error = Some(error),
-                Poll::Pending => {}
-            }
         }
     }
 }

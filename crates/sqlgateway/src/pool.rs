@@ -1,9 +1,11 @@
 //! Connections to one database as one role, shared by its requests.
 //!
 //! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
-//! last, or makes one. When a [`Lease`] ends, a task cleans the connection and puts it back, and
-//! only then frees the permit: the caller doesn't wait for the cleaning, and the next one never sees
-//! an uncleaned connection. A lease that ends in the middle of a statement has it cancelled first.
+//! last, or makes one. When a [`Lease`] ends whose request has sent its own cleaning along, the
+//! connection goes back at once: the server cleans it meanwhile, and who takes it next reads first
+//! that this is done. Otherwise a task cleans the connection and puts it back, and only then frees
+//! the permit; a lease that ends in the middle of a statement has it cancelled first. Either way the
+//! caller doesn't wait for the cleaning, and the next one never sees an uncleaned connection.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -41,6 +43,9 @@ const HAS_STATEMENTS: &str =
 /// How long cleaning may take before the connection is thrown away instead.
 const CLEANING: Duration = Duration::from_secs(2);
 
+/// How long the server takes for it as a rule, by a wide margin.
+const CLEANING_TAKES: Duration = Duration::from_micros(300);
+
 /// A connection that was idle for longer than this is asked for a sign of life before it is used,
 /// because what is between it and Postgres may have forgotten it without a word.
 const QUIET: Duration = Duration::from_secs(30);
@@ -64,6 +69,15 @@ pub(crate) struct Pool {
 struct Idle {
     connection: Connection,
     since: Instant,
+    /// Its cleaning was sent along, and its end has not been read yet.
+    is_cleaning: bool,
+}
+
+impl Idle {
+    /// Whether it needs no waiting for, as far as can be told without asking.
+    fn is_at_rest(&self) -> bool {
+        !self.is_cleaning || self.since.elapsed() > CLEANING_TAKES
+    }
 }
 
 impl Pool {
@@ -114,7 +128,7 @@ impl Pool {
     /// Puts a fresh connection into the pool, if there is room for it.
     pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            self.put_back(self.prepare(connection));
+            self.put_back(self.prepare(connection), false);
             drop(permit);
         }
     }
@@ -146,21 +160,63 @@ impl Pool {
         }
     }
 
+    /// An idle connection, clean and alive. Rather than wait for one that is being cleaned it makes
+    /// another, while there is room: the next request finds more of them at rest.
     async fn take_idle(&self) -> Option<Connection> {
         loop {
-            let Idle {
-                mut connection,
-                since,
-            } = self.idle().pop()?;
-            if connection.has_been_closed() {
-                continue;
+            let at_rest = self.pop_at_rest();
+            if at_rest.is_none()
+                && self.has_room()
+                // Where the server has no more for us, what we have must do.
+                && let Ok(Ok(another)) = timeout(CLEANING, Connection::connect(&self.config)).await
+            {
+                return Some(self.prepare(another));
             }
-            if since.elapsed() < QUIET {
+            let idle = at_rest.or_else(|| self.pop_oldest())?;
+            if let Some(connection) = self.revive(idle).await {
                 return Some(connection);
             }
-            if let Ok(Ok(())) = timeout(CLEANING, connection.ping()).await {
-                return Some(connection);
-            }
+        }
+    }
+
+    /// The one that was used last: the others may then be idle for long enough to be closed.
+    fn pop_at_rest(&self) -> Option<Idle> {
+        let mut idle = self.idle();
+        let last = idle.iter().rposition(Idle::is_at_rest)?;
+        Some(idle.remove(last))
+    }
+
+    /// The one whose cleaning began first.
+    fn pop_oldest(&self) -> Option<Idle> {
+        let mut idle = self.idle();
+        (!idle.is_empty()).then(|| idle.remove(0))
+    }
+
+    /// Whether one more connection may be made although some are idle, for somebody with a permit.
+    fn has_room(&self) -> bool {
+        let idle = self.idle().len();
+        idle > 0 && idle <= self.permits.available_permits()
+    }
+
+    /// The connection, if it is clean and the server still there.
+    async fn revive(&self, idle: Idle) -> Option<Connection> {
+        let Idle {
+            mut connection,
+            since,
+            is_cleaning,
+        } = idle;
+        if is_cleaning && !self.is_clean(&mut connection, finish_cleaning).await {
+            return None;
+        }
+        if connection.has_been_closed() {
+            return None;
+        }
+        if since.elapsed() < QUIET {
+            return Some(connection);
+        }
+        match timeout(CLEANING, connection.ping()).await {
+            Ok(Ok(())) => Some(connection),
+            _ => None,
         }
     }
 
@@ -181,10 +237,38 @@ impl Pool {
             .saturating_add(64 * 1024)
     }
 
-    fn put_back(self: &Arc<Self>, connection: Connection) {
+    /// Lets `cleaning` come to its end; whether it did.
+    async fn is_clean(
+        &self,
+        connection: &mut Connection,
+        cleaning: impl AsyncFnOnce(&mut Connection) -> Result<(), Error>,
+    ) -> bool {
+        let cleaned = timeout(CLEANING, async {
+            match cleaning(connection).await {
+                // The request has deallocated everything.
+                Err(Error::Outdated(_)) => {
+                    connection.statements_are_gone();
+                    clean(connection, true).await
+                }
+                cleaned => cleaned,
+            }
+        });
+        match cleaned.await {
+            Ok(Ok(())) => {
+                connection.keep_statements(self.statements_kept());
+                return true;
+            }
+            Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
+            Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
+        }
+        false
+    }
+
+    fn put_back(self: &Arc<Self>, connection: Connection, is_cleaning: bool) {
         self.idle().push(Idle {
             connection,
             since: Instant::now(),
+            is_cleaning,
         });
         if !self.has_sweeper.swap(true, Ordering::Relaxed) {
             let pool = Arc::downgrade(self);
@@ -266,7 +350,12 @@ impl Drop for Lease {
             return;
         };
         // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        if self.left.finished && self.left.is_cleaning && !connection.is_broken() {
+            self.pool.put_back(connection, true);
+        } else {
             runtime.spawn(recycle(self.pool.clone(), connection, self.left, permit));
         }
     }
@@ -289,36 +378,18 @@ async fn recycle(
     left: Left,
     permit: OwnedSemaphorePermit,
 ) {
-    let must_cancel = !left.finished && (connection.is_busy() || connection.is_broken());
-    if must_cancel {
+    if !left.finished && (connection.is_busy() || connection.is_broken()) {
         // Once the server has acted on this, a late signal cannot hit the next statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
             tracing::debug!(%error, "could not cancel an abandoned statement");
             return;
         }
     }
-    let cleaning = async {
-        // What was cancelled may have been the cleaning itself.
-        let cleaned = match left.is_cleaning && !must_cancel {
-            true => finish_cleaning(&mut connection).await,
-            false => clean(&mut connection, left.may_have_prepared).await,
-        };
-        match cleaned {
-            // The request has deallocated everything.
-            Err(Error::Outdated(_)) => {
-                connection.statements_are_gone();
-                clean(&mut connection, true).await
-            }
-            cleaned => cleaned,
-        }
-    };
-    match timeout(CLEANING, cleaning).await {
-        Ok(Ok(())) => {
-            connection.keep_statements(pool.statements_kept());
-            pool.put_back(connection);
-        }
-        Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
-        Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
+    // A cleaning that was sent along may have been what was cancelled: it is done again.
+    let cleaning =
+        async |connection: &mut Connection| clean(connection, left.may_have_prepared).await;
+    if pool.is_clean(&mut connection, cleaning).await {
+        pool.put_back(connection, false);
     }
     drop(permit);
 }

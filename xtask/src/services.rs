@@ -8,7 +8,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::doctor::{self, Need};
-use crate::manifest;
 use crate::native::Binaries;
 use crate::process::Supervisor;
 use crate::progress;
@@ -18,6 +17,9 @@ use crate::stack::{DataFolder, Stack};
 use crate::up::{interrupted_is_fine, parse_address};
 
 const GATEWAY_PATIENCE: Duration = Duration::from_secs(30);
+/// The roles of the components that ask the database, as `spin.toml` has them for the router.
+const API_ROLE: &str = "tirage_api";
+const WORKER_ROLE: &str = "tirage_worker";
 /// What the gateway reads its password from.
 const PASSWORD: &str = "SQL_GATEWAY_PASSWORD";
 
@@ -27,6 +29,9 @@ pub(crate) struct Arguments {
     /// Clear the data first
     #[arg(long)]
     reset: bool,
+    /// Run the queue's trigger and the schedule against the application at this URL
+    #[arg(long, value_name = "URL")]
+    app: Option<String>,
 }
 
 /// Starts the services, brings the database up to date, prints the line for Spin, and stops
@@ -49,7 +54,6 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         stack.configure(&mut migrate);
         shell::run(&mut migrate)?;
 
-        let role = role(repository)?;
         let password = password()?;
         let mut gateway = binaries.router_command(repository, "sql-gateway");
         gateway
@@ -59,9 +63,15 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         let gateway = supervisor.start("sql-gateway", &mut gateway)?;
         let address = parse_address(&supervisor.first_line(gateway, GATEWAY_PATIENCE)?)?;
 
-        let caller = format!("{role}:{password}");
-        let line = spin_line(&caller, &address.to_string(), stack.database_name()?);
-        println!("{line}");
+        if let Some(application) = &arguments.app {
+            stack.start_callers(repository, &binaries, application, &mut supervisor)?;
+        }
+        let gateway = Gateway {
+            address: address.to_string(),
+            password,
+            database: stack.database_name()?.to_owned(),
+        };
+        println!("{}", spin_line(&gateway, &stack.environment()));
         progress::status("Ready", "Ctrl-C stops it");
         supervisor.wait()
     })())
@@ -74,20 +84,43 @@ fn password() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-/// The role that the components are to the database. Under Spin they share one variable, and so one.
-fn role(repository: &Repository) -> Result<String> {
-    manifest::components(repository)?
-        .into_iter()
-        .find_map(|component| component.database_role)
-        .context("no component of spin.toml has a database_role")
+/// A gateway to the database, for callers that are roles.
+struct Gateway {
+    address: String,
+    password: String,
+    database: String,
 }
 
-fn spin_line(caller: &str, address: &str, database: &str) -> String {
-    format!(
-        "SPIN_VARIABLE_DATABASE_HTTP_URL=http://{address} \
-         SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://{caller}@{address}/{database} \
-         spin up"
-    )
+impl Gateway {
+    fn connection_string(&self, role: &str) -> String {
+        let Self {
+            address,
+            password,
+            database,
+        } = self;
+        format!("postgres://{role}:{password}@{address}/{database}")
+    }
+}
+
+/// What is set for Spin, which knows variables and no settings: those of the services, except the
+/// database's own address, which is the gateway's to know.
+fn spin_line(gateway: &Gateway, services: &[(&str, &str)]) -> String {
+    let variables = [
+        ("DATABASE_HTTP_URL", format!("http://{}", gateway.address)),
+        ("DATABASE_CONNECTION_STRING", gateway.connection_string(API_ROLE)),
+        ("WORKER_DATABASE_CONNECTION_STRING", gateway.connection_string(WORKER_ROLE)),
+    ];
+    let services = services
+        .iter()
+        .filter(|(name, _)| !name.starts_with("DATABASE_"))
+        .map(|(name, value)| (*name, (*value).to_owned()));
+    let mut words: Vec<_> = variables
+        .into_iter()
+        .chain(services)
+        .map(|(name, value)| format!("SPIN_VARIABLE_{name}={value}"))
+        .collect();
+    words.push("spin up".to_owned());
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -104,11 +137,18 @@ mod tests {
 
     #[test]
     fn the_line_for_spin_is_ready_to_paste() {
+        let gateway = Gateway {
+            address: "127.0.0.1:4444".to_owned(),
+            password: "secret".to_owned(),
+            database: "tirage".to_owned(),
+        };
+        let services = [("DATABASE_URL", "postgres://u:p@h/d"), ("S3_BUCKET", "b")];
         assert_eq!(
-            spin_line("tirage_api:secret", "127.0.0.1:4444", "tirage"),
+            spin_line(&gateway, &services),
             "SPIN_VARIABLE_DATABASE_HTTP_URL=http://127.0.0.1:4444 \
              SPIN_VARIABLE_DATABASE_CONNECTION_STRING=postgres://tirage_api:secret@127.0.0.1:4444/tirage \
-             spin up"
+             SPIN_VARIABLE_WORKER_DATABASE_CONNECTION_STRING=postgres://tirage_worker:secret@127.0.0.1:4444/tirage \
+             SPIN_VARIABLE_S3_BUCKET=b spin up"
         );
     }
 }

@@ -1,25 +1,34 @@
-//! The services that functions need, on this machine: for now a database.
+//! The services that functions need, on this machine: a database, an object store, a queue with its
+//! trigger, and a schedule.
 //!
-//! A setting replaces a service: with `DATABASE_URL` nothing is started. What is started keeps its
-//! data in `.tirage/`, which one run at a time may use.
+//! A setting replaces a service: with `DATABASE_URL`, `S3_ENDPOINT` or `QUEUE_ENDPOINT` that one isn't
+//! started. What is started keeps its data in `.tirage/`, which one run at a time may use.
+
+mod service;
 
 use std::fs::{self, File, TryLockError};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Deserialize;
 
 use crate::native::Binaries;
 use crate::process::Supervisor;
 use crate::progress;
 use crate::repository::Repository;
 use crate::settings::Settings;
+use service::{Database, ObjectStore, Queue, Service};
 
 /// The first start makes a cluster, and may fetch Postgres before that.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How often the sweep runs. Where it costs something to be awake, every few minutes is enough.
+const SWEEP_SECONDS: &str = "10";
 const LOCK: &str = "lock";
+const JOB_SECRET: &str = "job-secret";
 
 /// `.tirage/`, locked: while this lives, no other run uses it. Make it before the supervisor, so
 /// that it is let go after the services have stopped.
@@ -30,21 +39,10 @@ pub(crate) struct DataFolder {
 
 /// The services of one run.
 pub(crate) struct Stack {
-    database: Database,
-}
-
-enum Database {
-    /// Ours.
-    Started(Started),
-    /// The one that the settings name; only its `DATABASE_URL` matters here.
-    Named(String),
-}
-
-/// What the devstack prints when Postgres is ready.
-#[derive(Debug, PartialEq, Eq, Deserialize)]
-struct Started {
-    url: String,
-    admin_url: String,
+    database: Service<Database>,
+    objects: Service<ObjectStore>,
+    queue: Service<Queue>,
+    job_secret: String,
 }
 
 impl DataFolder {
@@ -63,6 +61,27 @@ impl DataFolder {
             }
             Err(TryLockError::Error(error)) => Err(error).context("cannot lock .tirage"),
         }
+    }
+
+    /// The secret that proves that jobs are ours, made at the first run.
+    fn job_secret(&self) -> Result<String> {
+        let path = self.path.join(JOB_SECRET);
+        if let Ok(secret) = fs::read_to_string(&path)
+            && !secret.is_empty()
+        {
+            return Ok(secret);
+        }
+        let mut bytes = [0; 32];
+        getrandom::fill(&mut bytes)?;
+        let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&path)?;
+        file.write_all(secret.as_bytes())?;
+        Ok(secret)
     }
 
     /// Removes all data.
@@ -99,33 +118,84 @@ impl Stack {
         data: &DataFolder,
         supervisor: &mut Supervisor,
     ) -> Result<Self> {
-        if let Some(url) = Settings::read(repository)?.value("DATABASE_URL") {
-            return Ok(Self {
-                database: Database::Named(url),
-            });
-        }
-        let mut command = Command::new(binaries.devstack());
-        command
-            .arg("postgres")
-            .arg("--data")
-            .arg(data.path.join("postgres"))
-            .current_dir(repository.root());
-        let postgres = supervisor.start("postgres", &mut command)?;
-        let ready = supervisor.first_line(postgres, DATABASE_PATIENCE)?;
-        let started =
-            serde_json::from_str(&ready).context("the devstack's line isn't as agreed")?;
+        let settings = Settings::read(repository)?;
+        let mut begin = |part: &'static str, setting: &str| match settings.value(setting) {
+            Some(value) => Ok(Service::Named(value)),
+            None => {
+                let mut command = Command::new(binaries.devstack());
+                command
+                    .arg(part)
+                    .arg("--data")
+                    .arg(data.path.join(part))
+                    .current_dir(repository.root());
+                supervisor.start(part, &mut command).map(Service::Starting)
+            }
+        };
+        // All at once, then each in its turn: the slowest decides.
+        let database = begin("postgres", "DATABASE_URL")?;
+        let objects = begin("s3", "S3_ENDPOINT")?;
+        let queue = begin("queue", "QUEUE_ENDPOINT")?;
         Ok(Self {
-            database: Database::Started(started),
+            database: database.ready(supervisor, DATABASE_PATIENCE)?,
+            objects: objects.ready(supervisor, PATIENCE)?,
+            queue: queue.ready(supervisor, PATIENCE)?,
+            job_secret: match settings.value("JOB_SECRET") {
+                Some(secret) => secret,
+                None => data.job_secret()?,
+            },
         })
     }
 
     /// Tells `command` where the services are. What the settings say it knows already.
     pub(crate) fn configure(&self, command: &mut Command) {
-        if let Database::Started(database) = &self.database {
-            command
-                .env("DATABASE_URL", &database.url)
-                .env("DATABASE_ADMIN_URL", &database.admin_url);
+        for (name, value) in self.environment() {
+            command.env(name, value);
         }
+    }
+
+    /// The settings of the services that were started, and the secret of jobs.
+    pub(crate) fn environment(&self) -> Vec<(&'static str, &str)> {
+        let mut environment = vec![("JOB_SECRET", self.job_secret.as_str())];
+        environment.extend(self.database.environment());
+        environment.extend(self.objects.environment());
+        environment.extend(self.queue.environment());
+        environment
+    }
+
+    /// Starts what calls the application: the queue's trigger, and the schedule of the sweep.
+    ///
+    /// # Errors
+    /// When one doesn't start, and [`crate::signals::Interrupted`].
+    pub(crate) fn start_callers(
+        &self,
+        repository: &Repository,
+        binaries: &Binaries,
+        application: &str,
+        supervisor: &mut Supervisor,
+    ) -> Result<()> {
+        let settings = Settings::read(repository)?;
+        for (part, path, more) in [
+            ("trigger", "/jobs/photo", [].as_slice()),
+            ("cron", "/jobs/sweep", &["--every", SWEEP_SECONDS]),
+        ] {
+            let mut command = Command::new(binaries.devstack());
+            command
+                .arg(part)
+                .arg("--target")
+                .arg(format!("{}{path}", application.trim_end_matches('/')))
+                .args(more)
+                .current_dir(repository.root());
+            // `.env` is the router's to read, not the devstack's.
+            for name in service::QUEUE_SETTINGS {
+                if let Some(value) = settings.value(name) {
+                    command.env(name, value);
+                }
+            }
+            self.configure(&mut command);
+            let child = supervisor.start(part, &mut command)?;
+            supervisor.first_line(child, PATIENCE)?;
+        }
+        Ok(())
     }
 
     /// The name of the database.
@@ -134,8 +204,9 @@ impl Stack {
     /// When `DATABASE_URL` names none.
     pub(crate) fn database_name(&self) -> Result<&str> {
         let url = match &self.database {
-            Database::Started(started) => &started.url,
-            Database::Named(url) => url,
+            Service::Started(started) => &started.url,
+            Service::Named(url) => url,
+            Service::Starting(_) => bail!("the database is not there yet"),
         };
         database_name(url).context("DATABASE_URL names no database")
     }
@@ -154,15 +225,6 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
-
-    #[test]
-    fn the_devstacks_line_is_understood() {
-        let line =
-            r#"{"admin_url":"postgres://a:1@127.0.0.1:5/t","url":"postgres://b:2@127.0.0.1:5/t"}"#;
-        let database: Started = serde_json::from_str(line).unwrap();
-        assert_eq!(database.url, "postgres://b:2@127.0.0.1:5/t");
-        assert_eq!(database.admin_url, "postgres://a:1@127.0.0.1:5/t");
-    }
 
     #[test]
     fn the_databases_name_is_the_path() {
@@ -189,6 +251,9 @@ mod tests {
 
         fs::create_dir_all(repository.data_dir().join("postgres/base")).unwrap();
         fs::write(repository.data_dir().join("note"), "").unwrap();
+        let secret = data.job_secret().unwrap();
+        assert_eq!(secret.len(), 64);
+        assert_eq!(data.job_secret().unwrap(), secret);
         data.clear().unwrap();
         let left: Vec<_> = fs::read_dir(repository.data_dir())
             .unwrap()

@@ -60,8 +60,10 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         let router = supervisor.start("router", &mut router)?;
         let address = parse_address(&supervisor.first_line(router, ROUTER_PATIENCE)?)?;
         supervisor.wait_for("the first answer", ROUTER_PATIENCE, || answers(address))?;
+        let application = format!("http://{address}");
+        stack.start_callers(repository, &binaries, &application, &mut supervisor)?;
 
-        println!("http://{address}");
+        println!("{application}");
         progress::status(
             "Ready",
             format!(

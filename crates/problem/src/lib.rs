@@ -6,6 +6,7 @@
 //! log, and the request's id, as `instance`, links the two.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -43,16 +44,24 @@ kinds! {
     MALFORMED_JSON BAD_REQUEST "malformed-json" "Malformed JSON";
     /// What was sent can be read but not accepted.
     INVALID_INPUT BAD_REQUEST "invalid-input" "Invalid input";
+    /// Whoever asks may not do that.
+    FORBIDDEN FORBIDDEN "forbidden" "Forbidden";
     /// There is nothing of that name.
     NOT_FOUND NOT_FOUND "not-found" "Not found";
     /// There is, but not for this method; `Allow` has those that there are.
     METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed";
+    /// It can be done, but not in the state that things are in.
+    CONFLICT CONFLICT "conflict" "Conflict";
+    /// The length has to be known in advance.
+    LENGTH_REQUIRED LENGTH_REQUIRED "length-required" "Length required";
     /// The body has more bytes than are read.
     BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body-too-large" "Body too large";
     /// The body is of a type that isn't understood; `Accept` has what is.
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "Unsupported media type";
     /// A value is longer than its limit.
     TOO_LONG UNPROCESSABLE_ENTITY "too-long" "Value too long";
+    /// The idempotency key belongs to another request.
+    IDEMPOTENCY_KEY_REUSED UNPROCESSABLE_ENTITY "idempotency-key-reused" "Idempotency key reused";
     /// A fault that isn't the client's.
     INTERNAL INTERNAL_SERVER_ERROR "internal" "Internal error";
     /// Something that this depends on is down; `Retry-After` says when to try again.
@@ -139,6 +148,17 @@ impl Problem {
     }
 }
 
+/// For the log.
+impl fmt::Display for Problem {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.kind.name)?;
+        match &self.detail {
+            Some(detail) => write!(formatter, ": {detail}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Longest request id that is repeated to the client, in bytes; as long as the router takes them.
 const REQUEST_ID_MAX: usize = 128;
 
@@ -158,6 +178,8 @@ pub enum Place {
     Pointer(&'static str),
     /// A parameter of the query.
     Parameter(&'static str),
+    /// A header.
+    Header(&'static str),
 }
 
 #[derive(Clone, Debug, Serialize)]

@@ -1,89 +1,88 @@
-//! Where descriptions are kept: Postgres, over HTTP.
+//! Where state is kept: Postgres, over HTTP.
 //!
 //! Every batch says first, for its own transaction, whose rows it is about; the database shows it no
 //! others (row-level security). Before accounts exist, one built-in workspace owns everything.
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
-use spin_sdk::variables;
 use tirage_problem::{Kind, Problem};
-use tirage_sqlhttp::{Client, Endpoint, Error, Row, Rows, Statement, Wasi};
+use tirage_sqlhttp::{Client, Endpoint, Error, Rows, Statement, Transaction, Wasi};
 
-use crate::description::{Description, Limit, Text};
+use crate::settings;
 
 /// The workspace that is there from the first migration on.
-const BUILT_IN_WORKSPACE: &str = "00000000-0000-7000-8000-000000000001";
+pub(crate) const BUILT_IN_WORKSPACE: &str = "00000000-0000-7000-8000-000000000001";
 
-/// The descriptions of the built-in workspace.
-pub(crate) struct Store(Client<Wasi>);
+/// The database, as whoever the scope says.
+pub(crate) struct Database {
+    client: Client<Wasi>,
+    scope: Statement,
+}
 
-impl Store {
-    /// The store that the component's variables name. Nothing is sent yet.
+impl Database {
+    /// The rows of one workspace, in the database that the component's variables name. Nothing is sent
+    /// yet.
     ///
     /// # Errors
     /// 500 if the variables are missing or name nothing usable.
-    pub(crate) async fn open() -> Result<Self, Problem> {
-        let url = variable("database_http_url").await?;
-        let connection_string = variable("database_connection_string").await?;
-        let endpoint = Endpoint::new(&url, &connection_string).map_err(internal)?;
-        Ok(Self(Client::new(Wasi::default(), endpoint)))
+    pub(crate) async fn of_workspace(workspace: &str) -> Result<Self, Problem> {
+        let scope = Statement::new("select set_config('tirage.workspace', $1, true)");
+        Self::open(scope.bind(workspace)).await
     }
 
-    /// Stores a new description.
+    /// The rows of all workspaces, for looking after them.
+    ///
+    /// # Errors
+    /// As for [`Self::of_workspace`].
+    pub(crate) async fn of_all() -> Result<Self, Problem> {
+        Self::open(Statement::new("select set_config('tirage.sweep', 'on', true)")).await
+    }
+
+    async fn open(scope: Statement) -> Result<Self, Problem> {
+        let url = settings::required("database_http_url").await?;
+        let connection_string = settings::required("database_connection_string").await?;
+        let endpoint = Endpoint::new(&url, &connection_string).map_err(settings::internal)?;
+        Ok(Self {
+            client: Client::new(Wasi::default(), endpoint),
+            scope,
+        })
+    }
+
+    /// Runs one statement in a transaction of its own.
     ///
     /// # Errors
     /// 503 if the database can't be asked now, 500 for anything else.
-    pub(crate) async fn add(&self, text: &Text) -> Result<Description, Problem> {
-        let statement = Statement::new(
-            "insert into description (workspace_id, text) values ($1, $2) returning id, text, created_at",
-        )
-        .bind(BUILT_IN_WORKSPACE)
-        .bind(text.as_str());
-        let rows = self.run(statement).await?;
-        rows.single()
-            .and_then(|row| description(&row))
-            .map_err(problem)
-    }
-
-    /// The newest descriptions, newest first.
-    ///
-    /// # Errors
-    /// As for [`Self::add`].
-    pub(crate) async fn newest(&self, limit: Limit) -> Result<Vec<Description>, Problem> {
-        let statement = Statement::new(
-            "select id, text, created_at from description where workspace_id = $1 order by id desc limit $2",
-        )
-        .bind(BUILT_IN_WORKSPACE)
-        .bind(limit.get());
-        let rows = self.run(statement).await?;
-        rows.iter()
-            .map(|row| description(&row))
-            .collect::<Result<_, _>>()
-            .map_err(problem)
-    }
-
-    async fn run(&self, statement: Statement) -> Result<Rows, Problem> {
-        let scope = Statement::new("select set_config('tirage.workspace', $1, true)")
-            .bind(BUILT_IN_WORKSPACE);
-        let [_, rows] = self.0.batch([scope, statement]).await.map_err(problem)?;
+    pub(crate) async fn run(&self, statement: Statement) -> Result<Rows, Problem> {
+        let [rows] = self.run_all([statement]).await.map_err(problem)?;
         Ok(rows)
     }
-}
 
-fn description(row: &Row<'_>) -> Result<Description, Error> {
-    Ok(Description {
-        id: row.get("id")?,
-        text: row.get("text")?,
-        created_at: row.get("created_at")?,
-    })
-}
-
-async fn variable(name: &str) -> Result<String, Problem> {
-    variables::get(name).await.map_err(internal)
+    /// Runs statements in one transaction.
+    ///
+    /// # Errors
+    /// The database's own, for callers that can tell what some of them mean; [`problem`] is for the
+    /// rest.
+    pub(crate) async fn run_all<const N: usize>(
+        &self,
+        statements: [Statement; N],
+    ) -> Result<[Rows; N], Error> {
+        let mut all = Vec::with_capacity(N + 1);
+        all.push(self.scope.clone());
+        all.extend(statements);
+        let mut rows = self
+            .client
+            .transaction(Transaction::default(), &all)
+            .await?
+            .into_iter();
+        rows.next();
+        let rows: Vec<_> = rows.collect();
+        rows.try_into()
+            .map_err(|rows: Vec<_>| Error::Protocol(format!("{} results for {N}", rows.len())))
+    }
 }
 
 /// What a client may know of a database error: whether another try helps. The log has the rest.
-fn problem(error: Error) -> Problem {
+pub(crate) fn problem(error: Error) -> Problem {
     match error {
         Error::Unavailable(_) | Error::Timeout | Error::Broken(_) | Error::Conflict(_) => {
             eprintln!("database unavailable: {error}");
@@ -91,13 +90,8 @@ fn problem(error: Error) -> Problem {
                 .detail("The database cannot be reached at the moment")
                 .header(RETRY_AFTER, HeaderValue::from_static("5"))
         }
-        error => internal(error),
+        error => settings::internal(error),
     }
-}
-
-fn internal(error: impl std::fmt::Display) -> Problem {
-    eprintln!("internal error: {error}");
-    Problem::new(Kind::INTERNAL)
 }
 
 #[cfg(test)]

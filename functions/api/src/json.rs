@@ -2,13 +2,15 @@
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderMap, HeaderValue, Response};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use serde_json::error::Category;
 use tirage_problem::{Kind, Problem};
+
+use crate::settings;
 
 /// How much of a body is read, in bytes: more than any valid one has, however it is escaped.
 pub(crate) const MAX_BODY_BYTES: usize = 128 << 10;
@@ -31,6 +33,18 @@ where
             .detail("The body must be JSON, and its Content-Type application/json")
             .header(ACCEPT, JSON));
     }
+    parse(&collect(body).await?)
+}
+
+/// A body as it is.
+///
+/// # Errors
+/// 413 beyond [`MAX_BODY_BYTES`], 400 for one that ends too early.
+pub(crate) async fn collect<B>(body: B) -> Result<Bytes, Problem>
+where
+    B: http_body::Body,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     let body = Limited::new(body, MAX_BODY_BYTES)
         .collect()
         .await
@@ -42,23 +56,32 @@ where
                 Problem::new(Kind::MALFORMED_JSON).detail("The body ended too early")
             }
         })?;
-    parse(&body.to_bytes())
+    Ok(body.to_bytes())
 }
 
-/// An answer with status 200.
-pub(crate) fn answer(value: &impl Serialize) -> Result<Response<Bytes>, Problem> {
-    let body = serde_json::to_vec(value).map_err(|error| {
-        eprintln!("cannot write the answer: {error}");
-        Problem::new(Kind::INTERNAL)
-    })?;
-    let mut response = Response::new(Bytes::from(body));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, JSON);
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+/// An answer in JSON.
+///
+/// # Errors
+/// 500 if the value has no form in JSON.
+pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Bytes>, Problem> {
+    let body = serde_json::to_vec(value).map_err(settings::internal)?;
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, JSON);
+    *response.body_mut() = Bytes::from(body);
     Ok(response)
 }
 
-fn is_json(headers: &HeaderMap) -> bool {
+/// An answer without a body, which no cache may keep.
+pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = status;
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
+}
+
+/// Whether the body says that it is JSON.
+pub(crate) fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -66,8 +89,11 @@ fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// The messages are about what the client sent, and name nothing else.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+/// A JSON object of the shape `T`. The messages are about what the client sent, and name nothing else.
+///
+/// # Errors
+/// 400 for what can't be read.
+pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     // An object, said in so many words: serde would take a list for the fields in order.
     let object = serde_json::from_slice(body).map(Value::Object);
     object.and_then(serde_json::from_value).map_err(|error| {

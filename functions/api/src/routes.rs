@@ -3,6 +3,7 @@
 use http::header::ALLOW;
 use http::{HeaderValue, Method};
 use tirage_problem::{Kind, Problem};
+use uuid::Uuid;
 
 /// What this function can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,18 +12,59 @@ pub(crate) enum Action {
     CreateDescription,
     ListDescriptions,
     LatestDescription,
+    CreateMedia,
+    ListMedia,
+    ReadMedia(Uuid),
+    DeleteMedia(Uuid),
+    CompleteMedia(Uuid),
+    ReadTask(Uuid),
+    RetryTask(Uuid),
+    Live,
+    AdmitToLive,
+    Sweep,
 }
 
-const ROUTES: &[(Method, &str, Action)] = &[
-    (Method::GET, "/health", Action::Health),
-    (Method::GET, "/api/health", Action::Health),
-    (Method::GET, "/api/description", Action::ListDescriptions),
-    (Method::POST, "/api/description", Action::CreateDescription),
+/// What one path can do, by method.
+type Methods = &'static [(Method, fn(Uuid) -> Action)];
+
+/// Paths, in which `{id}` stands for a UUID.
+const ROUTES: &[(&str, Methods)] = &[
+    ("/health", &[(Method::GET, |_| Action::Health)]),
+    ("/api/health", &[(Method::GET, |_| Action::Health)]),
     (
-        Method::GET,
-        "/api/description/latest",
-        Action::LatestDescription,
+        "/api/description",
+        &[
+            (Method::GET, |_| Action::ListDescriptions),
+            (Method::POST, |_| Action::CreateDescription),
+        ],
     ),
+    (
+        "/api/description/latest",
+        &[(Method::GET, |_| Action::LatestDescription)],
+    ),
+    (
+        "/api/media",
+        &[
+            (Method::GET, |_| Action::ListMedia),
+            (Method::POST, |_| Action::CreateMedia),
+        ],
+    ),
+    (
+        "/api/media/{id}",
+        &[
+            (Method::GET, Action::ReadMedia),
+            (Method::DELETE, Action::DeleteMedia),
+        ],
+    ),
+    (
+        "/api/media/{id}/complete",
+        &[(Method::POST, Action::CompleteMedia)],
+    ),
+    ("/api/tasks/{id}", &[(Method::GET, Action::ReadTask)]),
+    ("/api/tasks/{id}/retry", &[(Method::POST, Action::RetryTask)]),
+    ("/api/live", &[(Method::GET, |_| Action::Live)]),
+    ("/api/live/admission", &[(Method::GET, |_| Action::AdmitToLive)]),
+    ("/jobs/sweep", &[(Method::POST, |_| Action::Sweep)]),
 ];
 
 /// The action for this method and path. HEAD asks for what GET does.
@@ -30,22 +72,31 @@ const ROUTES: &[(Method, &str, Action)] = &[
 /// # Errors
 /// 404 for a path that isn't there, 405 with `Allow` for a method that this path hasn't.
 pub(crate) fn find(method: &Method, path: &str) -> Result<Action, Problem> {
-    let wanted = if method == Method::HEAD {
-        &Method::GET
-    } else {
-        method
+    let (methods, id) = ROUTES
+        .iter()
+        .find_map(|(route, methods)| Some((methods, id_in(path, route)?)))
+        .ok_or_else(|| Problem::new(Kind::NOT_FOUND))?;
+    let wanted = match method {
+        &Method::HEAD => &Method::GET,
+        method => method,
     };
-    let mut allowed = Vec::new();
-    for (method, _, action) in ROUTES.iter().filter(|(_, route, _)| *route == path) {
-        if method == wanted {
-            return Ok(*action);
+    match methods.iter().find(|(method, _)| method == wanted) {
+        Some((_, action)) => Ok(action(id)),
+        None => {
+            let allowed: Vec<_> = methods.iter().map(|(method, _)| method).collect();
+            Err(Problem::new(Kind::METHOD_NOT_ALLOWED).header(ALLOW, allow(&allowed)))
         }
-        allowed.push(method);
     }
-    if allowed.is_empty() {
-        return Err(Problem::new(Kind::NOT_FOUND));
-    }
-    Err(Problem::new(Kind::METHOD_NOT_ALLOWED).header(ALLOW, allow(&allowed)))
+}
+
+/// The id in a path of this route, nil for a route without one; none if the path is another.
+fn id_in(path: &str, route: &str) -> Option<Uuid> {
+    let Some((before, after)) = route.split_once("{id}") else {
+        return (path == route).then(Uuid::nil);
+    };
+    let id = path.strip_prefix(before)?.strip_suffix(after)?;
+    // Of the forms that a UUID can have, one: what is the same has the same address.
+    (id.len() == 36).then(|| Uuid::parse_str(id).ok())?
 }
 
 fn allow(methods: &[&Method]) -> HeaderValue {
@@ -54,6 +105,7 @@ fn allow(methods: &[&Method]) -> HeaderValue {
         .flat_map(|method| match **method {
             Method::GET => ["GET", "HEAD"].as_slice(),
             Method::POST => &["POST"],
+            Method::DELETE => &["DELETE"],
             _ => &[],
         })
         .copied()
@@ -88,12 +140,31 @@ mod tests {
             "/api/descriptions",
             "/API/health",
             "/health/x",
+            "/api/media/",
+            "/api/media/1",
+            "/api/media/01990000-0000-7000-8000-000000000001/",
+            "/api/media/{01990000-0000-7000-8000-00000000001}",
+            "/api/media/01990000000070008000000000000001",
         ] {
             assert_eq!(
                 find(&Method::GET, path).unwrap_err().kind(),
                 Kind::NOT_FOUND,
                 "{path}"
             );
+        }
+    }
+
+    #[test]
+    fn ids_are_read_from_paths() {
+        let id = "01990000-0000-7000-8000-000000000001";
+        let uuid = Uuid::parse_str(id).unwrap();
+        for (method, path, action) in [
+            (Method::GET, format!("/api/media/{id}"), Action::ReadMedia(uuid)),
+            (Method::DELETE, format!("/api/media/{id}"), Action::DeleteMedia(uuid)),
+            (Method::POST, format!("/api/media/{id}/complete"), Action::CompleteMedia(uuid)),
+            (Method::POST, format!("/api/tasks/{id}/retry"), Action::RetryTask(uuid)),
+        ] {
+            assert_eq!(find(&method, &path).unwrap(), action, "{path}");
         }
     }
 

@@ -1,0 +1,139 @@
+//! One job, from its message to its commit.
+
+use std::collections::HashSet;
+
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
+use tirage_jobs::Message;
+use tirage_objects::{Error as ObjectError, Objects};
+use tirage_problem::{Kind, Problem};
+use tirage_s3::Key;
+use tirage_sqlhttp::Error as DatabaseError;
+
+use crate::outcome::{Failure, Interruption, Stored};
+use crate::settings::{self, internal};
+use crate::step::{self, Prints};
+use crate::tasks::{Claim, Tasks};
+
+/// What a client sent, in storage.
+const ORIGINAL: &str = "original";
+
+/// Does the job, unless there is nothing to do.
+///
+/// # Errors
+/// 503 for what may pass, 500 for a fault of ours; the message should come again.
+pub(crate) async fn run(message: &Message) -> Result<(), Problem> {
+    let tasks = Tasks::new(settings::database().await?, message.task);
+    let objects = settings::objects().await?;
+    let lease_seconds = settings::variable("lease_seconds").await?;
+    let lease_seconds = lease_seconds.parse().map_err(internal)?;
+    let Some(claim) = tasks
+        .claim(message.attempt, lease_seconds)
+        .await
+        .map_err(database_problem)?
+    else {
+        return Ok(());
+    };
+    let finished = match work(&objects, &claim).await {
+        Ok(stored) => match tasks.commit(&claim, &stored).await {
+            // Somebody else has it, or it is gone: what we stored is nobody's.
+            Ok(false) => {
+                remove(&objects, &claim, &stored).await;
+                Ok(())
+            }
+            // Whether it was committed is unknown: nothing is removed. If it wasn't, the lease runs out.
+            Err(error) => Err(error),
+            Ok(true) => Ok(()),
+        },
+        Err(Interruption::Failed(failure)) => tasks.fail(&claim, &failure).await,
+        Err(Interruption::Postponed(reason)) => {
+            eprintln!("task {} is put back: {reason}", message.task);
+            tasks.release(&claim).await.map_err(database_problem)?;
+            return Err(postponed());
+        }
+    };
+    finished.map_err(database_problem)
+}
+
+/// Original in, prints stored.
+async fn work(objects: &Objects, claim: &Claim) -> Result<Stored, Interruption> {
+    let key = claim.key(ORIGINAL)?;
+    let Some(original) = objects.get(&key, None).await.map_err(postponed_or_failed)? else {
+        return Err(Interruption::Failed(Failure::original_missing()));
+    };
+    let prints = step::photo(original.into_body(), claim.size_bytes).await?;
+    store(objects, claim, prints).await
+}
+
+async fn store(objects: &Objects, claim: &Claim, prints: Prints) -> Result<Stored, Interruption> {
+    let names: HashSet<_> = prints.variants.iter().map(|print| &print.name).collect();
+    if names.len() != prints.variants.len() {
+        return Err(Interruption::Failed(Failure::bad_answer(
+            "two prints of one name",
+        )));
+    }
+    let puts = prints.variants.iter().map(|print| async {
+        let object = claim.object(&print.name);
+        let key = claim.key(&object)?;
+        objects
+            .put(&key, &print.content_type, print.digest, print.bytes.clone())
+            .await
+            .map_err(postponed_or_failed)
+    });
+    futures::future::try_join_all(puts).await?;
+    Ok(Stored::new(claim, prints))
+}
+
+/// Best effort: what stays is found by the cleanup.
+async fn remove(objects: &Objects, claim: &Claim, stored: &Stored) {
+    for object in stored.objects() {
+        let removed = match claim.key(object) {
+            Ok(key) => objects.remove(&key).await.map_err(|error| error.to_string()),
+            Err(_) => continue,
+        };
+        if let Err(error) = removed {
+            eprintln!("{object} of media {} stays: {error}", claim.media);
+        }
+    }
+}
+
+impl Claim {
+    /// The name of a print's object: one of this lease's own.
+    pub(crate) fn object(&self, variant: &str) -> String {
+        format!("{variant}.{}", self.lease)
+    }
+
+    fn key(&self, object: &str) -> Result<Key, Interruption> {
+        let name = object
+            .parse()
+            .map_err(|_| Interruption::Failed(Failure::bad_answer("a print's name can't be stored")))?;
+        Ok(Key::new(self.workspace, self.media, name))
+    }
+}
+
+fn postponed_or_failed(error: ObjectError) -> Interruption {
+    match error {
+        // A refusal is most often a setting that is being changed: not the photo's fault.
+        ObjectError::Unavailable(_) | ObjectError::Refused(_) | ObjectError::BadBody(_) => {
+            Interruption::Postponed(error.to_string())
+        }
+        ObjectError::Exists => Interruption::Postponed(error.to_string()),
+    }
+}
+
+fn database_problem(error: DatabaseError) -> Problem {
+    match error {
+        DatabaseError::Unavailable(_)
+        | DatabaseError::Timeout
+        | DatabaseError::Broken(_)
+        | DatabaseError::Conflict(_) => {
+            eprintln!("database unavailable: {error}");
+            postponed()
+        }
+        error => internal(error),
+    }
+}
+
+fn postponed() -> Problem {
+    Problem::new(Kind::UNAVAILABLE).header(RETRY_AFTER, HeaderValue::from_static("5"))
+}

@@ -1,0 +1,290 @@
+//! The step, as the worker calls it: the original's bytes go in as they come from storage, prints and
+//! what is known of the photo come back in one answer.
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::Value;
+use spin_sdk::wasip3::http::types::ErrorCode;
+use spin_sdk::wasip3::http_compat::IncomingResponseBody;
+
+use crate::outcome::{Failure, Interruption};
+use crate::parts;
+use crate::settings::variable;
+
+/// All prints of a photo together; four of the default sizes have a hundredth of it, and lossless ones
+/// of the largest a quarter.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+const MAX_PROBLEM_BYTES: usize = 16 << 10;
+
+/// What a step made.
+#[derive(Debug)]
+pub(crate) struct Prints {
+    /// The original's media type.
+    pub(crate) content_type: String,
+    /// The original's hash, in hexadecimal.
+    pub(crate) sha256: String,
+    pub(crate) metadata: Value,
+    pub(crate) position: Option<Value>,
+    pub(crate) variants: Vec<Print>,
+}
+
+/// A print.
+#[derive(Debug)]
+pub(crate) struct Print {
+    pub(crate) name: String,
+    pub(crate) content_type: String,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) sha256: String,
+    pub(crate) digest: [u8; 32],
+    pub(crate) bytes: Bytes,
+}
+
+/// The first part of the answer.
+#[derive(Deserialize)]
+struct Description {
+    format: String,
+    content_type: String,
+    width: u32,
+    height: u32,
+    sha256: String,
+    metadata: Value,
+    #[serde(default)]
+    position: Option<Value>,
+    variants: Vec<Described>,
+}
+
+#[derive(Deserialize)]
+struct Described {
+    name: String,
+    content_type: String,
+    width: u32,
+    height: u32,
+    bytes: usize,
+    sha256: String,
+}
+
+/// Has prints made of a photo.
+///
+/// # Errors
+/// A failure that the photo is to blame for, or a reason to try again later.
+pub(crate) async fn photo(
+    original: IncomingResponseBody,
+    size_bytes: i64,
+) -> Result<Prints, Interruption> {
+    let uri = uri().await?;
+    let request = Request::builder()
+        .method(Method::POST)
+        .uri(uri)
+        .header(CONTENT_TYPE, "application/octet-stream")
+        .header(CONTENT_LENGTH, size_bytes)
+        .body(original)
+        .map_err(|error| Interruption::Postponed(error.to_string()))?;
+    let response = spin_sdk::http::send(request).await.map_err(interrupted)?;
+    let (head, body) = response.into_parts();
+    if head.status != StatusCode::OK {
+        return Err(refusal(head.status, body).await);
+    }
+    let content_type = head.headers.get(CONTENT_TYPE);
+    let boundary = content_type
+        .and_then(|value| value.to_str().ok())
+        .and_then(parts::boundary)
+        .ok_or_else(|| bad("it is not multipart/mixed"))?;
+    let body = Limited::new(body, MAX_ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(broken_off)?
+        .to_bytes();
+    let parts = parts::split(&body, &boundary).ok_or_else(|| bad("it is not whole"))?;
+    prints(parts)
+}
+
+/// The step's address, with what is wanted of it.
+async fn uri() -> Result<String, Interruption> {
+    let setting = async |name| {
+        let value = variable(name).await;
+        value.map_err(|problem| Interruption::Postponed(problem.to_string()))
+    };
+    let mut query = form_urlencoded::Serializer::new(String::new());
+    let variants = setting("photo_variants").await?;
+    for variant in variants.split(',').map(str::trim).filter(|v| !v.is_empty()) {
+        query.append_pair("variant", variant);
+    }
+    for (parameter, name) in [
+        ("max_bytes", "upload_max_bytes"),
+        ("max_pixels", "photo_max_pixels"),
+        ("max_memory_bytes", "photo_max_memory_bytes"),
+    ] {
+        query.append_pair(parameter, &setting(name).await?);
+    }
+    let url = setting("photo_step_url").await?;
+    Ok(format!("{}/?{}", url.trim_end_matches('/'), query.finish()))
+}
+
+fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
+    let mut parts = parts.into_iter();
+    let first = parts.next().ok_or_else(|| bad("it has no parts"))?;
+    let description: Description =
+        serde_json::from_slice(&first).map_err(|error| bad(error.to_string()))?;
+    if parts.len() != description.variants.len() {
+        return Err(bad("it has another number of prints than it says"));
+    }
+    let variants = description
+        .variants
+        .into_iter()
+        .zip(parts)
+        .map(|(described, bytes)| print(described, bytes))
+        .collect::<Result<_, _>>()?;
+    Ok(Prints {
+        content_type: description.content_type,
+        sha256: description.sha256,
+        metadata: metadata(
+            description.metadata,
+            &description.format,
+            description.width,
+            description.height,
+        ),
+        position: description.position.filter(|position| !position.is_null()),
+        variants,
+    })
+}
+
+fn print(described: Described, bytes: Bytes) -> Result<Print, Interruption> {
+    if bytes.len() != described.bytes {
+        return Err(bad("a print has another length than it says"));
+    }
+    Ok(Print {
+        digest: digest(&described.sha256).ok_or_else(|| bad("a hash is none"))?,
+        name: described.name,
+        content_type: described.content_type,
+        width: described.width,
+        height: described.height,
+        sha256: described.sha256,
+        bytes,
+    })
+}
+
+/// Size and format stand with the rest of what is known.
+fn metadata(metadata: Value, format: &str, width: u32, height: u32) -> Value {
+    let Value::Object(mut fields) = metadata else {
+        return metadata;
+    };
+    fields.insert("format".to_owned(), format.into());
+    fields.insert("width".to_owned(), width.into());
+    fields.insert("height".to_owned(), height.into());
+    Value::Object(fields)
+}
+
+/// 32 bytes in hexadecimal.
+fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
+    let mut digest = [0; 32];
+    if hexadecimal.len() != 64 {
+        return None;
+    }
+    for (index, byte) in digest.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(hexadecimal.get(2 * index..2 * index + 2)?, 16).ok()?;
+    }
+    Some(digest)
+}
+
+/// What an answer means that is no success. A step's own problem is the photo's failure, in its own
+/// words.
+async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption {
+    if matches!(
+        status,
+        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
+    ) {
+        return Interruption::Postponed(format!("the step answered {status}"));
+    }
+    let body = Limited::new(body, MAX_PROBLEM_BYTES).collect().await;
+    let document = body
+        .ok()
+        .and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok())
+        .filter(|document| document.is_object());
+    match (status, document) {
+        (StatusCode::INSUFFICIENT_STORAGE, Some(document)) => {
+            Interruption::Failed(Failure::told(document))
+        }
+        (status, Some(document)) if status.is_client_error() => {
+            Interruption::Failed(Failure::told(document))
+        }
+        (StatusCode::GATEWAY_TIMEOUT, _) => Interruption::Failed(Failure::too_slow()),
+        (StatusCode::PAYLOAD_TOO_LARGE, _) => Interruption::Failed(Failure::too_large()),
+        _ => {
+            eprintln!("the step answered {status}");
+            Interruption::Failed(Failure::crashed())
+        }
+    }
+}
+
+/// What it means that there was no answer.
+fn interrupted(code: ErrorCode) -> Interruption {
+    match code {
+        ErrorCode::HttpResponseTimeout => Interruption::Failed(Failure::too_slow()),
+        ErrorCode::HttpRequestBodySize(_) => Interruption::Failed(Failure::too_large()),
+        ErrorCode::InternalError(reason) => {
+            eprintln!("the step broke off: {}", reason.unwrap_or_default());
+            Interruption::Failed(Failure::crashed())
+        }
+        code => Interruption::Postponed(format!("the step can't be reached: {code:?}")),
+    }
+}
+
+/// A body that broke off: the step died, or took too long, after it had begun to answer.
+fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Interruption {
+    if error.is::<LengthLimitError>() {
+        return bad("it is too long");
+    }
+    match error.downcast::<ErrorCode>() {
+        Ok(code) => interrupted(*code),
+        Err(error) => {
+            eprintln!("the step broke off: {error}");
+            Interruption::Failed(Failure::crashed())
+        }
+    }
+}
+
+fn bad(reason: impl AsRef<str>) -> Interruption {
+    Interruption::Failed(Failure::bad_answer(reason.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(bytes: usize, sha256: &str) -> Vec<Bytes> {
+        let description = json!({
+            "format": "jpeg", "content_type": "image/jpeg", "width": 40, "height": 30,
+            "bytes": 9, "sha256": "a".repeat(64), "metadata": {"frames": 1}, "position": null,
+            "variants": [{"name": "thumb", "content_type": "image/webp", "width": 4, "height": 3,
+                "bytes": bytes, "sha256": sha256}],
+        });
+        vec![description.to_string().into(), Bytes::from_static(b"print")]
+    }
+
+    #[test]
+    fn an_answer_is_taken_apart() {
+        let prints = prints(answer(5, &"0f".repeat(32))).unwrap();
+        assert_eq!(prints.variants[0].bytes, "print");
+        assert_eq!(prints.variants[0].digest, [15; 32]);
+        assert_eq!(
+            prints.metadata,
+            json!({"frames": 1, "format": "jpeg", "width": 40, "height": 30})
+        );
+        assert_eq!(prints.position, None);
+    }
+
+    #[test]
+    fn an_answer_that_contradicts_itself_is_a_failure() {
+        let mut too_few = answer(5, &"0f".repeat(32));
+        too_few.pop();
+        for bad in [answer(6, &"0f".repeat(32)), answer(5, "0f"), too_few, Vec::new()] {
+            assert!(matches!(prints(bad), Err(Interruption::Failed(_))));
+        }
+    }
+}

@@ -27,6 +27,17 @@ impl Foreground {
         Ok(Self { reasons })
     }
 
+    /// Waits for the reason to end.
+    pub(crate) async fn end(self) -> &'static str {
+        let (sender, reason) = tokio::sync::oneshot::channel();
+        // Not one of the runtime's own threads, for whose end it would wait.
+        std::thread::spawn(move || sender.send(self.reasons.recv()));
+        match reason.await {
+            Ok(Ok(reason)) => reason,
+            Ok(Err(_)) | Err(_) => "signals can no longer be received",
+        }
+    }
+
     /// Waits for `patience` at most; gives the reason to end, if there is one.
     pub(crate) fn end_within(&self, patience: Duration) -> Option<&'static str> {
         match self.reasons.recv_timeout(patience) {

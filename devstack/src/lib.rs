@@ -5,5 +5,12 @@
 //! linked into the router: in production these are services that somebody else runs.
 //!
 //! - [`postgres`]: a private Postgres cluster in a folder.
+//! - [`queue`]: a queue with the API of SQS.
+//! - [`trigger`]: takes the queue's messages to the application.
+//! - [`cron`]: calls the application every so often.
 
+pub mod cron;
+mod http_client;
 pub mod postgres;
+pub mod queue;
+pub mod trigger;

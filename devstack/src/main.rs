@@ -5,6 +5,7 @@
 //! stderr, and an orderly end on SIGINT, on SIGTERM, and when stdin closes, so that no part outlives
 //! the program that started it.
 
+mod commands;
 mod foreground;
 
 use std::io::{IsTerminal, Write};
@@ -30,6 +31,9 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Part {
     Postgres(PostgresArguments),
+    Queue(commands::QueueArguments),
+    Trigger(commands::TriggerArguments),
+    Cron(commands::CronArguments),
 }
 
 /// Run a private Postgres cluster; prints {"admin_url":…,"url":…} when it is ready.
@@ -74,6 +78,9 @@ fn main() -> ExitCode {
         .init();
     let result = match Arguments::parse().part {
         Part::Postgres(arguments) => postgres(arguments),
+        Part::Queue(arguments) => commands::queue(arguments),
+        Part::Trigger(arguments) => commands::trigger(arguments),
+        Part::Cron(arguments) => commands::cron(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

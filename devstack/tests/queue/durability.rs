@@ -1,0 +1,187 @@
+//! What was answered is on disk, whatever is killed, and whenever.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+
+use crate::client::{Sqs, bodies};
+use crate::part::{Part, queue_command};
+
+fn start(folder: &TempDir) -> (Part, Sqs) {
+    let queue = Part::start(queue_command(folder.path()).arg("--visibility-seconds=3"));
+    let sqs = Sqs::of(&queue);
+    (queue, sqs)
+}
+
+#[tokio::test]
+async fn a_restart_keeps_all_and_brings_nothing_back() {
+    for kill in [false, true] {
+        let folder = TempDir::new().unwrap();
+        let (queue, sqs) = start(&folder);
+        for body in ["kept", "deleted", "in flight"] {
+            sqs.send_message(body).await;
+        }
+        let received = sqs.receive(0).await;
+        assert_eq!(received.len(), 3);
+        for message in &received {
+            match message.body() {
+                "kept" => drop(sqs.change_visibility(message, 0).await),
+                "deleted" => sqs.delete(message).await,
+                _ => {}
+            }
+        }
+        match kill {
+            true => queue.kill_9(),
+            false => assert!(queue.stop().0.success()),
+        }
+        let (queue, sqs) = start(&folder);
+        let again = sqs.receive(0).await;
+        assert_eq!(bodies(&again), ["kept"], "the other is still hidden");
+        assert_eq!(again[0].receives(), "2");
+        sqs.delete(&again[0]).await;
+        let in_flight = received
+            .iter()
+            .find(|message| message.body() == "in flight");
+        sqs.delete(in_flight.unwrap()).await;
+        assert_eq!(
+            sqs.counts().await,
+            (0, 0),
+            "receipts are good across restarts"
+        );
+        queue.kill_9();
+
+        let (_queue, sqs) = start(&folder);
+        assert_eq!(sqs.counts().await, (0, 0));
+        assert_eq!(sqs.receive(4).await.len(), 0);
+    }
+}
+
+#[tokio::test]
+async fn queues_their_settings_and_a_purge_survive_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let (queue, sqs) = start(&folder);
+    sqs.send_message("purged").await;
+    sqs.call("PurgeQueue", json!({})).await;
+    let attributes = json!({ "VisibilityTimeout": "77" });
+    let answer = sqs
+        .call(
+            "CreateQueue",
+            json!({ "QueueName": "other", "Attributes": attributes }),
+        )
+        .await;
+    let other = Sqs {
+        queue_url: answer.output["QueueUrl"].as_str().unwrap().to_owned(),
+        ..sqs.clone()
+    };
+    other.send_message("kept").await;
+    queue.kill_9();
+
+    let (_queue, sqs) = start(&folder);
+    assert_eq!(sqs.counts().await, (0, 0));
+    assert_eq!(other.counts().await, (1, 0));
+    let answer = other
+        .call(
+            "GetQueueAttributes",
+            json!({ "AttributeNames": ["VisibilityTimeout"] }),
+        )
+        .await;
+    assert_eq!(
+        answer.output["Attributes"],
+        json!({ "VisibilityTimeout": "77" })
+    );
+}
+
+/// Senders and receivers at full speed while the server is killed under them, again and again. What was
+/// accepted and not deleted must be there; what was deleted must not.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_at_any_moment_it_keeps_what_it_answered() {
+    let folder = TempDir::new().unwrap();
+    let accepted = Arc::new(Mutex::new(BTreeSet::new()));
+    let deleted = Arc::new(Mutex::new(BTreeSet::new()));
+    // A delete whose answer was lost: either is right.
+    let unsure = Arc::new(Mutex::new(BTreeSet::new()));
+    for round in 0..6 {
+        let (queue, sqs) = start(&folder);
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut workers = Vec::new();
+        for sender in 0..3 {
+            let (sqs, stop, accepted) = (sqs.clone(), stop.clone(), accepted.clone());
+            workers.push(tokio::spawn(async move {
+                for number in 0.. {
+                    let body = format!("{round}-{sender}-{number}");
+                    let input = json!({ "MessageBody": body });
+                    match sqs.try_call("SendMessage", input).await {
+                        Ok(answer) if answer.status == StatusCode::OK => {
+                            accepted.lock().await.insert(body);
+                        }
+                        _ if stop.load(Ordering::SeqCst) => return,
+                        other => panic!("{other:?}"),
+                    }
+                }
+            }));
+        }
+        for _ in 0..2 {
+            let (sqs, deleted, unsure) = (sqs.clone(), deleted.clone(), unsure.clone());
+            workers.push(tokio::spawn(async move {
+                let input = json!({ "MaxNumberOfMessages": 3 });
+                while let Ok(answer) = sqs.try_call("ReceiveMessage", input.clone()).await {
+                    for message in answer.output["Messages"].as_array().into_iter().flatten() {
+                        let body = message["Body"].as_str().unwrap().to_owned();
+                        let input = json!({ "ReceiptHandle": message["ReceiptHandle"] });
+                        match sqs.try_call("DeleteMessage", input).await {
+                            Ok(_) => deleted.lock().await.insert(body),
+                            Err(_) => unsure.lock().await.insert(body),
+                        };
+                    }
+                }
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(150 + 90 * round)).await;
+        stop.store(true, Ordering::SeqCst);
+        queue.kill_9();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+    }
+    let (_queue, sqs) = start(&folder);
+    let mut left = BTreeSet::new();
+    loop {
+        let received = sqs.receive(4).await;
+        if received.is_empty() {
+            break;
+        }
+        for message in received {
+            left.insert(message.body().to_owned());
+            sqs.delete(&message).await;
+        }
+    }
+    // None was received often enough to be dead: each round receives a message once.
+    let dead = sqs.dead_letters().receive(0).await;
+    let (accepted, deleted, unsure) = (
+        accepted.lock().await,
+        deleted.lock().await,
+        unsure.lock().await,
+    );
+    println!(
+        "{} accepted, {} deleted, {} left, {} unsure, {} dead",
+        accepted.len(),
+        deleted.len(),
+        left.len(),
+        unsure.len(),
+        dead.len()
+    );
+    assert!(accepted.len() > 20 && deleted.len() > 5 && !left.is_empty());
+    let lost: Vec<_> = accepted
+        .iter()
+        .filter(|body| !left.contains(*body) && !deleted.contains(*body) && !unsure.contains(*body))
+        .collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    let back: Vec<_> = left.intersection(&deleted).collect();
+    assert!(back.is_empty(), "came back: {back:?}");
+}

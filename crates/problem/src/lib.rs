@@ -58,6 +58,16 @@ kinds! {
     BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body-too-large" "Body too large";
     /// The body is of a type that isn't understood; `Accept` has what is.
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "Unsupported media type";
+    /// The file is of a format, or a form of it, that isn't read.
+    UNSUPPORTED_FORMAT UNSUPPORTED_MEDIA_TYPE "unsupported-format" "Unsupported format";
+    /// The file is no picture.
+    NOT_AN_IMAGE UNSUPPORTED_MEDIA_TYPE "not-an-image" "Not an image";
+    /// The file ends too early or contradicts itself.
+    BROKEN_FILE UNPROCESSABLE_ENTITY "broken-file" "Broken file";
+    /// The picture has more pixels than its limit.
+    TOO_MANY_PIXELS UNPROCESSABLE_ENTITY "too-many-pixels" "Too many pixels";
+    /// The work would take more memory than its limit, so that it wasn't begun.
+    TOO_MUCH_MEMORY INSUFFICIENT_STORAGE "too-much-memory" "Too much memory";
     /// A value is longer than its limit.
     TOO_LONG UNPROCESSABLE_ENTITY "too-long" "Value too long";
     /// The idempotency key belongs to another request.

@@ -1,0 +1,97 @@
+//! Files out of pixels. What is written says nothing but the picture: no EXIF, no profile, no comment.
+
+use std::io::Cursor;
+
+use jpeg_encoder::{ChromaSubsamplingMethod, ColorType as JpegColour, Encoder as JpegEncoder};
+
+use crate::bitmap::{Bitmap, Channels};
+use crate::error::Error;
+use crate::variant::Encoding;
+
+/// The picture as a file.
+///
+/// # Errors
+/// [`Error::Encoder`]; a picture that is no larger than a variant has none.
+pub(crate) fn encode(bitmap: &Bitmap, encoding: Encoding) -> Result<Vec<u8>, Error> {
+    match encoding {
+        Encoding::Jpeg { quality } => jpeg(bitmap, quality),
+        Encoding::Png => png(bitmap),
+        Encoding::WebP { quality } => webp(bitmap, quality),
+        Encoding::WebPLossless => webp_lossless(bitmap),
+    }
+}
+
+fn failed(error: impl ToString) -> Error {
+    Error::Encoder(error.to_string())
+}
+
+/// Progressive, with Huffman tables of its own; colour at half the resolution below quality 90, as
+/// sharp and libjpeg do it.
+fn jpeg(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
+    let mut file = Vec::new();
+    let mut encoder = JpegEncoder::new(&mut file, quality);
+    encoder.set_progressive(true);
+    encoder.set_optimized_huffman_tables(true);
+    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
+    let colour = match bitmap.channels() {
+        Channels::Grey => JpegColour::Luma,
+        Channels::Rgb => JpegColour::Rgb,
+        Channels::Rgba | Channels::Cmyk => JpegColour::Rgba,
+    };
+    let (width, height) = sides(bitmap)?;
+    encoder
+        .encode(bitmap.pixels(), width, height, colour)
+        .map_err(failed)?;
+    Ok(file)
+}
+
+fn png(bitmap: &Bitmap) -> Result<Vec<u8>, Error> {
+    let mut file = Vec::new();
+    let mut encoder = png::Encoder::new(Cursor::new(&mut file), bitmap.width(), bitmap.height());
+    encoder.set_color(match bitmap.channels() {
+        Channels::Grey => png::ColorType::Grayscale,
+        Channels::Rgb => png::ColorType::Rgb,
+        Channels::Rgba | Channels::Cmyk => png::ColorType::Rgba,
+    });
+    encoder.set_depth(png::BitDepth::Eight);
+    let mut writer = encoder.write_header().map_err(failed)?;
+    writer.write_image_data(bitmap.pixels()).map_err(failed)?;
+    writer.finish().map_err(failed)?;
+    Ok(file)
+}
+
+fn webp(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
+    let config = zenwebp::EncoderConfig::new()
+        .quality(quality.into())
+        .method(WEBP_METHOD);
+    let (pixels, width, height) = (bitmap.pixels(), bitmap.width(), bitmap.height());
+    let encoder = match bitmap.channels() {
+        Channels::Grey => zenwebp::Encoder::new_l8(pixels, width, height),
+        Channels::Rgb => zenwebp::Encoder::new_rgb(pixels, width, height),
+        Channels::Rgba | Channels::Cmyk => zenwebp::Encoder::new_rgba(pixels, width, height),
+    };
+    encoder.config(config).encode().map_err(failed)
+}
+
+/// How hard the encoder tries, 0 to 6.
+const WEBP_METHOD: u8 = 2;
+
+fn webp_lossless(bitmap: &Bitmap) -> Result<Vec<u8>, Error> {
+    let mut file = Vec::new();
+    let colour = match bitmap.channels() {
+        Channels::Grey => image_webp::ColorType::L8,
+        Channels::Rgb => image_webp::ColorType::Rgb8,
+        Channels::Rgba | Channels::Cmyk => image_webp::ColorType::Rgba8,
+    };
+    image_webp::WebPEncoder::new(&mut file)
+        .encode(bitmap.pixels(), bitmap.width(), bitmap.height(), colour)
+        .map_err(failed)?;
+    Ok(file)
+}
+
+fn sides(bitmap: &Bitmap) -> Result<(u16, u16), Error> {
+    Ok((
+        u16::try_from(bitmap.width()).map_err(failed)?,
+        u16::try_from(bitmap.height()).map_err(failed)?,
+    ))
+}

@@ -1,0 +1,170 @@
+//! From a file to its prints.
+
+use sha2::{Digest, Sha256};
+
+use crate::bitmap::{Bitmap, Channels};
+use crate::colour::Profile;
+use crate::decode::{Plan, decode};
+use crate::encode::encode;
+use crate::error::Error;
+use crate::exif::Tags;
+use crate::format::Format;
+use crate::header::Header;
+use crate::likeness::Likeness;
+use crate::limits::Limits;
+use crate::metadata::{Metadata, Position};
+use crate::orientation::Orientation;
+use crate::resize::resize;
+use crate::variant::Variant;
+
+/// A picture, printed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prints {
+    /// What is known about it.
+    pub metadata: Metadata,
+    /// Where it was taken: not for everybody.
+    pub position: Option<Position>,
+    /// SHA-256 of the file.
+    pub sha256: Sha256Sum,
+    /// The prints, in the order in which they were asked for.
+    pub variants: Vec<Print>,
+}
+
+/// A print of a picture: a file of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Print {
+    /// What the variant is called.
+    pub name: String,
+    /// What it is.
+    pub format: Format,
+    /// In pixels.
+    pub width: u32,
+    /// In pixels.
+    pub height: u32,
+    /// SHA-256 of the file.
+    pub sha256: Sha256Sum,
+    /// The file.
+    pub file: Vec<u8>,
+}
+
+/// A SHA-256 (FIPS 180-4).
+pub type Sha256Sum = [u8; 32];
+
+/// Prints a picture in every variant.
+///
+/// # Errors
+/// When the file is no picture, is broken, or would take more than `limits`; see [`Error`].
+pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Prints, Error> {
+    limits.check_file(file.len() as u64)?;
+    let mut header = Header::read(file)?;
+    limits.check_pixels(header.pixels)?;
+    let tags = Tags::read(header.exif.take());
+    let orientation = header.orientation.unwrap_or_else(|| tags.orientation());
+    let (width, height) = orientation.size(header.width, header.height);
+    let size = |variant: &Variant| variant.size(width, height);
+    let largest = variants
+        .iter()
+        .max_by_key(|variant| variant.long_side())
+        .map_or((1, 1), size);
+    let (stored_width, stored_height) = orientation.size(largest.0, largest.1);
+    let plan = Plan::new(&header, stored_width, stored_height);
+    limits.check_memory(memory(file, &plan, (stored_width, stored_height)))?;
+
+    let profile = Profile::read(header.icc.take().as_deref());
+    let decoded = decode(file, &header, plan)?;
+    let mut source = develop(
+        decoded,
+        (stored_width, stored_height),
+        orientation,
+        &profile,
+    )?;
+    let transparency = source.has_transparency();
+    if !transparency {
+        source = source.without_alpha();
+    }
+
+    let mut prints: Vec<Option<Print>> = variants.iter().map(|_| None).collect();
+    let mut order: Vec<usize> = (0..variants.len()).collect();
+    order.sort_by_key(|&index| std::cmp::Reverse(variants[index].long_side()));
+    for index in order {
+        let variant = &variants[index];
+        let (width, height) = size(variant);
+        if (width, height) != (source.width(), source.height()) {
+            source = resize(&source, width, height)?;
+        }
+        let encoding = if transparency {
+            variant.encoding().with_transparency()
+        } else {
+            variant.encoding()
+        };
+        let file = encode(&source, encoding)?;
+        prints[index] = Some(Print {
+            name: variant.name().to_owned(),
+            format: encoding.format(),
+            width,
+            height,
+            sha256: Sha256::digest(&file).into(),
+            file,
+        });
+    }
+
+    let likeness = Likeness::of(&source)?;
+    Ok(Prints {
+        metadata: Metadata {
+            format: header.format,
+            width,
+            height,
+            stored_width: header.width,
+            stored_height: header.height,
+            frames: header.frames,
+            transparency,
+            bit_depth: header.bit_depth,
+            profile: profile.description().map(str::to_owned),
+            camera: tags.camera(),
+            blurhash: likeness.blurhash,
+            thumbhash: likeness.thumbhash,
+        },
+        position: tags.position(),
+        sha256: Sha256::digest(file).into(),
+        variants: prints.into_iter().flatten().collect(),
+    })
+}
+
+/// The largest print's pixels: small, upright and in sRGB, in that order, because turning and colouring
+/// cost less when there is less to turn and to colour.
+fn develop(
+    decoded: Bitmap,
+    (width, height): (u32, u32),
+    orientation: Orientation,
+    profile: &Profile,
+) -> Result<Bitmap, Error> {
+    let resized = if (width, height) == (decoded.width(), decoded.height()) {
+        decoded
+    } else {
+        let resized = resize(&decoded, width, height)?;
+        drop(decoded);
+        resized
+    };
+    Ok(profile.to_srgb(orientation.apply(resized)))
+}
+
+/// What the whole work takes, in bytes, reckoned generously.
+fn memory(file: &[u8], plan: &Plan, (width, height): (u32, u32)) -> u64 {
+    /// Code, tables, stacks, buffers of codecs.
+    const BASE: u64 = 8 << 20;
+    let channels = plan.channels.count() as u64;
+    let source = u64::from(plan.width) * u64::from(plan.height) * channels;
+    let largest = u64::from(width) * u64::from(height);
+    // The filter's first pass, across.
+    let between = u64::from(width) * u64::from(plan.height) * channels;
+    // Weighting by opacity copies the source.
+    let weighted = if plan.channels == Channels::Rgba {
+        source
+    } else {
+        0
+    };
+    let resizing = source + weighted + between + largest * channels;
+    // The pixels twice while they are turned or resized, and what the encoder makes of them.
+    let printing = largest * (2 * 4 + 8);
+    BASE + file.len() as u64 + plan.memory.max(resizing).max(printing)
+}

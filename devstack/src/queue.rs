@@ -27,6 +27,7 @@ mod folder;
 mod message;
 mod messages;
 mod operations;
+mod query;
 mod queues;
 mod server;
 mod service;

@@ -95,6 +95,7 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) {
 async fn take(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
     let places = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
     let mut away = 0;
+    let mut last_error = String::new();
     loop {
         let free = free(&places).await;
         match delivery.source.receive(free.len()).await {
@@ -103,14 +104,17 @@ async fn take(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
                     tracing::info!("the queue is back");
                 }
                 away = 0;
+                last_error.clear();
                 for (message, place) in messages.into_iter().zip(free) {
                     deliveries.spawn(delivery.clone().deliver(message, place));
                 }
             }
             Err(error) => {
-                // Once for each time that it goes.
-                if away == 0 {
+                // Once, as long as it stays the same.
+                let error = error.to_string();
+                if error != last_error {
                     tracing::warn!("cannot receive from the queue: {error}; trying again");
+                    last_error = error;
                 }
                 let pause = QUEUE_AWAY.get(away).or(QUEUE_AWAY.last());
                 tokio::time::sleep(pause.copied().unwrap_or_default()).await;

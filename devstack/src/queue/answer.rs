@@ -1,13 +1,14 @@
 //! From a request to its answer: who asks, what for, and in which words the result is told.
 //!
-//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs).
+//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs) or the older Query
+//! protocol (a form, answered in XML).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use jiff::Timestamp;
@@ -19,6 +20,7 @@ use uuid::Uuid;
 use super::fault::{Code, Fault};
 use super::folder::Keys;
 use super::operations::{Caller, perform};
+use super::query;
 use super::service::Service as Queues;
 
 /// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some room.
@@ -26,6 +28,8 @@ const MAX_BODY: usize = 2 << 20;
 
 /// The region that requests have to be signed for. Any would do; this is where examples say they are.
 pub const REGION: &str = "fr-par";
+
+const TARGET: &str = "x-amz-target";
 
 pub(super) struct Answers {
     queues: Arc<Queues>,
@@ -44,47 +48,35 @@ impl Answers {
 
     pub(super) async fn answer(&self, request: Request<Incoming>) -> Response<Full<Bytes>> {
         let id = Uuid::new_v4().to_string();
-        let result = self.perform(request).await;
-        let mut response = match result {
-            Ok(output) => respond(StatusCode::OK, &output),
-            Err(fault) => {
-                tracing::debug!(code = ?fault.code, message = fault.message, "refused");
-                refuse(&fault)
-            }
-        };
-        if let Ok(id) = HeaderValue::from_str(&id) {
-            response.headers_mut().insert("x-amzn-requestid", id);
+        let (head, body) = request.into_parts();
+        let protocol = Protocol::of(&head.headers);
+        let result = self.perform(protocol, &head, body).await;
+        if let Err(fault) = &result {
+            tracing::debug!(code = ?fault.code, message = fault.message, "refused");
         }
-        response
+        protocol.respond(result, &id)
     }
 
-    async fn perform(&self, request: Request<Incoming>) -> Result<Value, Fault> {
-        let (head, body) = request.into_parts();
+    /// The action's name, and its output in the JSON protocol's form.
+    async fn perform(
+        &self,
+        protocol: Protocol,
+        head: &Parts,
+        body: Incoming,
+    ) -> Result<(String, Value), Fault> {
         if head.method != Method::POST {
-            return Err(Fault::new(
-                Code::UnknownOperationException,
-                "requests are sent with POST",
-            ));
+            let text = "requests are sent with POST";
+            return Err(Fault::new(Code::UnknownOperationException, text));
         }
         let body = read(body).await?;
-        self.check_signature(&head, &body)?;
-        let action = head
-            .headers
-            .get("x-amz-target")
-            .and_then(|target| target.to_str().ok()?.strip_prefix("AmazonSQS."))
-            .ok_or_else(|| {
-                Fault::new(
-                    Code::UnknownOperationException,
-                    "X-Amz-Target must be AmazonSQS.<Action>",
-                )
-            })?;
-        let input: Value = serde_json::from_slice(&body)
-            .map_err(|error| Fault::new(Code::SerializationException, error.to_string()))?;
+        self.check_signature(head, &body)?;
+        let (action, input) = protocol.input(head, &body)?;
         let caller = Caller {
             base_url: &self.base_url,
             access_key_id: &self.keys.access_key_id,
         };
-        perform(&self.queues, &caller, action, input).await
+        let output = perform(&self.queues, &caller, &action, input).await?;
+        Ok((action, output))
     }
 
     fn check_signature(&self, head: &Parts, body: &[u8]) -> Result<(), Fault> {
@@ -92,10 +84,76 @@ impl Answers {
             (id == self.keys.access_key_id).then(|| Secret::new(&*self.keys.secret_access_key))
         };
         let digest = Sha256::digest(body).into();
-        let service = Service::SQS;
-        verify(head, digest, REGION, &service, secret_of, Timestamp::now())
+        let now = Timestamp::now();
+        verify(head, digest, REGION, &Service::SQS, secret_of, now)
             .map(|_| ())
             .map_err(refusal)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Protocol {
+    Json,
+    Query,
+}
+
+impl Protocol {
+    fn of(headers: &HeaderMap) -> Self {
+        match headers.contains_key(TARGET) {
+            true => Self::Json,
+            false => Self::Query,
+        }
+    }
+
+    fn input(self, head: &Parts, body: &[u8]) -> Result<(String, Value), Fault> {
+        match self {
+            Self::Query => query::input(head.uri.path(), body),
+            Self::Json => {
+                let target = head.headers.get(TARGET);
+                let action = target
+                    .and_then(|target| target.to_str().ok()?.strip_prefix("AmazonSQS."))
+                    .ok_or_else(|| {
+                        let text = "X-Amz-Target must be AmazonSQS.<Action>";
+                        Fault::new(Code::UnknownOperationException, text)
+                    })?;
+                let input = serde_json::from_slice(body)
+                    .map_err(|error| Fault::new(Code::SerializationException, error.to_string()))?;
+                Ok((action.to_owned(), input))
+            }
+        }
+    }
+
+    fn respond(self, result: Result<(String, Value), Fault>, id: &str) -> Response<Full<Bytes>> {
+        let status = match &result {
+            Ok(_) => StatusCode::OK,
+            Err(fault) => fault.code.status(),
+        };
+        let (content_type, body) = match (self, &result) {
+            (Self::Query, Ok((action, output))) => ("text/xml", query::output(action, output, id)),
+            (Self::Query, Err(fault)) => ("text/xml", query::refusal(fault, id)),
+            (Self::Json, Ok((_, output))) => ("application/x-amz-json-1.0", output.to_string()),
+            (Self::Json, Err(fault)) => {
+                let output = json!({
+                    "__type": format!("com.amazonaws.sqs#{}", fault.code.shape()),
+                    "message": fault.message,
+                });
+                ("application/x-amz-json-1.0", output.to_string())
+            }
+        };
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Ok(id) = HeaderValue::from_str(id) {
+            headers.insert("x-amzn-requestid", id);
+        }
+        if let (Self::Json, Err(fault)) = (self, &result)
+            && let Ok(code) =
+                HeaderValue::from_str(&format!("{};{}", fault.code.query(), fault.code.blame()))
+        {
+            headers.insert("x-amzn-query-error", code);
+        }
+        response
     }
 }
 
@@ -119,30 +177,4 @@ async fn read(body: Incoming) -> Result<Bytes, Fault> {
         // Nobody is there to read this.
         Err(error) => Err(Fault::new(Code::SerializationException, error.to_string())),
     }
-}
-
-fn refuse(fault: &Fault) -> Response<Full<Bytes>> {
-    let output = json!({
-        "__type": format!("com.amazonaws.sqs#{}", fault.code.shape()),
-        "message": fault.message,
-    });
-    let mut response = respond(fault.code.status(), &output);
-    let blame = match fault.code.is_senders() {
-        true => "Sender",
-        false => "Receiver",
-    };
-    if let Ok(value) = HeaderValue::from_str(&format!("{};{blame}", fault.code.query())) {
-        response.headers_mut().insert("x-amzn-query-error", value);
-    }
-    response
-}
-
-fn respond(status: StatusCode, output: &Value) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from(output.to_string())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(
-        CONTENT_TYPE,
-        HeaderValue::from_static("application/x-amz-json-1.0"),
-    );
-    response
 }

@@ -98,6 +98,14 @@ impl Code {
         }
     }
 
+    /// Who is to blame, as SQS calls it.
+    pub(super) fn blame(self) -> &'static str {
+        match self.is_senders() {
+            true => "Sender",
+            false => "Receiver",
+        }
+    }
+
     /// Whether the sender is to blame.
     pub(super) fn is_senders(self) -> bool {
         self != Self::InternalFailure

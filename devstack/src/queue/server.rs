@@ -65,10 +65,11 @@ impl Server {
     /// See [`Error`].
     pub fn open(settings: &Settings) -> Result<Self, Error> {
         let folder = Folder::open(&settings.folder)?;
+        let dead_letters = settings.queue.dead_letters()?;
         let (failure, failed) = oneshot::channel();
         // First, since it keeps other processes out.
-        let (store, mut queues) = Store::open(folder.path(), failure)?;
-        prepare(&mut queues, settings)?;
+        let prepare = |queues: &mut Queues| prepare(queues, settings, dead_letters);
+        let (store, queues) = Store::open(folder.path(), prepare, failure)?;
         let keys = folder.keys()?;
         let listener = match (settings.port, folder.last_port()?) {
             (Some(port), _) => bind(port).map_err(|_| Error::PortTaken(port))?,
@@ -134,10 +135,8 @@ impl Server {
     }
 }
 
-/// Makes the settings' queue and its dead-letter queue, or sets those that are there. What changes goes to
-/// disk with the first request's changes: before that, the next start would only do the same again.
-fn prepare(queues: &mut Queues, settings: &Settings) -> Result<(), Error> {
-    let dead_letters = settings.queue.dead_letters()?;
+/// Makes the settings' queue and its dead-letter queue, or sets those that are there.
+fn prepare(queues: &mut Queues, settings: &Settings, dead_letters: QueueName) {
     queues.ensure(dead_letters.clone(), |_| {}, Moment::now());
     let set = |attributes: &mut Attributes| {
         attributes.visibility_seconds = settings.visibility_seconds;
@@ -147,7 +146,6 @@ fn prepare(queues: &mut Queues, settings: &Settings) -> Result<(), Error> {
         });
     };
     queues.ensure(settings.queue.clone(), set, Moment::now());
-    Ok(())
 }
 
 async fn accept(

@@ -10,9 +10,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use redb::{
-    Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction,
-};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -45,14 +43,17 @@ enum Batch {
 }
 
 impl Store {
-    /// Opens the file, made if it isn't there, and reads all that is in it. Waits a little for another
-    /// process that is about to leave. `failed` is told if a write fails; nothing is written after that.
+    /// Opens the file, made if it isn't there, reads all that is in it, and lets `prepare` change that. Waits a little
+    /// for another process that is about to leave. `failed` is told if a later write fails; nothing is written then.
     pub(super) fn open(
         folder: &Path,
+        prepare: impl FnOnce(&mut Queues),
         failed: oneshot::Sender<()>,
     ) -> Result<(Self, Queues), Error> {
         let database = open(folder)?;
-        let queues = read(&database, folder)?;
+        let mut queues = read(&database, folder)?;
+        prepare(&mut queues);
+        write(&database, &queues.take_changes())?;
         let (batches, received) = sync_channel(WAITING);
         let writer = std::thread::Builder::new()
             .name("queue-writer".to_owned())
@@ -119,13 +120,8 @@ fn open(folder: &Path) -> Result<Database, Error> {
     )?;
     // The file grows with the most that it ever held; a start is when nobody waits.
     database.compact().map_err(redb::Error::from)?;
-    let begin = || -> Result<(), redb::Error> {
-        let transaction = database.begin_write()?;
-        transaction.open_table(QUEUES)?;
-        transaction.open_table(MESSAGES)?;
-        Ok(transaction.commit()?)
-    };
-    begin()?;
+    // So that reading finds the tables.
+    write(&database, &[])?;
     Ok(database)
 }
 
@@ -161,15 +157,11 @@ fn read(database: &Database, folder: &Path) -> Result<Queues, Error> {
 
 fn write_all(database: &Database, batches: &Receiver<Batch>) -> Result<(), redb::Error> {
     while let Ok(first) = batches.recv() {
-        let mut waiting = Vec::new();
-        let mut ended = false;
-        let transaction = database.begin_write()?;
+        let (mut changes, mut waiting, mut ended) = (Vec::new(), Vec::new(), false);
         for batch in std::iter::once(first).chain(batches.try_iter().take(WAITING)) {
             match batch {
-                Batch::Changes(changes, written) => {
-                    for change in &changes {
-                        write(&transaction, change)?;
-                    }
+                Batch::Changes(more, written) => {
+                    changes.extend(more);
                     waiting.push(written);
                 }
                 Batch::End => {
@@ -178,8 +170,7 @@ fn write_all(database: &Database, batches: &Receiver<Batch>) -> Result<(), redb:
                 }
             }
         }
-        // Waits for the disk: durability is redb's default.
-        transaction.commit()?;
+        write(database, &changes)?;
         for written in waiting {
             // Who asked may have left.
             let _ = written.send(());
@@ -191,26 +182,32 @@ fn write_all(database: &Database, batches: &Receiver<Batch>) -> Result<(), redb:
     Ok(())
 }
 
-fn write(transaction: &WriteTransaction, change: &Change) -> Result<(), redb::Error> {
-    let mut queues = transaction.open_table(QUEUES)?;
-    let mut messages = transaction.open_table(MESSAGES)?;
-    match change {
-        Change::Queue(name, kept) => {
-            queues.insert(name.as_str(), text(kept)?.as_slice())?;
+/// Writes changes in one transaction and waits for the disk, which is redb's default.
+fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
+    let transaction = database.begin_write()?;
+    {
+        let mut queues = transaction.open_table(QUEUES)?;
+        let mut messages = transaction.open_table(MESSAGES)?;
+        for change in changes {
+            match change {
+                Change::Queue(name, kept) => {
+                    queues.insert(name.as_str(), text(kept)?.as_slice())?;
+                }
+                Change::NoQueue(name) => {
+                    queues.remove(name.as_str())?;
+                    messages.retain_in(all_of(name), |_, _| false)?;
+                }
+                Change::Message(name, number, message) => {
+                    messages.insert((name.as_str(), *number), text(message)?.as_slice())?;
+                }
+                Change::NoMessage(name, number) => {
+                    messages.remove((name.as_str(), *number))?;
+                }
+                Change::NoMessages(name) => messages.retain_in(all_of(name), |_, _| false)?,
+            }
         }
-        Change::NoQueue(name) => {
-            queues.remove(name.as_str())?;
-            messages.retain_in(all_of(name), |_, _| false)?;
-        }
-        Change::Message(name, number, message) => {
-            messages.insert((name.as_str(), *number), text(message)?.as_slice())?;
-        }
-        Change::NoMessage(name, number) => {
-            messages.remove((name.as_str(), *number))?;
-        }
-        Change::NoMessages(name) => messages.retain_in(all_of(name), |_, _| false)?,
     }
-    Ok(())
+    Ok(transaction.commit()?)
 }
 
 fn all_of(name: &QueueName) -> std::ops::RangeInclusive<(&str, u64)> {

@@ -12,6 +12,7 @@ mod cron;
 mod durability;
 mod messages;
 mod part;
+mod query;
 mod refusals;
 mod signatures;
 mod target;

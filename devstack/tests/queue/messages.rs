@@ -273,10 +273,7 @@ async fn queues_are_made_set_and_deleted() {
         .call("CreateQueue", make(json!({ "VisibilityTimeout": "11" })))
         .await;
     let url = answer.output["QueueUrl"].as_str().unwrap().to_owned();
-    let other = Sqs {
-        queue_url: url.clone(),
-        ..sqs.clone()
-    };
+    let other = sqs.for_queue(url.clone());
     // The same again is no error; another one of that name is.
     let answer = sqs
         .call("CreateQueue", make(json!({ "VisibilityTimeout": "11" })))

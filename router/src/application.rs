@@ -17,16 +17,18 @@ use tirage_manifest::{
 
 use crate::access_log::AccessLog;
 use crate::itself::Itself;
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::service::{Application, Destination};
+use crate::sql;
 
 /// What an application is made from, besides its manifest.
 pub(crate) struct Parts {
     pub(crate) allocator: Allocator,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
-    /// What components call without a socket, by host name.
-    pub(crate) services: Vec<(&'static str, Arc<dyn InternalService>)>,
+    /// The gateway to the database.
+    pub(crate) sql: Arc<dyn InternalService>,
 }
 
 /// Loads the components that `selection` names.
@@ -45,9 +47,7 @@ pub(crate) fn load(
         .allocator(parts.allocator)
         .metrics(&parts.metrics.host)
         .itself(Arc::clone(&itself) as _);
-    for (name, service) in parts.services {
-        builder = builder.service(name, service);
-    }
+    builder = builder.service(sql::HOST_NAME, Arc::clone(&parts.sql));
     let mut mounted = Vec::new();
     for (id, component) in selection.components() {
         let (folders, temporary) =
@@ -72,8 +72,10 @@ pub(crate) fn load(
         });
     }
     let host = builder.build()?;
+    let routes = routes(selection, &host)?;
     let application = Arc::new(Application {
-        routes: routes(selection, &host)?,
+        live: live(selection, &routes, parts.sql)?,
+        routes,
         _host: host,
         info: info(manifest),
         metrics: parts.metrics,
@@ -82,6 +84,27 @@ pub(crate) fn load(
     });
     itself.is(&application);
     Ok(application)
+}
+
+/// The change feed, if its path leads to a component that has a database.
+fn live(
+    selection: &Selection<'_>,
+    routes: &Routes<Destination>,
+    sql: Arc<dyn InternalService>,
+) -> anyhow::Result<Option<Live>> {
+    let Some(route) = routes.find(live::PATH) else {
+        return Ok(None);
+    };
+    let Destination::Component { id, .. } = route.value() else {
+        return Ok(None);
+    };
+    let has_database = selection.components().iter().any(|(name, component)| {
+        name.as_str() == &**id && component.settings.database_role.is_some()
+    });
+    match has_database {
+        true => Live::new(sql, id).map(Some),
+        false => Ok(None),
+    }
 }
 
 fn limits(limits: &tirage_manifest::Limits) -> Limits {

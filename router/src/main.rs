@@ -8,6 +8,7 @@ mod access_log;
 mod application;
 mod environment;
 mod itself;
+mod live;
 mod logging;
 mod metrics;
 mod problem;

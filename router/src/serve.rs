@@ -117,7 +117,7 @@ async fn serve(
             allocator: allocator.map(Allocator::from).unwrap_or_default(),
             metrics: Arc::clone(&metrics),
             access_log,
-            services: vec![(sql::HOST_NAME, database.service())],
+            sql: database.service(),
         },
     )?;
     environment.notice_unused(|name| {
@@ -153,6 +153,15 @@ async fn serve(
             Ok(Ok(())) => std::future::pending().await,
             Ok(Err(error)) => error,
             Err(panicked) => panicked.into(),
+        }
+    };
+    let stop = {
+        let application = Arc::clone(&application);
+        async move {
+            stop.await;
+            if let Some(live) = &application.live {
+                live.close();
+            }
         }
     };
     let serving = server::serve(listener, application, limits, stop);

@@ -18,6 +18,7 @@ use tirage_host::{Component, Host, Request, Response};
 use tirage_manifest::{Routes, StaticResponse, strip_spin_headers};
 
 use crate::access_log::{AccessLog, Entry};
+use crate::live::{self, Live};
 use crate::metrics::Metrics;
 use crate::problem::Problem;
 use crate::server::Service;
@@ -46,6 +47,8 @@ pub(crate) struct Application {
     /// Components find each other through it for as long as it is there.
     pub(crate) _host: Host,
     pub(crate) routes: Routes<Destination>,
+    /// The change feed, where there is one.
+    pub(crate) live: Option<Live>,
     /// What `/.well-known/spin/info` answers.
     pub(crate) info: Bytes,
     pub(crate) metrics: Arc<Metrics>,
@@ -110,6 +113,12 @@ impl Application {
         match route.value() {
             Destination::Fixed(fixed) => (None, fixed_response(fixed)),
             Destination::Component { id, component } => {
+                if let Some(live) = &self.live
+                    && path == live::PATH
+                    && request.method() == Method::GET
+                {
+                    return (Some(id), live.answer(component, request).await);
+                }
                 let Some(uri) = full_uri(&request) else {
                     return (Some(id), Problem::BadRequest.response(request_id));
                 };

@@ -20,7 +20,7 @@ use crate::process::Supervisor;
 use crate::progress;
 use crate::repository::Repository;
 use crate::settings::Settings;
-use service::{Database, ObjectStore, Queue, Service};
+use service::{Begun, Database, ObjectStore, Queue, Service};
 
 /// The first start makes a cluster, and may fetch Postgres before that.
 const DATABASE_PATIENCE: Duration = Duration::from_secs(180);
@@ -120,7 +120,7 @@ impl Stack {
     ) -> Result<Self> {
         let settings = Settings::read(repository)?;
         let mut begin = |part: &'static str, setting: &str| match settings.value(setting) {
-            Some(value) => Ok(Service::Named(value)),
+            Some(value) => Ok(Begun::Named(value)),
             None => {
                 let mut command = Command::new(binaries.devstack());
                 command
@@ -128,7 +128,7 @@ impl Stack {
                     .arg("--data")
                     .arg(data.path.join(part))
                     .current_dir(repository.root());
-                supervisor.start(part, &mut command).map(Service::Starting)
+                supervisor.start(part, &mut command).map(Begun::Starting)
             }
         };
         // All at once, then each in its turn: the slowest decides.
@@ -206,7 +206,6 @@ impl Stack {
         let url = match &self.database {
             Service::Started(started) => &started.url,
             Service::Named(url) => url,
-            Service::Starting(_) => bail!("the database is not there yet"),
         };
         database_name(url).context("DATABASE_URL names no database")
     }

@@ -16,6 +16,12 @@
 
 mod cursor;
 mod event;
+#[cfg(feature = "native")]
+mod hub;
+mod outbox;
 
 pub use cursor::{Cursor, Frontier};
 pub use event::{Change, HEARTBEAT, HEARTBEAT_INTERVAL, LastEventId, change, reset, start};
+#[cfg(feature = "native")]
+pub use hub::{Follower, Hub, Outbox};
+pub use outbox::{changes, frontier};

@@ -39,13 +39,21 @@ impl Database {
     }
 
     async fn open(scope: Statement) -> Result<Self, Problem> {
+        Ok(Self {
+            client: Self::client().await?,
+            scope,
+        })
+    }
+
+    /// The database without a scope: whoever uses it says in each batch what it is about.
+    ///
+    /// # Errors
+    /// 500 if the variables are missing or name nothing usable.
+    pub(crate) async fn client() -> Result<Client<Wasi>, Problem> {
         let url = settings::required("database_http_url").await?;
         let connection_string = settings::required("database_connection_string").await?;
         let endpoint = Endpoint::new(&url, &connection_string).map_err(settings::internal)?;
-        Ok(Self {
-            client: Client::new(Wasi::default(), endpoint),
-            scope,
-        })
+        Ok(Client::new(Wasi::default(), endpoint))
     }
 
     /// Runs one statement in a transaction of its own.

@@ -13,9 +13,9 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tirage_live::{Change, Cursor, Frontier, LastEventId};
+use tirage_live::{Cursor, LastEventId};
 use tirage_problem::Problem;
-use tirage_sqlhttp::{Error, Json, Statement};
+use tirage_sqlhttp::{Client, Wasi};
 
 use crate::database::{self, BUILT_IN_WORKSPACE, Database};
 use crate::json;
@@ -28,7 +28,6 @@ type Piece = Result<Frame<Bytes>, Infallible>;
 /// Below what guests are given for a response.
 const POLLS: u32 = 20;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
-const AT_ONCE: i64 = 500;
 
 /// Who asks, and of what they may hear; the router asks before it answers `/api/live` itself. Before
 /// there are accounts, everybody may hear of the built-in workspace.
@@ -47,8 +46,8 @@ pub(crate) fn admission() -> Result<Response<Bytes>, Problem> {
 /// # Errors
 /// 503 and 500, before the first event; a later failure ends the stream, and the client comes back.
 pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
-    let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-    let frontier = frontier(&database).await.map_err(database::problem)?;
+    let client = Database::client().await?;
+    let frontier = tirage_live::frontier(&client, BUILT_IN_WORKSPACE).await.map_err(database::problem)?;
     let seen = LastEventId::of(&head.headers, head.uri.query());
     let cursor = Cursor::resume(seen, frontier);
     let first = match cursor.is_reset {
@@ -56,7 +55,7 @@ pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
         false => tirage_live::start(cursor.sequence),
     };
     let follower = Follower {
-        database,
+        client,
         sequence: cursor.sequence,
         polls: 0,
     };
@@ -75,7 +74,7 @@ pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
 }
 
 struct Follower {
-    database: Database,
+    client: Client<Wasi>,
     sequence: u64,
     polls: u32,
 }
@@ -84,9 +83,11 @@ impl Follower {
     /// What is new, as soon as something is; none when the time is over.
     async fn next(&mut self) -> Option<Bytes> {
         while self.polls < POLLS {
-            let changes = changes(&self.database, self.sequence).await.ok()?;
+            self.polls += 1;
+            let changes = tirage_live::changes(&self.client, BUILT_IN_WORKSPACE, self.sequence)
+                .await
+                .ok()?;
             let Some(last) = changes.last() else {
-                self.polls += 1;
                 spin_sdk::time::sleep(POLL_INTERVAL).await;
                 continue;
             };
@@ -99,33 +100,4 @@ impl Follower {
         }
         None
     }
-}
-
-async fn frontier(database: &Database) -> Result<Frontier, Error> {
-    let statement = Statement::new(
-        "select last_change, (select min(sequence) from change where workspace_id = $1) as oldest \
-         from workspace where id = $1",
-    )
-    .bind(BUILT_IN_WORKSPACE);
-    let [rows] = database.run_all([statement]).await?;
-    let row = rows.single()?;
-    let number = |number: i64| u64::try_from(number).unwrap_or_default();
-    Ok(Frontier {
-        last: number(row.get("last_change")?),
-        oldest: row.get::<Option<i64>>("oldest")?.map(number),
-    })
-}
-
-async fn changes(database: &Database, after: u64) -> Result<Vec<Change>, Error> {
-    let statement = Statement::new(
-        "select to_jsonb(change) as change from change \
-         where workspace_id = $1 and sequence > $2::bigint order by sequence limit $3",
-    )
-    .bind(BUILT_IN_WORKSPACE)
-    .bind(after.to_string())
-    .bind(AT_ONCE);
-    let [rows] = database.run_all([statement]).await?;
-    rows.iter()
-        .map(|row| row.get::<Json<Change>>("change").map(|Json(change)| change))
-        .collect()
 }

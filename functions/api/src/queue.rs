@@ -1,6 +1,7 @@
 //! The queue: messages out, nothing else. In Amazon SQS's protocol (JSON 1.0), which Scaleway speaks too
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -62,17 +63,18 @@ impl Queue {
         self.call("SendMessage", body).await.map(drop)
     }
 
-    /// Queues are named by URLs, which only the service can make. A name that is a URL is one.
-    async fn url(&self) -> Result<String, Problem> {
-        if self.name.contains("://") {
-            return Ok(self.name.clone());
+    /// Queues are addressed by URLs, which only the service can make. This instance asks once.
+    async fn url(&self) -> Result<&'static str, Problem> {
+        static URL: OnceLock<String> = OnceLock::new();
+        if let Some(url) = URL.get() {
+            return Ok(url);
         }
         let answer = self
             .call("GetQueueUrl", serde_json::json!({ "QueueName": self.name }))
             .await?;
         let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(settings::internal)?;
         match answer["QueueUrl"].as_str() {
-            Some(url) => Ok(url.to_owned()),
+            Some(url) => Ok(URL.get_or_init(|| url.to_owned())),
             None => Err(settings::internal("the queue has no URL")),
         }
     }

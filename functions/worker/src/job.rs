@@ -13,7 +13,7 @@ use tirage_sqlhttp::Error as DatabaseError;
 use crate::outcome::{Failure, Interruption, Stored};
 use crate::settings::{self, internal};
 use crate::step::{self, Prints};
-use crate::tasks::{Claim, Tasks};
+use crate::tasks::{Claim, Tasks, Times};
 
 /// What a client sent, in storage.
 const ORIGINAL: &str = "original";
@@ -23,12 +23,14 @@ const ORIGINAL: &str = "original";
 /// # Errors
 /// 503 for what may pass, 500 for a fault of ours; the message should come again.
 pub(crate) async fn run(message: &Message) -> Result<(), Problem> {
-    let tasks = Tasks::new(settings::database().await?, message.task);
+    let times = Times {
+        lease: settings::seconds("lease_seconds").await?,
+        cleanup_after: settings::seconds("cleanup_after_seconds").await?,
+    };
+    let tasks = Tasks::new(settings::database().await?, message.task, times);
     let objects = settings::objects().await?;
-    let lease_seconds = settings::variable("lease_seconds").await?;
-    let lease_seconds = lease_seconds.parse().map_err(internal)?;
     let Some(claim) = tasks
-        .claim(message.attempt, lease_seconds)
+        .claim(message.attempt)
         .await
         .map_err(database_problem)?
     else {

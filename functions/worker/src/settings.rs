@@ -27,6 +27,17 @@ pub(crate) async fn variable(name: &str) -> Result<String, Problem> {
     variables::get(name).await.map_err(internal)
 }
 
+/// A variable that is a number of seconds.
+///
+/// # Errors
+/// 500 if it is none.
+pub(crate) async fn seconds(name: &str) -> Result<f64, Problem> {
+    let value = variable(name).await?;
+    value
+        .parse()
+        .map_err(|_| internal(format!("{name} is no number of seconds")))
+}
+
 /// The database that the variables name. Nothing is sent yet.
 ///
 /// # Errors

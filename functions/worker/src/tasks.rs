@@ -12,6 +12,16 @@ use crate::outcome::{Failure, Stored};
 pub(crate) struct Tasks {
     client: Client<Wasi>,
     task: Uuid,
+    times: Times,
+}
+
+/// How long things may take, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Times {
+    /// A lease: longer than any job takes.
+    pub(crate) lease: f64,
+    /// Until a worker that came too late has given up as well.
+    pub(crate) cleanup_after: f64,
 }
 
 /// A task in our hands.
@@ -25,8 +35,12 @@ pub(crate) struct Claim {
 }
 
 impl Tasks {
-    pub(crate) fn new(client: Client<Wasi>, task: Uuid) -> Self {
-        Self { client, task }
+    pub(crate) fn new(client: Client<Wasi>, task: Uuid, times: Times) -> Self {
+        Self {
+            client,
+            task,
+            times,
+        }
     }
 
     /// Takes the task, if it waits, or if whoever had it let its lease run out; none if it is done,
@@ -34,11 +48,7 @@ impl Tasks {
     ///
     /// # Errors
     /// The database's.
-    pub(crate) async fn claim(
-        &self,
-        attempt: u32,
-        lease_seconds: f64,
-    ) -> Result<Option<Claim>, Error> {
+    pub(crate) async fn claim(&self, attempt: u32) -> Result<Option<Claim>, Error> {
         let statement = Statement::new(
             "with task as (update task set state = 'running', lease = lease + 1, claims = claims + 1, \
                leased_until = now() + make_interval(secs => $3) \
@@ -50,7 +60,7 @@ impl Tasks {
         )
         .bind(self.task.to_string())
         .bind(i64::from(attempt))
-        .bind(lease_seconds);
+        .bind(self.times.lease);
         let rows = self.run(statement).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
@@ -83,7 +93,7 @@ impl Tasks {
                where id = $1 and lease = $2 and state = 'running' returning media_id, workspace_id, lease), \
              ready as (update media set state = 'ready', content_type = $3, sha256 = $4, \
                metadata = $5::jsonb, position = $6::jsonb, finished_at = now(), \
-               cleanup_due_at = case when task.lease > 1 then now() + interval '15 minutes' end \
+               cleanup_due_at = case when task.lease > 1 then now() + make_interval(secs => $8) end \
                from task where media.id = task.media_id), \
              old as (delete from variant using task where variant.media_id = task.media_id \
                and not variant.name in (select name from jsonb_to_recordset($7::jsonb) as new(name text))), \
@@ -102,7 +112,8 @@ impl Tasks {
         .bind(stored.sha256.as_str())
         .bind(metadata)
         .bind(position.map_err(unwritable)?.unwrap_or(Parameter::NULL))
-        .bind(variants);
+        .bind(variants)
+        .bind(self.times.cleanup_after);
         let rows = self.run(statement).await?;
         Ok(rows.single()?.get::<i64>("count")? == 1)
     }
@@ -116,12 +127,13 @@ impl Tasks {
             "with task as (update task set state = 'failed', failure = $3::jsonb, leased_until = null, \
                finished_at = now() where id = $1 and lease = $2 and state = 'running' returning media_id) \
              update media set state = 'failed', failure = $3::jsonb, finished_at = now(), \
-               cleanup_due_at = now() + interval '15 minutes' \
+               cleanup_due_at = now() + make_interval(secs => $4) \
                from task where media.id = task.media_id and media.state = 'processing'",
         )
         .bind(self.task.to_string())
         .bind(i64::from(claim.lease))
-        .bind(failure.document());
+        .bind(failure.document())
+        .bind(self.times.cleanup_after);
         self.run(statement).await.map(drop)
     }
 

@@ -10,8 +10,14 @@ use crate::process::{ChildId, Supervisor};
 
 /// A service: ours, or the one that a setting names.
 pub(super) enum Service<T> {
-    Starting(ChildId),
     Started(T),
+    /// The value of the setting that names it.
+    Named(String),
+}
+
+/// A service that may not be there yet.
+pub(super) enum Begun {
+    Starting(ChildId),
     /// The value of the setting that names it.
     Named(String),
 }
@@ -22,27 +28,34 @@ pub(super) trait Part: DeserializeOwned {
     fn environment(&self) -> Vec<(&'static str, &str)>;
 }
 
-impl<T: Part> Service<T> {
+impl Begun {
     /// Waits until it is there.
     ///
     /// # Errors
     /// When it ends, takes too long, or says something else than was agreed; and
     /// [`crate::signals::Interrupted`].
-    pub(super) fn ready(self, supervisor: &mut Supervisor, patience: Duration) -> Result<Self> {
-        let Self::Starting(child) = self else {
-            return Ok(self);
+    pub(super) fn ready<T: Part>(
+        self,
+        supervisor: &mut Supervisor,
+        patience: Duration,
+    ) -> Result<Service<T>> {
+        let child = match self {
+            Self::Starting(child) => child,
+            Self::Named(value) => return Ok(Service::Named(value)),
         };
         let line = supervisor.first_line(child, patience)?;
         serde_json::from_str(&line)
-            .map(Self::Started)
+            .map(Service::Started)
             .context("the devstack's line isn't as agreed")
     }
+}
 
+impl<T: Part> Service<T> {
     /// The settings of a service that was started here; nobody needs to be told of the others.
     pub(super) fn environment(&self) -> Vec<(&'static str, &str)> {
         match self {
             Self::Started(part) => part.environment(),
-            Self::Starting(_) | Self::Named(_) => Vec::new(),
+            Self::Named(_) => Vec::new(),
         }
     }
 }
@@ -89,7 +102,7 @@ impl Part for ObjectStore {
 #[derive(Deserialize)]
 pub(super) struct Queue {
     endpoint: String,
-    queue_url: String,
+    queue_name: String,
     access_key_id: String,
     secret_access_key: String,
 }
@@ -107,8 +120,7 @@ impl Part for Queue {
     fn environment(&self) -> Vec<(&'static str, &str)> {
         vec![
             ("QUEUE_ENDPOINT", &self.endpoint),
-            // Its URL, so that nobody has to ask for that before each message.
-            ("QUEUE_NAME", &self.queue_url),
+            ("QUEUE_NAME", &self.queue_name),
             ("SQS_ACCESS_KEY_ID", &self.access_key_id),
             ("SQS_SECRET_ACCESS_KEY", &self.secret_access_key),
         ]
@@ -142,7 +154,7 @@ mod tests {
             environment::<Queue>(&format!(
                 r#"{{"endpoint":"e","queue_name":"n","queue_url":"e/n",{keys}}}"#
             ))[1],
-            ("QUEUE_NAME", "e/n".to_owned())
+            ("QUEUE_NAME", "n".to_owned())
         );
     }
 }

@@ -1,0 +1,12 @@
+//! The main job, from outside: a photo goes in, its prints come out, and nothing that happens in between
+//! can lose it. Everything is a process of its own and can be killed.
+
+mod api;
+mod client;
+mod data;
+mod live;
+mod nothing_lost;
+mod part;
+mod picture;
+mod proxy;
+mod stack;

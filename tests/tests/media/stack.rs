@@ -1,0 +1,255 @@
+//! The whole stack, on folders and ports that stay the same when a part is killed and started again.
+//!
+//! The functions reach database, bucket and queue through a [`Proxy`], which can act before or after any
+//! of their calls.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tirage_jobs::Secret;
+
+use crate::part::{Part, binary, repository};
+use crate::proxy::{Proxy, Target};
+
+pub(crate) const SECRET: &str = "a secret of the tests, which is long enough";
+const PASSWORD: &str = "of-the-gateway";
+
+/// What can be killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Router,
+    Postgres,
+    ObjectStore,
+    Queue,
+}
+
+pub(crate) struct Stack {
+    folder: TempDir,
+    postgres: Part,
+    objects: Mutex<Part>,
+    queue: Mutex<Part>,
+    _gateway: Part,
+    router: Mutex<Part>,
+    _trigger: Part,
+    pub(crate) url: String,
+    pub(crate) proxy: Proxy,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Stack {
+    pub(crate) async fn start() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// With settings of the router's.
+    pub(crate) async fn with(settings: &[(&'static str, &str)]) -> Self {
+        let folder = TempDir::new().unwrap();
+        let postgres = Part::start(
+            Command::new(binary("tirage-devstack"))
+                .arg("postgres")
+                .arg("--data")
+                .arg(folder.path().join("postgres")),
+        );
+        let objects = start_objects(&folder.path().join("s3"));
+        let queue = start_queue(&folder.path().join("queue"));
+        let database = [
+            ("DATABASE_URL", postgres.field("url")),
+            ("DATABASE_ADMIN_URL", postgres.field("admin_url")),
+        ];
+        let migrated = Command::new(binary("tirage"))
+            .arg("migrate")
+            .current_dir(repository())
+            .env_clear()
+            .envs(database.clone())
+            .output()
+            .unwrap();
+        assert!(
+            migrated.status.success(),
+            "{}",
+            String::from_utf8_lossy(&migrated.stderr)
+        );
+        let gateway = Part::start(
+            Command::new(binary("tirage"))
+                .args(["sql-gateway", "--listen", "127.0.0.1:0", "--exit-with-stdin"])
+                .current_dir(repository())
+                .env_clear()
+                .envs(database.clone())
+                .env("SQL_GATEWAY_PASSWORD", PASSWORD),
+        );
+        let gateway_url = listening(&gateway.line);
+        let proxy = Proxy::start(
+            gateway_url.clone(),
+            objects.field("endpoint"),
+            queue.field("endpoint"),
+        )
+        .await;
+        let host = gateway_url.trim_start_matches("http://");
+        let login = |role: &str| format!("postgres://{role}:{PASSWORD}@{host}/tirage");
+        let mut environment = vec![
+            ("DATABASE_HTTP_URL", proxy.url(Target::Database)),
+            ("DATABASE_CONNECTION_STRING", login("tirage_api")),
+            ("WORKER_DATABASE_CONNECTION_STRING", login("tirage_worker")),
+            ("S3_ENDPOINT", proxy.url(Target::ObjectStore)),
+            ("S3_PUBLIC_ENDPOINT", objects.field("endpoint")),
+            ("S3_REGION", objects.field("region")),
+            ("S3_BUCKET", objects.field("bucket")),
+            ("S3_ACCESS_KEY_ID", objects.field("access_key_id")),
+            ("S3_SECRET_ACCESS_KEY", objects.field("secret_access_key")),
+            ("QUEUE_ENDPOINT", proxy.url(Target::Queue)),
+            ("QUEUE_NAME", queue.field("queue_name")),
+            ("SQS_ACCESS_KEY_ID", queue.field("access_key_id")),
+            ("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key")),
+            ("JOB_SECRET", SECRET.to_owned()),
+            // What takes minutes elsewhere takes seconds here.
+            ("LEASE_SECONDS", "3".to_owned()),
+            ("SEND_AFTER_SECONDS", "1".to_owned()),
+            ("RESEND_AFTER_SECONDS", "4".to_owned()),
+            ("UPLOAD_GRACE_SECONDS", "1".to_owned()),
+            ("CLEANUP_AFTER_SECONDS", "1".to_owned()),
+            // Gives up late: what is killed here is killed often.
+            ("TASK_MAX_CLAIMS", "50".to_owned()),
+            ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
+        ];
+        environment.extend(database);
+        environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        let router = start_router(&environment);
+        let url = listening(&router.line);
+        // Wherever it is started again, it is found at the same address.
+        let address = url.trim_start_matches("http://").to_owned();
+        environment.retain(|(name, _)| *name != "HTTP_ADDR");
+        environment.push(("HTTP_ADDR", address));
+        let trigger = Part::start(
+            Command::new(binary("tirage-devstack"))
+                .args(["trigger", "--target", &format!("{url}/jobs/photo")])
+                .env_clear()
+                .env("QUEUE_ENDPOINT", queue.field("endpoint"))
+                .env("QUEUE_NAME", queue.field("queue_name"))
+                .env("SQS_ACCESS_KEY_ID", queue.field("access_key_id"))
+                .env("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key"))
+                .env("S3_REGION", queue.field("region")),
+        );
+        Self {
+            folder,
+            postgres,
+            objects: Mutex::new(objects),
+            queue: Mutex::new(queue),
+            _gateway: gateway,
+            router: Mutex::new(router),
+            _trigger: trigger,
+            url,
+            proxy,
+            environment,
+        }
+    }
+
+    pub(crate) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
+    }
+
+    /// A setting, as the router has it.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        let found = self.environment.iter().find(|(known, _)| *known == name);
+        &found.unwrap().1
+    }
+
+    pub(crate) fn kill(&self, victim: Victim) {
+        match victim {
+            Victim::Router => self.router.lock().unwrap().kill(),
+            Victim::ObjectStore => self.objects.lock().unwrap().kill(),
+            Victim::Queue => self.queue.lock().unwrap().kill(),
+            // Its devstack starts it again.
+            Victim::Postgres => kill_process(self.postmaster(), Signal::KILL).unwrap(),
+        }
+    }
+
+    /// Brings back what was killed.
+    pub(crate) fn revive(&self, victim: Victim) {
+        match victim {
+            Victim::Router => *self.router.lock().unwrap() = start_router(&self.environment),
+            Victim::ObjectStore => {
+                *self.objects.lock().unwrap() = start_objects(&self.folder.path().join("s3"));
+            }
+            Victim::Queue => {
+                *self.queue.lock().unwrap() = start_queue(&self.folder.path().join("queue"));
+            }
+            Victim::Postgres => {}
+        }
+    }
+
+    /// What a schedule would do.
+    pub(crate) async fn sweep(&self) -> Option<serde_json::Value> {
+        let mac = Secret::new(SECRET).unwrap().schedule_mac("/jobs/sweep");
+        let response = reqwest::Client::new()
+            .post(self.at("/jobs/sweep"))
+            .header(tirage_jobs::SCHEDULE_HEADER, mac)
+            .timeout(Duration::from_secs(10))
+            .send()
+            .await
+            .ok()?;
+        response.json().await.ok()
+    }
+
+    /// The administrator's connection to the database.
+    pub(crate) fn admin_url(&self) -> String {
+        self.postgres.field("admin_url")
+    }
+
+    fn postmaster(&self) -> Pid {
+        let file = find(self.folder.path().join("postgres"), "postmaster.pid").unwrap();
+        let text = std::fs::read_to_string(file).unwrap();
+        Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
+    }
+}
+
+fn start_objects(folder: &std::path::Path) -> Part {
+    Part::start(
+        Command::new(binary("tirage-devstack"))
+            .arg("s3")
+            .arg("--data")
+            .arg(folder),
+    )
+}
+
+fn start_queue(folder: &std::path::Path) -> Part {
+    Part::start(
+        Command::new(binary("tirage-devstack"))
+            .arg("queue")
+            .arg("--data")
+            .arg(folder)
+            .args(["--visibility-seconds", "3", "--max-receives", "100"]),
+    )
+}
+
+fn start_router(environment: &[(&'static str, String)]) -> Part {
+    Part::start(
+        Command::new(binary("tirage"))
+            .args(["serve", "--exit-with-stdin", "--manifest"])
+            .arg(repository().join("spin.toml"))
+            .env_clear()
+            .envs(environment.iter().map(|(name, value)| (name, value))),
+    )
+}
+
+fn listening(line: &str) -> String {
+    line.trim().strip_prefix("listening on ").unwrap().to_owned()
+}
+
+/// The file of this name below the folder.
+fn find(folder: PathBuf, name: &str) -> Option<PathBuf> {
+    for entry in std::fs::read_dir(folder).ok()?.flatten() {
+        let path = entry.path();
+        if entry.file_name() == name {
+            return Some(path);
+        }
+        if path.is_dir()
+            && let Some(found) = find(path, name)
+        {
+            return Some(found);
+        }
+    }
+    None
+}

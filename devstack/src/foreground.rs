@@ -8,6 +8,8 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+const SIGNALS_LOST: &str = "signals can no longer be received";
+
 /// Waits for the reason to end.
 pub(crate) struct Foreground {
     reasons: Receiver<&'static str>,
@@ -27,12 +29,17 @@ impl Foreground {
         Ok(Self { reasons })
     }
 
+    /// Waits for the reason to end.
+    pub(crate) fn wait(&self) -> &'static str {
+        self.reasons.recv().unwrap_or(SIGNALS_LOST)
+    }
+
     /// Waits for `patience` at most; gives the reason to end, if there is one.
     pub(crate) fn end_within(&self, patience: Duration) -> Option<&'static str> {
         match self.reasons.recv_timeout(patience) {
             Ok(reason) => Some(reason),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some("signals can no longer be received"),
+            Err(RecvTimeoutError::Disconnected) => Some(SIGNALS_LOST),
         }
     }
 }

@@ -5,5 +5,7 @@
 //! linked into the router: in production these are services that somebody else runs.
 //!
 //! - [`postgres`]: a private Postgres cluster in a folder.
+//! - [`s3`]: an S3 server over a folder.
 
 pub mod postgres;
+pub mod s3;

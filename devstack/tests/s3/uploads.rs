@@ -1,0 +1,131 @@
+//! Uploads that go wrong: nothing of them is seen, then or later.
+
+use std::io::Write;
+use std::net::TcpStream;
+
+use http::{Request, header};
+use jiff::Timestamp;
+
+use crate::support::{Server, command, files, key, put, sha256};
+
+#[tokio::test]
+async fn a_body_with_another_checksum_leaves_nothing() {
+    let (server, folder) = Server::temporary();
+    let (key, body) = (key(), b"right".as_slice());
+    let now = Timestamp::now();
+
+    // Signed as the payload's hash, and sent as a checksum.
+    let mut signed = put(&key, body);
+    signed.sha256 = Some(sha256(body));
+    let signed = server.bucket().put(&signed, now).unwrap();
+    assert_eq!(
+        server.send(signed, "wrong").await.code(),
+        "XAmzContentSHA256Mismatch"
+    );
+
+    let wrong = [
+        ("x-amz-checksum-crc32", "AAAAAA=="),
+        ("x-amz-checksum-crc32c", "AAAAAA=="),
+        ("x-amz-checksum-crc64nvme", "AAAAAAAAAAA="),
+        ("x-amz-checksum-sha1", "AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ("x-amz-checksum-sha256", "nonsense"),
+        ("content-md5", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ];
+    for (name, value) in wrong {
+        // Not among the signed headers, but said all the same.
+        let mut request = server.bucket().put(&put(&key, body), now).unwrap();
+        request.headers_mut().insert(name, value.parse().unwrap());
+        assert_eq!(
+            server.send(request, body).await.code(),
+            "BadDigest",
+            "{name}"
+        );
+    }
+    assert_eq!(server.get(&key).await.code(), "NoSuchKey");
+    assert!(server.keys("").await.is_empty());
+    assert!(
+        files(folder.path()).is_empty(),
+        "{:?}",
+        files(folder.path())
+    );
+}
+
+#[tokio::test]
+async fn a_failed_upload_leaves_the_object_that_was_there() {
+    let (server, _folder) = Server::temporary();
+    let key = key();
+    server.put(&key, b"first", true).await;
+    let mut request = server
+        .bucket()
+        .put(&put(&key, b"second"), Timestamp::now())
+        .unwrap();
+    let wrong = "AAAAAA==".parse().unwrap();
+    request.headers_mut().insert("x-amz-checksum-crc32", wrong);
+    assert_eq!(server.send(request, "second").await.code(), "BadDigest");
+    assert_eq!(server.get(&key).await.body, b"first");
+
+    server.put(&key, b"second", true).await;
+    assert_eq!(server.get(&key).await.body, b"second");
+}
+
+#[tokio::test]
+async fn an_upload_that_is_cut_off_leaves_nothing() {
+    let (server, folder) = Server::temporary();
+    let (key, body) = (key(), vec![1; 1 << 20]);
+    let request = server
+        .bucket()
+        .put(&put(&key, &body), Timestamp::now())
+        .unwrap();
+    let mut connection = begin(&server, &request);
+    connection.write_all(&body[..500_000]).unwrap();
+    eventually("the server has a part of it", || {
+        !files(folder.path()).is_empty()
+    })
+    .await;
+    drop(connection);
+    eventually("it is cleared away", || files(folder.path()).is_empty()).await;
+    assert_eq!(server.get(&key).await.code(), "NoSuchKey");
+}
+
+#[tokio::test]
+async fn a_body_above_the_limit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::spawn(command(folder.path()).args(["--max-object-size", "10"]));
+    let key = key();
+    assert_eq!(
+        server.put(&key, b"0123456789a", false).await.code(),
+        "EntityTooLarge"
+    );
+    assert_eq!(server.put(&key, b"0123456789", false).await.failure(), None);
+}
+
+/// Sends the head, and gives the connection for as much of the body as the test likes.
+pub(crate) fn begin(server: &Server, request: &Request<()>) -> TcpStream {
+    let authority = request.uri().authority().unwrap().as_str();
+    let mut connection = TcpStream::connect(authority).unwrap();
+    let path = request.uri().path_and_query().unwrap();
+    let mut head = format!(
+        "{} {path} HTTP/1.1\r\nhost: {authority}\r\n",
+        request.method()
+    );
+    for (name, value) in request.headers() {
+        head.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap()));
+    }
+    assert!(request.headers().contains_key(header::CONTENT_LENGTH));
+    assert!(server.ready.endpoint.ends_with(authority));
+    connection
+        .write_all(format!("{head}\r\n").as_bytes())
+        .unwrap();
+    connection
+}
+
+/// Waits until it is so; the test's runner ends one that never is.
+pub(crate) async fn eventually(what: &str, mut done: impl FnMut() -> bool) {
+    for _ in 0..1500 {
+        if done() {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    panic!("not yet, after half a minute: {what}");
+}

@@ -1,0 +1,116 @@
+//! The change feed, as a browser's EventSource would read it.
+
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use reqwest::StatusCode;
+use tokio::time::timeout;
+
+use crate::client::{settled, upload};
+use crate::picture::png;
+use crate::stack::{Stack, Victim};
+
+/// A stream, and what was read of it.
+struct Events {
+    stream: futures::stream::BoxStream<'static, reqwest::Result<bytes::Bytes>>,
+    text: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Event {
+    id: u64,
+    name: String,
+    data: String,
+}
+
+impl Events {
+    async fn open(stack: &Stack, last: Option<u64>) -> Self {
+        let mut request = reqwest::Client::new().get(stack.at("/api/live"));
+        if let Some(last) = last {
+            request = request.header("last-event-id", last);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self {
+            stream: response.bytes_stream().boxed(),
+            text: String::new(),
+        }
+    }
+
+    /// The next event; none at the end of the stream.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    event
+                        .lines()
+                        .find_map(|line| line.strip_prefix(name))
+                        .map(str::to_owned)
+                };
+                let read = field("id: ").map(|id| Event {
+                    id: id.parse().unwrap(),
+                    name: field("event: ").unwrap(),
+                    data: field("data: ").unwrap(),
+                });
+                self.text = rest.to_owned();
+                match read {
+                    Some(event) => return Some(event),
+                    None => continue,
+                }
+            }
+            let piece = timeout(Duration::from_secs(20), self.stream.next()).await;
+            let piece = piece.expect("an event or a heartbeat comes")?;
+            self.text.push_str(std::str::from_utf8(&piece.ok()?).unwrap());
+        }
+    }
+
+    /// Up to the event that has this in its data.
+    async fn until(&mut self, wanted: &[&str]) -> Vec<Event> {
+        let mut events = Vec::new();
+        loop {
+            let event = self.next().await.expect("the stream goes on");
+            let found = wanted.iter().all(|text| event.data.contains(text));
+            events.push(event);
+            if found {
+                return events;
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn changes_come_as_they_happen_and_none_is_missed() {
+    let stack = Stack::start().await;
+    let mut events = Events::open(&stack, None).await;
+    let ready = events.next().await.unwrap();
+    assert_eq!((ready.id, ready.name.as_str()), (0, "ready"));
+
+    let first = upload(&stack, "a.png", "image/png", &png(30, 20, 1)).await;
+    let seen = events.until(&[&first, "\"ready\""]).await;
+    let ids: Vec<_> = seen.iter().map(|event| event.id).collect();
+    let expected: Vec<_> = (1..=ids.len() as u64).collect();
+    assert_eq!(ids, expected, "no number is left out");
+    assert!(seen[0].data.contains("\"created\""), "{:?}", seen[0]);
+    drop(events);
+
+    // Away for a while, and then back.
+    let second = upload(&stack, "b.png", "image/png", &png(30, 20, 2)).await;
+    settled(&stack, &second).await;
+    let mut events = Events::open(&stack, ids.last().copied()).await;
+    assert_eq!(events.next().await.unwrap().name, "ready");
+    let missed = events.until(&[&second, "\"ready\""]).await;
+    assert_eq!(missed[0].id, ids.len() as u64 + 1);
+
+    // A number that was never given.
+    let mut events = Events::open(&stack, Some(1_000_000)).await;
+    assert_eq!(events.next().await.unwrap().name, "reset");
+
+    // The router dies; the stream ends, and goes on where it was.
+    stack.kill(Victim::Router);
+    assert_eq!(events.next().await, None);
+    stack.revive(Victim::Router);
+    let last = missed.last().unwrap().id;
+    let mut events = Events::open(&stack, Some(last)).await;
+    assert_eq!(events.next().await.unwrap().id, last);
+}

@@ -25,7 +25,7 @@ use crate::sql;
 pub(crate) const PATH: &str = "/api/live";
 /// Where that component says whom to admit: 200 with `{"workspace"}`, or a refusal, which goes to the
 /// client as it is.
-const ADMISSION: &str = "/api/live/admission";
+const ADMISSION: &str = "http://live.internal/api/live/admission";
 const MAX_ADMISSION_BYTES: usize = 16 << 10;
 /// How long a change may take to be noticed.
 const POLL_INTERVAL: Duration = Duration::from_millis(400);
@@ -110,13 +110,7 @@ async fn admit(component: &Component, headers: &HeaderMap) -> Result<String, Res
     let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = Method::GET;
     *request.headers_mut() = headers.clone();
-    let path = ADMISSION.parse().unwrap_or_default();
-    *request.uri_mut() = Uri::builder()
-        .scheme("http")
-        .authority("live.internal")
-        .path_and_query::<http::uri::PathAndQuery>(path)
-        .build()
-        .unwrap_or_default();
+    *request.uri_mut() = Uri::from_static(ADMISSION);
     let response = component.call(request).await.map_err(|error| {
         tracing::warn!(%error, "nobody says whom to admit to the change feed");
         unavailable()

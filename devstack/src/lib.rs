@@ -14,5 +14,5 @@ pub mod cron;
 mod http_client;
 pub mod postgres;
 pub mod queue;
-pub mod trigger;
 pub mod s3;
+pub mod trigger;

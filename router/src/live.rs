@@ -40,15 +40,15 @@ impl Live {
     ///
     /// # Errors
     /// None in practice: the gateway's address is a constant.
-    pub(crate) fn new(
-        service: Arc<dyn InternalService>,
-        component: &str,
-    ) -> anyhow::Result<Self> {
+    pub(crate) fn new(service: Arc<dyn InternalService>, component: &str) -> anyhow::Result<Self> {
         let transport = InProcess {
             service,
             component: component.into(),
         };
-        let endpoint = Endpoint::new(&format!("http://{}", sql::HOST_NAME), "postgres://in.process/")?;
+        let endpoint = Endpoint::new(
+            &format!("http://{}", sql::HOST_NAME),
+            "postgres://in.process/",
+        )?;
         let gateway = Gateway(Client::new(transport, endpoint));
         Ok(Self {
             hub: Hub::new(gateway, POLL_INTERVAL),
@@ -85,7 +85,10 @@ impl Live {
                     return None;
                 }
             }
-            Some((Ok::<_, BodyError>(Frame::data(piece)), (follower, admission)))
+            Some((
+                Ok::<_, BodyError>(Frame::data(piece)),
+                (follower, admission),
+            ))
         });
         let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
         let headers = response.headers_mut();

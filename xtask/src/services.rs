@@ -107,8 +107,14 @@ impl Gateway {
 fn spin_line(gateway: &Gateway, services: &[(&str, &str)]) -> String {
     let variables = [
         ("DATABASE_HTTP_URL", format!("http://{}", gateway.address)),
-        ("DATABASE_CONNECTION_STRING", gateway.connection_string(API_ROLE)),
-        ("WORKER_DATABASE_CONNECTION_STRING", gateway.connection_string(WORKER_ROLE)),
+        (
+            "DATABASE_CONNECTION_STRING",
+            gateway.connection_string(API_ROLE),
+        ),
+        (
+            "WORKER_DATABASE_CONNECTION_STRING",
+            gateway.connection_string(WORKER_ROLE),
+        ),
     ];
     let services = services
         .iter()

@@ -221,7 +221,10 @@ mod tests {
             message().seal(&secret("a")),
             r#"{"v":1,"task":"01990000-0000-7000-8000-000000000001","kind":"photo","attempt":2,"mac":"083297e98dc05915f997921d4f7ce627236f315217c6da88c8c4d0e1ecc960ce"}"#
         );
-        assert_eq!(secret("a").schedule_mac("/jobs/sweep"), "e91329b9360d7271989b49050ed3d4ffa7a7597c2b10cdee1851c5e9844d04ce");
+        assert_eq!(
+            secret("a").schedule_mac("/jobs/sweep"),
+            "e91329b9360d7271989b49050ed3d4ffa7a7597c2b10cdee1851c5e9844d04ce"
+        );
     }
 
     #[test]

@@ -36,7 +36,9 @@ pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 /// The beginning of a stream: how long a client waits before it comes back, and the number it has to come
 /// back with even if nothing happens.
 pub fn start(sequence: u64) -> Bytes {
-    Bytes::from(format!("retry: 2000\nid: {sequence}\nevent: ready\ndata: {{}}\n\n"))
+    Bytes::from(format!(
+        "retry: 2000\nid: {sequence}\nevent: ready\ndata: {{}}\n\n"
+    ))
 }
 
 /// One change.
@@ -102,8 +104,12 @@ mod tests {
     #[test]
     fn the_last_event_s_number_comes_by_header_or_query() {
         let of = |header: Option<&'static str>, query| {
-            let headers = header
-                .map(|value| ("last-event-id".parse().unwrap(), HeaderValue::from_static(value)));
+            let headers = header.map(|value| {
+                (
+                    "last-event-id".parse().unwrap(),
+                    HeaderValue::from_static(value),
+                )
+            });
             LastEventId::of(&headers.into_iter().collect(), query)
         };
         assert_eq!(of(Some("5"), Some("last_event_id=9")), Some(LastEventId(5)));

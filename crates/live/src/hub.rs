@@ -62,7 +62,10 @@ impl<O: Outbox> Hub<O> {
         last_event_id: Option<LastEventId>,
     ) -> Result<Follower<O>, Error> {
         // Listens first and looks then: what happens in between comes twice, and never not at all.
-        let found = self.feeds().get(workspace).map(broadcast::Sender::subscribe);
+        let found = self
+            .feeds()
+            .get(workspace)
+            .map(broadcast::Sender::subscribe);
         let frontier = self.outbox.frontier(workspace).await?;
         let changes = found.unwrap_or_else(|| self.subscribe(workspace, frontier.last));
         let cursor = Cursor::resume(last_event_id, frontier);
@@ -90,7 +93,11 @@ impl<O: Outbox> Hub<O> {
         self.feeds().len()
     }
 
-    fn subscribe(self: &Arc<Self>, workspace: &str, after: u64) -> broadcast::Receiver<Arc<Change>> {
+    fn subscribe(
+        self: &Arc<Self>,
+        workspace: &str,
+        after: u64,
+    ) -> broadcast::Receiver<Arc<Change>> {
         let mut feeds = self.feeds();
         if let Some(sender) = feeds.get(workspace) {
             return sender.subscribe();

@@ -12,7 +12,10 @@ const AT_ONCE: i64 = 500;
 ///
 /// # Errors
 /// The database's.
-pub async fn frontier<T: Transport>(client: &Client<T>, workspace: &str) -> Result<Frontier, Error> {
+pub async fn frontier<T: Transport>(
+    client: &Client<T>,
+    workspace: &str,
+) -> Result<Frontier, Error> {
     let statement = Statement::new(
         "select last_change, (select min(sequence) from change where workspace_id = $1) as oldest \
          from workspace where id = $1",

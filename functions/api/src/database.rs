@@ -35,7 +35,10 @@ impl Database {
     /// # Errors
     /// As for [`Self::of_workspace`].
     pub(crate) async fn of_all() -> Result<Self, Problem> {
-        Self::open(Statement::new("select set_config('tirage.sweep', 'on', true)")).await
+        Self::open(Statement::new(
+            "select set_config('tirage.sweep', 'on', true)",
+        ))
+        .await
     }
 
     async fn open(scope: Statement) -> Result<Self, Problem> {

@@ -26,10 +26,7 @@ pub(crate) async fn add(database: &Database, text: &Text) -> Result<Description,
 ///
 /// # Errors
 /// As for [`add`].
-pub(crate) async fn newest(
-    database: &Database,
-    limit: Limit,
-) -> Result<Vec<Description>, Problem> {
+pub(crate) async fn newest(database: &Database, limit: Limit) -> Result<Vec<Description>, Problem> {
     let statement = Statement::new(
         "select id, text, created_at from description where workspace_id = $1 order by id desc limit $2",
     )

@@ -42,7 +42,10 @@ impl IdempotencyKey {
         let fingerprint = hash.finalize();
         Ok(Some(Self {
             key,
-            fingerprint: fingerprint.iter().map(|byte| format!("{byte:02x}")).collect(),
+            fingerprint: fingerprint
+                .iter()
+                .map(|byte| format!("{byte:02x}"))
+                .collect(),
         }))
     }
 
@@ -113,7 +116,10 @@ fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 mod tests {
     use super::*;
 
-    fn key(headers: &[(&'static str, &str)], content: &[u8]) -> Result<Option<IdempotencyKey>, Problem> {
+    fn key(
+        headers: &[(&'static str, &str)],
+        content: &[u8],
+    ) -> Result<Option<IdempotencyKey>, Problem> {
         let mut request = http::Request::post("/api/media");
         for (name, value) in headers {
             request = request.header(*name, *value);

@@ -63,7 +63,10 @@ where
 ///
 /// # Errors
 /// 500 if the value has no form in JSON.
-pub(crate) fn answer(status: StatusCode, value: &impl Serialize) -> Result<Response<Bytes>, Problem> {
+pub(crate) fn answer(
+    status: StatusCode,
+    value: &impl Serialize,
+) -> Result<Response<Bytes>, Problem> {
     let body = serde_json::to_vec(value).map_err(settings::internal)?;
     let mut response = empty(status);
     response.headers_mut().insert(CONTENT_TYPE, JSON);

@@ -80,7 +80,10 @@ async fn answer(action: Action, request: Request) -> Result<Response<Bytes>, Pro
         Action::ListDescriptions => {
             let limit = Limit::parse(head.uri.query())?;
             let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-            json::answer(StatusCode::OK, &descriptions::newest(&database, limit).await?)
+            json::answer(
+                StatusCode::OK,
+                &descriptions::newest(&database, limit).await?,
+            )
         }
         Action::LatestDescription => {
             let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;

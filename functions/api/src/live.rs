@@ -47,7 +47,9 @@ pub(crate) fn admission() -> Result<Response<Bytes>, Problem> {
 /// 503 and 500, before the first event; a later failure ends the stream, and the client comes back.
 pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
     let client = Database::client().await?;
-    let frontier = tirage_live::frontier(&client, BUILT_IN_WORKSPACE).await.map_err(database::problem)?;
+    let frontier = tirage_live::frontier(&client, BUILT_IN_WORKSPACE)
+        .await
+        .map_err(database::problem)?;
     let seen = LastEventId::of(&head.headers, head.uri.query());
     let cursor = Cursor::resume(seen, frontier);
     let first = match cursor.is_reset {

@@ -82,14 +82,9 @@ impl State {
 
     /// The state of this name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        [
-            Self::Uploading,
-            Self::Processing,
-            Self::Ready,
-            Self::Failed,
-        ]
-        .into_iter()
-        .find(|state| state.as_str() == name)
+        [Self::Uploading, Self::Processing, Self::Ready, Self::Failed]
+            .into_iter()
+            .find(|state| state.as_str() == name)
     }
 }
 
@@ -171,10 +166,15 @@ impl Media {
             let Json(variants) = row.get("variants")?;
             let Json(tasks) = row.get("tasks")?;
             let json = |name| -> Result<Option<Value>, Error> {
-                Ok(row.get::<Option<Json<Value>>>(name)?.map(|Json(value)| value))
+                Ok(row
+                    .get::<Option<Json<Value>>>(name)?
+                    .map(|Json(value)| value))
             };
             let media = Self {
-                id: row.get::<String>("id")?.parse().map_err(|_| not_as_stored("id"))?,
+                id: row
+                    .get::<String>("id")?
+                    .parse()
+                    .map_err(|_| not_as_stored("id"))?,
                 state: State::parse(&row.get::<String>("state")?)
                     .ok_or_else(|| not_as_stored("state"))?,
                 kind: row.get("kind")?,

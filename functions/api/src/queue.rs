@@ -72,7 +72,8 @@ impl Queue {
         let answer = self
             .call("GetQueueUrl", serde_json::json!({ "QueueName": self.name }))
             .await?;
-        let answer: serde_json::Value = serde_json::from_slice(&answer).map_err(settings::internal)?;
+        let answer: serde_json::Value =
+            serde_json::from_slice(&answer).map_err(settings::internal)?;
         match answer["QueueUrl"].as_str() {
             Some(url) => Ok(URL.get_or_init(|| url.to_owned())),
             None => Err(settings::internal("the queue has no URL")),

@@ -61,9 +61,15 @@ const ROUTES: &[(&str, Methods)] = &[
         &[(Method::POST, Action::CompleteMedia)],
     ),
     ("/api/tasks/{id}", &[(Method::GET, Action::ReadTask)]),
-    ("/api/tasks/{id}/retry", &[(Method::POST, Action::RetryTask)]),
+    (
+        "/api/tasks/{id}/retry",
+        &[(Method::POST, Action::RetryTask)],
+    ),
     ("/api/live", &[(Method::GET, |_| Action::Live)]),
-    ("/api/live/admission", &[(Method::GET, |_| Action::AdmitToLive)]),
+    (
+        "/api/live/admission",
+        &[(Method::GET, |_| Action::AdmitToLive)],
+    ),
     ("/jobs/sweep", &[(Method::POST, |_| Action::Sweep)]),
 ];
 
@@ -159,10 +165,26 @@ mod tests {
         let id = "01990000-0000-7000-8000-000000000001";
         let uuid = Uuid::parse_str(id).unwrap();
         for (method, path, action) in [
-            (Method::GET, format!("/api/media/{id}"), Action::ReadMedia(uuid)),
-            (Method::DELETE, format!("/api/media/{id}"), Action::DeleteMedia(uuid)),
-            (Method::POST, format!("/api/media/{id}/complete"), Action::CompleteMedia(uuid)),
-            (Method::POST, format!("/api/tasks/{id}/retry"), Action::RetryTask(uuid)),
+            (
+                Method::GET,
+                format!("/api/media/{id}"),
+                Action::ReadMedia(uuid),
+            ),
+            (
+                Method::DELETE,
+                format!("/api/media/{id}"),
+                Action::DeleteMedia(uuid),
+            ),
+            (
+                Method::POST,
+                format!("/api/media/{id}/complete"),
+                Action::CompleteMedia(uuid),
+            ),
+            (
+                Method::POST,
+                format!("/api/tasks/{id}/retry"),
+                Action::RetryTask(uuid),
+            ),
         ] {
             assert_eq!(find(&method, &path).unwrap(), action, "{path}");
         }

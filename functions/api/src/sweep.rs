@@ -66,7 +66,8 @@ pub(crate) async fn sweep(head: &Parts) -> Result<Response<Bytes>, Problem> {
 }
 
 async fn admit(head: &Parts) -> Result<(), Problem> {
-    let secret = Secret::new(&settings::required("job_secret").await?).map_err(settings::internal)?;
+    let secret =
+        Secret::new(&settings::required("job_secret").await?).map_err(settings::internal)?;
     let mac = head.headers.get(SCHEDULE_HEADER);
     match mac.is_some_and(|mac| secret.is_schedule_mac(head.uri.path(), mac.as_bytes())) {
         true => Ok(()),

@@ -90,7 +90,10 @@ async fn store(objects: &Objects, claim: &Claim, prints: Prints) -> Result<Store
 async fn remove(objects: &Objects, claim: &Claim, stored: &Stored) {
     for object in stored.objects() {
         let removed = match claim.key(object) {
-            Ok(key) => objects.remove(&key).await.map_err(|error| error.to_string()),
+            Ok(key) => objects
+                .remove(&key)
+                .await
+                .map_err(|error| error.to_string()),
             Err(_) => continue,
         };
         if let Err(error) = removed {
@@ -106,9 +109,9 @@ impl Claim {
     }
 
     fn key(&self, object: &str) -> Result<Key, Interruption> {
-        let name = object
-            .parse()
-            .map_err(|_| Interruption::Failed(Failure::bad_answer("a print's name can't be stored")))?;
+        let name = object.parse().map_err(|_| {
+            Interruption::Failed(Failure::bad_answer("a print's name can't be stored"))
+        })?;
         Ok(Key::new(self.workspace, self.media, name))
     }
 }

@@ -62,8 +62,9 @@ async fn answer(request: Request) -> Result<(), Problem> {
         .and_then(JobKind::parse)
         .ok_or_else(|| Problem::new(Kind::NOT_FOUND))?;
     if request.method() != Method::POST {
-        return Err(Problem::new(Kind::METHOD_NOT_ALLOWED)
-            .header(ALLOW, HeaderValue::from_static("POST")));
+        return Err(
+            Problem::new(Kind::METHOD_NOT_ALLOWED).header(ALLOW, HeaderValue::from_static("POST"))
+        );
     }
     let message = read(request).await?;
     if message.kind != kind {

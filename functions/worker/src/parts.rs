@@ -65,8 +65,15 @@ mod tests {
     #[test]
     fn a_boundary_is_read_from_the_content_type() {
         assert_eq!(boundary("multipart/mixed; boundary=abc").unwrap(), "abc");
-        assert_eq!(boundary("Multipart/Mixed; x=y; Boundary=\"a b\"").unwrap(), "a b");
-        for none in ["multipart/form-data; boundary=a", "multipart/mixed", "multipart/mixed; boundary="] {
+        assert_eq!(
+            boundary("Multipart/Mixed; x=y; Boundary=\"a b\"").unwrap(),
+            "a b"
+        );
+        for none in [
+            "multipart/form-data; boundary=a",
+            "multipart/mixed",
+            "multipart/mixed; boundary=",
+        ] {
             assert_eq!(boundary(none), None, "{none}");
         }
     }
@@ -77,7 +84,10 @@ mod tests {
             "--b\r\nContent-Type: a/b\r\n\r\none\r\n--b\r\n\r\n\r\n--b\r\nX: y\r\n\r\ntwo\r\nlines\r\n--b--\r\n",
         );
         assert_eq!(parts.unwrap(), ["one", "", "two\r\nlines"]);
-        assert_eq!(split_text("preamble\r\n--b--").unwrap(), Vec::<Bytes>::new());
+        assert_eq!(
+            split_text("preamble\r\n--b--").unwrap(),
+            Vec::<Bytes>::new()
+        );
     }
 
     #[test]
@@ -86,7 +96,11 @@ mod tests {
         assert!(split_text(whole).is_some());
         for length in 0..whole.len() {
             let cut = whole.get(..length).unwrap();
-            assert_eq!(split(&Bytes::from_static(cut.as_bytes()), "b"), None, "{cut:?}");
+            assert_eq!(
+                split(&Bytes::from_static(cut.as_bytes()), "b"),
+                None,
+                "{cut:?}"
+            );
         }
     }
 }

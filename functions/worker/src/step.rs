@@ -283,7 +283,12 @@ mod tests {
     fn an_answer_that_contradicts_itself_is_a_failure() {
         let mut too_few = answer(5, &"0f".repeat(32));
         too_few.pop();
-        for bad in [answer(6, &"0f".repeat(32)), answer(5, "0f"), too_few, Vec::new()] {
+        for bad in [
+            answer(6, &"0f".repeat(32)),
+            answer(5, "0f"),
+            too_few,
+            Vec::new(),
+        ] {
             assert!(matches!(prints(bad), Err(Interruption::Failed(_))));
         }
     }

@@ -53,9 +53,15 @@ async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
     assert_eq!(put_once(upload, &bytes).await.unwrap(), StatusCode::OK);
     let completed = post(stack, &path, json!({})).await;
     assert_eq!(completed.status, StatusCode::ACCEPTED);
-    assert_eq!(completed.headers["location"], format!("/api/media/{id}").as_str());
+    assert_eq!(
+        completed.headers["location"],
+        format!("/api/media/{id}").as_str()
+    );
     assert_eq!(completed.json["state"], "processing");
-    let task = completed.json["tasks"][0]["id"].as_str().unwrap().to_owned();
+    let task = completed.json["tasks"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
 
     let media = settled(stack, id).await;
     assert_eq!(media["state"], "ready", "{media}");
@@ -71,21 +77,35 @@ async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
         .iter()
         .find(|variant| variant["name"] == "thumb")
         .unwrap();
-    assert_eq!((&thumb["width"], &thumb["height"]), (&json!(320), &json!(240)));
+    assert_eq!(
+        (&thumb["width"], &thumb["height"]),
+        (&json!(320), &json!(240))
+    );
 
     let task = get(stack, &format!("/api/tasks/{task}")).await;
     assert_eq!(task.json["state"], "done");
     // Done is done.
     let again = post(stack, &path, json!({})).await;
-    assert_eq!((again.status, &again.json["state"]), (StatusCode::ACCEPTED, &json!("ready")));
+    assert_eq!(
+        (again.status, &again.json["state"]),
+        (StatusCode::ACCEPTED, &json!("ready"))
+    );
     let retry = format!("/api/tasks/{}/retry", task.json["id"].as_str().unwrap());
-    assert_eq!(post(stack, &retry, json!({})).await.status, StatusCode::CONFLICT);
+    assert_eq!(
+        post(stack, &retry, json!({})).await.status,
+        StatusCode::CONFLICT
+    );
 }
 
 /// A URL is for these bytes, of this type, once.
 async fn what_was_promised_binds(stack: &Stack) {
     let bytes = png(20, 20, 101);
-    let answer = post(stack, "/api/media", announcement("b.png", "image/png", &bytes)).await;
+    let answer = post(
+        stack,
+        "/api/media",
+        announcement("b.png", "image/png", &bytes),
+    )
+    .await;
     let upload = &answer.json["upload"];
     let mut other_bytes = bytes.clone();
     other_bytes[40] ^= 1;
@@ -95,12 +115,21 @@ async fn what_was_promised_binds(stack: &Stack) {
     }
     let mut other_type = upload.clone();
     other_type["headers"]["content-type"] = json!("text/html");
-    assert_eq!(put_once(&other_type, &bytes).await.unwrap(), StatusCode::FORBIDDEN);
+    assert_eq!(
+        put_once(&other_type, &bytes).await.unwrap(),
+        StatusCode::FORBIDDEN
+    );
     let id = answer.json["media"]["id"].as_str().unwrap();
-    assert!(objects(stack, id).await.is_empty(), "a bad upload left something");
+    assert!(
+        objects(stack, id).await.is_empty(),
+        "a bad upload left something"
+    );
 
     assert_eq!(put_once(upload, &bytes).await.unwrap(), StatusCode::OK);
-    assert_eq!(put_once(upload, &bytes).await.unwrap(), StatusCode::PRECONDITION_FAILED);
+    assert_eq!(
+        put_once(upload, &bytes).await.unwrap(),
+        StatusCode::PRECONDITION_FAILED
+    );
 }
 
 async fn bad_announcements_are_refused(stack: &Stack) {
@@ -116,8 +145,14 @@ async fn bad_announcements_are_refused(stack: &Stack) {
         assert_eq!(problem(stack, body.clone()).await.0, 400, "{body}");
     }
     let large = json!({"filename": "a", "content_type": "image/png", "size": 64 * 1024 * 1024 + 1});
-    assert_eq!(problem(stack, large).await, (413, "body-too-large".to_owned()));
-    for path in ["/api/media/0", "/api/media/01990000-0000-7000-8000-000000000001"] {
+    assert_eq!(
+        problem(stack, large).await,
+        (413, "body-too-large".to_owned())
+    );
+    for path in [
+        "/api/media/0",
+        "/api/media/01990000-0000-7000-8000-000000000001",
+    ] {
         assert_eq!(get(stack, path).await.status, StatusCode::NOT_FOUND);
     }
 }
@@ -125,7 +160,9 @@ async fn bad_announcements_are_refused(stack: &Stack) {
 async fn the_same_request_has_its_effect_once(stack: &Stack) {
     let create = async |key: &str, size: u64| {
         let body = json!({"filename": "c.png", "content_type": "image/png", "size": size});
-        let answer = send(stack, Method::POST, "/api/media", Some(key), Some(body)).await.unwrap();
+        let answer = send(stack, Method::POST, "/api/media", Some(key), Some(body))
+            .await
+            .unwrap();
         (answer.status.as_u16(), answer.json)
     };
     let answers = futures::future::join_all((0..6).map(|_| create("k1", 9))).await;
@@ -138,7 +175,10 @@ async fn the_same_request_has_its_effect_once(stack: &Stack) {
         .collect();
     assert_eq!(ids.len(), 1);
     let (status, json) = create("k1", 10).await;
-    assert_eq!((status, &json["type"]), (422, &json!("urn:tirage:problem:idempotency-key-reused")));
+    assert_eq!(
+        (status, &json["type"]),
+        (422, &json!("urn:tirage:problem:idempotency-key-reused"))
+    );
     assert_eq!(create("", 9).await.0, 400);
 }
 
@@ -146,7 +186,12 @@ async fn the_same_bytes_are_known(stack: &Stack) {
     let bytes = png(60, 60, 102);
     let id = upload(stack, "d.png", "image/png", &bytes).await;
     settled(stack, &id).await;
-    let again = post(stack, "/api/media", announcement("e.png", "image/png", &bytes)).await;
+    let again = post(
+        stack,
+        "/api/media",
+        announcement("e.png", "image/png", &bytes),
+    )
+    .await;
     assert_eq!(again.status, StatusCode::OK);
     assert_eq!(again.json["media"]["id"], id.as_str());
     assert_eq!(again.json.get("upload"), None);
@@ -174,12 +219,18 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
     check_prints(&media, &["display", "large", "small", "thumb"]).await;
 
     assert_eq!(direct(Vec::new(), "g").await.0, StatusCode::BAD_REQUEST);
-    assert_eq!(direct(vec![0; 64 * 1024 * 1024 + 1], "h").await.0, StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(
+        direct(vec![0; 64 * 1024 * 1024 + 1], "h").await.0,
+        StatusCode::PAYLOAD_TOO_LARGE
+    );
     // Larger than what the function may use of memory at once, if it held it.
     let (status, large) = direct(vec![7; 60 * 1024 * 1024], "i").await;
     assert_eq!(status, StatusCode::CREATED, "{large}");
     let large = settled(stack, large["id"].as_str().unwrap()).await;
-    assert_eq!((&large["state"], &large["kind"]), (&json!("failed"), &json!("other")));
+    assert_eq!(
+        (&large["state"], &large["kind"]),
+        (&json!("failed"), &json!("other"))
+    );
 }
 
 async fn lists_have_pages_and_filters(stack: &Stack) {
@@ -191,17 +242,27 @@ async fn lists_have_pages_and_filters(stack: &Stack) {
         let media = page.json["media"].as_array().unwrap();
         assert!(media.len() <= 2);
         assert!(media.iter().all(|media| media["state"] == "ready"));
-        ids.extend(media.iter().map(|media| media["id"].as_str().unwrap().to_owned()));
+        ids.extend(
+            media
+                .iter()
+                .map(|media| media["id"].as_str().unwrap().to_owned()),
+        );
         let Some(next) = page.json["next"].as_str() else {
             assert!(!page.headers.contains_key("link"));
             break;
         };
         let link = page.headers["link"].to_str().unwrap();
         path = link.split(['<', '>']).nth(1).unwrap().to_owned();
-        assert!(path.ends_with(next) && link.ends_with("rel=\"next\""), "{link}");
+        assert!(
+            path.ends_with(next) && link.ends_with("rel=\"next\""),
+            "{link}"
+        );
     }
     assert!(ids.len() >= 3);
-    assert!(ids.is_sorted_by(|one, other| one > other), "newest first, each once");
+    assert!(
+        ids.is_sorted_by(|one, other| one > other),
+        "newest first, each once"
+    );
     for query in ["limit=0", "cursor=x", "kind=x", "state=x"] {
         let answer = get(stack, &format!("/api/media?{query}")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
@@ -212,15 +273,25 @@ async fn what_is_deleted_is_gone(stack: &Stack) {
     let id = upload(stack, "j.png", "image/png", &png(30, 30, 104)).await;
     let media = settled(stack, &id).await;
     let path = format!("/api/media/{id}");
-    let delete = async || send(stack, Method::DELETE, &path, None, None).await.unwrap().status;
+    let delete = async || {
+        send(stack, Method::DELETE, &path, None, None)
+            .await
+            .unwrap()
+            .status
+    };
     assert_eq!(delete().await, StatusCode::NO_CONTENT);
     assert_eq!(delete().await, StatusCode::NOT_FOUND);
     assert_eq!(get(stack, &path).await.status, StatusCode::NOT_FOUND);
     assert!(objects(stack, &id).await.is_empty());
-    let print = reqwest::get(media["variants"][0]["url"].as_str().unwrap()).await.unwrap();
+    let print = reqwest::get(media["variants"][0]["url"].as_str().unwrap())
+        .await
+        .unwrap();
     assert_eq!(print.status(), StatusCode::NOT_FOUND);
     let task = media["tasks"][0]["id"].as_str().unwrap();
-    assert_eq!(get(stack, &format!("/api/tasks/{task}")).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(
+        get(stack, &format!("/api/tasks/{task}")).await.status,
+        StatusCode::NOT_FOUND
+    );
 }
 
 async fn a_failure_is_told_and_can_be_retried(stack: &Stack) {
@@ -231,16 +302,23 @@ async fn a_failure_is_told_and_can_be_retried(stack: &Stack) {
     assert_eq!(media["state"], "failed");
     let failure = &media["failure"];
     assert_eq!(failure["status"], 422, "{failure}");
-    assert!(failure["detail"].is_string() && failure["type"].is_string(), "{failure}");
+    assert!(
+        failure["detail"].is_string() && failure["type"].is_string(),
+        "{failure}"
+    );
     assert_eq!(&media["tasks"][0]["failure"], failure);
 
     let task = media["tasks"][0]["id"].as_str().unwrap();
     let path = format!("/api/tasks/{task}/retry");
-    let retried = send(stack, Method::POST, &path, Some("again"), None).await.unwrap();
+    let retried = send(stack, Method::POST, &path, Some("again"), None)
+        .await
+        .unwrap();
     assert_eq!(retried.status, StatusCode::ACCEPTED);
     assert_eq!(retried.json["attempt"], 2);
     settled(stack, &id).await;
-    let repeated = send(stack, Method::POST, &path, Some("again"), None).await.unwrap();
+    let repeated = send(stack, Method::POST, &path, Some("again"), None)
+        .await
+        .unwrap();
     assert_eq!(repeated.json["attempt"], 2, "the same request again");
 }
 
@@ -255,7 +333,12 @@ async fn strangers_cannot_make_us_work(stack: &Stack) {
         ("/jobs/video", "{}", 404),
         ("/jobs/sweep", "{}", 403),
     ] {
-        let answer = reqwest::Client::new().post(stack.at(path)).body(body).send().await.unwrap();
+        let answer = reqwest::Client::new()
+            .post(stack.at(path))
+            .body(body)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(answer.status().as_u16(), status, "{path} {body}");
     }
 }

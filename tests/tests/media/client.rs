@@ -58,11 +58,19 @@ pub(crate) async fn get(stack: &Stack, path: &str) -> Answer {
 }
 
 pub(crate) async fn post(stack: &Stack, path: &str, body: Value) -> Answer {
-    send(stack, Method::POST, path, None, Some(body)).await.unwrap()
+    send(stack, Method::POST, path, None, Some(body))
+        .await
+        .unwrap()
 }
 
 /// The same, until there is an answer that isn't "later".
-async fn insist(stack: &Stack, method: Method, path: &str, key: &str, body: Option<Value>) -> Answer {
+async fn insist(
+    stack: &Stack,
+    method: Method,
+    path: &str,
+    key: &str,
+    body: Option<Value>,
+) -> Answer {
     let begin = Instant::now();
     loop {
         let answer = send(stack, method.clone(), path, Some(key), body.clone()).await;
@@ -86,7 +94,12 @@ pub(crate) fn announcement(filename: &str, content_type: &str, bytes: &[u8]) -> 
 }
 
 /// Announces, uploads and completes; the media's id.
-pub(crate) async fn upload(stack: &Stack, filename: &str, content_type: &str, bytes: &[u8]) -> String {
+pub(crate) async fn upload(
+    stack: &Stack,
+    filename: &str,
+    content_type: &str,
+    bytes: &[u8],
+) -> String {
     let announced = announcement(filename, content_type, bytes);
     let key = sha256(bytes);
     let answer = insist(stack, Method::POST, "/api/media", &key, Some(announced)).await;
@@ -109,7 +122,10 @@ pub(crate) async fn put(upload: &Value, bytes: &[u8]) {
         match status {
             // The second: an earlier try got through, and its answer did not.
             Some(StatusCode::OK | StatusCode::PRECONDITION_FAILED) => return,
-            _ => assert!(begin.elapsed() < PATIENCE, "the upload never works: {status:?}"),
+            _ => assert!(
+                begin.elapsed() < PATIENCE,
+                "the upload never works: {status:?}"
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -155,7 +171,9 @@ pub(crate) async fn check_prints(media: &Value, expected: &[&str]) {
         .collect();
     assert_eq!(names, expected.iter().copied().collect(), "{media}");
     for variant in variants {
-        let response = reqwest::get(variant["url"].as_str().unwrap()).await.unwrap();
+        let response = reqwest::get(variant["url"].as_str().unwrap())
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{variant}");
         assert_eq!(
             response.headers()["content-type"],

@@ -28,7 +28,13 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 
 async fn print(stack: &Stack, file: &Path) -> Value {
     let name = file.file_name().unwrap().to_str().unwrap();
-    let id = upload(stack, name, "application/octet-stream", &std::fs::read(file).unwrap()).await;
+    let id = upload(
+        stack,
+        name,
+        "application/octet-stream",
+        &std::fs::read(file).unwrap(),
+    )
+    .await;
     let media = settled(stack, &id).await;
     println!("{name}: {} {}", media["state"], media["failure"]["detail"]);
     media
@@ -41,7 +47,14 @@ async fn every_real_file_is_printed_or_refused_for_a_reason() {
         return;
     };
     let stack = Stack::start().await;
-    let unsupported = ["iphone.heic", "photo.jxl", "scan.tiff", "clip.mp4", "drawing.svg", "pages.pdf"];
+    let unsupported = [
+        "iphone.heic",
+        "photo.jxl",
+        "scan.tiff",
+        "clip.mp4",
+        "drawing.svg",
+        "pages.pdf",
+    ];
     for part in ["photos", "formats", "orientation", "hostile", "bench"] {
         for file in files(&folder.join(part)) {
             let media = print(&stack, &file).await;
@@ -60,7 +73,11 @@ async fn every_real_file_is_printed_or_refused_for_a_reason() {
                 assert_eq!(name, "bad-exif.jpg");
             }
             if part == "orientation" {
-                assert_eq!(media["metadata"]["width"].as_u64() > media["metadata"]["height"].as_u64(), true, "{name}");
+                assert_eq!(
+                    media["metadata"]["width"].as_u64() > media["metadata"]["height"].as_u64(),
+                    true,
+                    "{name}"
+                );
             }
         }
     }

@@ -61,7 +61,8 @@ impl Events {
             }
             let piece = timeout(Duration::from_secs(20), self.stream.next()).await;
             let piece = piece.expect("an event or a heartbeat comes")?;
-            self.text.push_str(std::str::from_utf8(&piece.ok()?).unwrap());
+            self.text
+                .push_str(std::str::from_utf8(&piece.ok()?).unwrap());
         }
     }
 

@@ -100,7 +100,10 @@ async fn only_what_rows_point_at(stack: &Stack, id: &str) {
         if objects.len() == 1 + PRINTS.len() {
             return;
         }
-        assert!(begin.elapsed() < Duration::from_secs(30), "{objects:?} stay");
+        assert!(
+            begin.elapsed() < Duration::from_secs(30),
+            "{objects:?} stay"
+        );
         stack.sweep().await;
         sleep(Duration::from_millis(300)).await;
     }
@@ -109,9 +112,11 @@ async fn only_what_rows_point_at(stack: &Stack, id: &str) {
 async fn no_message_is_left(stack: &Stack) {
     let begin = Instant::now();
     loop {
-        let attributes = queue(stack, "GetQueueAttributes", |url| {
-            json!({"QueueUrl": url, "AttributeNames": ["All"]})
-        })
+        let attributes = queue(
+            stack,
+            "GetQueueAttributes",
+            |url| json!({"QueueUrl": url, "AttributeNames": ["All"]}),
+        )
         .await;
         let attributes = &attributes["Attributes"];
         let count = |name: &str| attributes[name].as_str().unwrap_or("?").to_owned();
@@ -122,14 +127,22 @@ async fn no_message_is_left(stack: &Stack) {
         if counts == ("0".to_owned(), "0".to_owned()) {
             return;
         }
-        assert!(begin.elapsed() < Duration::from_secs(60), "messages stay: {counts:?}");
+        assert!(
+            begin.elapsed() < Duration::from_secs(60),
+            "messages stay: {counts:?}"
+        );
         sleep(Duration::from_millis(200)).await;
     }
 }
 
 /// Asks the queue itself.
 async fn queue(stack: &Stack, action: &str, body: impl FnOnce(&str) -> Value) -> Value {
-    let url = call_queue(stack, "GetQueueUrl", json!({"QueueName": stack.setting("QUEUE_NAME")})).await;
+    let url = call_queue(
+        stack,
+        "GetQueueUrl",
+        json!({"QueueName": stack.setting("QUEUE_NAME")}),
+    )
+    .await;
     call_queue(stack, action, body(url["QueueUrl"].as_str().unwrap())).await
 }
 
@@ -151,7 +164,9 @@ async fn call_queue(stack: &Stack, action: &str, body: Value) -> Value {
         .unwrap()
         .into_parts();
     let payload = tirage_sigv4::Payload::Bytes(body.as_bytes());
-    signer.sign(&mut head, payload, jiff::Timestamp::now()).unwrap();
+    signer
+        .sign(&mut head, payload, jiff::Timestamp::now())
+        .unwrap();
     let response = reqwest::Client::new()
         .post(&endpoint)
         .headers(head.headers)
@@ -212,7 +227,11 @@ async fn messages_that_come_twice_late_or_out_of_order_change_nothing() {
     assert_eq!(objects(&stack, &id).await, stored);
     check_prints(&again, &PRINTS).await;
     // One lease did it all.
-    assert!(stored.iter().all(|object| object == "original" || object.ends_with(".1")));
+    assert!(
+        stored
+            .iter()
+            .all(|object| object == "original" || object.ends_with(".1"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -74,7 +74,12 @@ impl Stack {
         );
         let gateway = Part::start(
             Command::new(binary("tirage"))
-                .args(["sql-gateway", "--listen", "127.0.0.1:0", "--exit-with-stdin"])
+                .args([
+                    "sql-gateway",
+                    "--listen",
+                    "127.0.0.1:0",
+                    "--exit-with-stdin",
+                ])
                 .current_dir(repository())
                 .env_clear()
                 .envs(database.clone())
@@ -115,7 +120,11 @@ impl Stack {
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
         ];
         environment.extend(database);
-        environment.extend(settings.iter().map(|(name, value)| (*name, (*value).to_owned())));
+        environment.extend(
+            settings
+                .iter()
+                .map(|(name, value)| (*name, (*value).to_owned())),
+        );
         let router = start_router(&environment);
         let url = listening(&router.line);
         // Wherever it is started again, it is found at the same address.
@@ -235,7 +244,10 @@ fn start_router(environment: &[(&'static str, String)]) -> Part {
 }
 
 fn listening(line: &str) -> String {
-    line.trim().strip_prefix("listening on ").unwrap().to_owned()
+    line.trim()
+        .strip_prefix("listening on ")
+        .unwrap()
+        .to_owned()
 }
 
 /// The file of this name below the folder.

@@ -121,10 +121,14 @@ fn disposed(headers: &HeaderMap) -> Option<String> {
         })
     };
     if let Some(extended) = parameter("filename*")
-        && let Some(encoded) = extended.get(..7).filter(|start| start.eq_ignore_ascii_case("utf-8''"))
+        && let Some(encoded) = extended
+            .get(..7)
+            .filter(|start| start.eq_ignore_ascii_case("utf-8''"))
     {
         let encoded = extended.get(encoded.len()..)?;
-        let decoded = percent_encoding::percent_decode_str(encoded).decode_utf8().ok()?;
+        let decoded = percent_encoding::percent_decode_str(encoded)
+            .decode_utf8()
+            .ok()?;
         return Some(decoded.into_owned());
     }
     Some(parameter("filename")?.trim_matches('"').to_owned())
@@ -233,7 +237,11 @@ mod tests {
     fn names_come_from_where_clients_put_them() {
         for (uri, disposition, expected) in [
             ("/api/media?filename=a%20b.jpg", None, "a b.jpg"),
-            ("/api/media", Some("attachment; filename=\"c d.jpg\""), "c d.jpg"),
+            (
+                "/api/media",
+                Some("attachment; filename=\"c d.jpg\""),
+                "c d.jpg",
+            ),
             (
                 "/api/media",
                 Some("attachment; filename=\"e.jpg\"; filename*=UTF-8''%C3%A9.jpg"),
@@ -260,7 +268,10 @@ mod tests {
         assert_eq!(kind("11").unwrap_err(), Kind::BODY_TOO_LARGE);
         assert_eq!(kind("x").unwrap_err(), Kind::LENGTH_REQUIRED);
         let new = kind("10").unwrap();
-        assert_eq!((new.size, new.content_type.as_str()), (10, "application/octet-stream"));
+        assert_eq!(
+            (new.size, new.content_type.as_str()),
+            (10, "application/octet-stream")
+        );
         let missing = describe(&head("/api/media", &[]), 10).unwrap_err();
         assert_eq!(missing.kind(), Kind::LENGTH_REQUIRED);
     }

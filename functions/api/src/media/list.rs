@@ -91,7 +91,10 @@ impl Page {
                     page.limit = limit
                         .filter(|limit| (1..=MAX_LIMIT).contains(limit))
                         .ok_or_else(|| {
-                            invalid("limit", format!("Limit must be a number from 1 to {MAX_LIMIT}"))
+                            invalid(
+                                "limit",
+                                format!("Limit must be a number from 1 to {MAX_LIMIT}"),
+                            )
                         })?;
                 }
                 "cursor" => {

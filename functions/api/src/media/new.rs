@@ -45,14 +45,20 @@ impl NewMedia {
         }
         let content_type = content_type(&announced.content_type);
         if content_type.is_none() {
-            refuse("#/content_type", "Content type must be like image/jpeg".to_owned());
+            refuse(
+                "#/content_type",
+                "Content type must be like image/jpeg".to_owned(),
+            );
         }
         if announced.size == 0 {
             refuse("#/size", "Size must be at least 1 byte".to_owned());
         }
         let sha256 = announced.sha256.as_deref().map(digest);
         if sha256 == Some(None) {
-            refuse("#/sha256", "SHA-256 must be 64 hexadecimal digits".to_owned());
+            refuse(
+                "#/sha256",
+                "SHA-256 must be 64 hexadecimal digits".to_owned(),
+            );
         }
         let (Some(filename), Some(content_type), 1.., Some(sha256)) = (
             filename,
@@ -161,7 +167,10 @@ mod tests {
             .iter()
             .map(|error| error["pointer"].as_str().unwrap())
             .collect();
-        assert_eq!(named, ["#/filename", "#/content_type", "#/size", "#/sha256"]);
+        assert_eq!(
+            named,
+            ["#/filename", "#/content_type", "#/size", "#/sha256"]
+        );
     }
 
     #[test]
@@ -177,7 +186,15 @@ mod tests {
             assert_eq!(filename(name), None, "{name:?}");
         }
         assert_eq!(filename("../../etc/passwd").as_deref(), Some("passwd"));
-        for text in ["", "image", "image/", "/jpeg", "image/jp eg", "a/b\r\nx: y", "a/é"] {
+        for text in [
+            "",
+            "image",
+            "image/",
+            "/jpeg",
+            "image/jp eg",
+            "a/b\r\nx: y",
+            "a/é",
+        ] {
             assert_eq!(content_type(text), None, "{text:?}");
         }
         assert!(content_type("text/plain; charset=utf-8").is_some());

@@ -54,17 +54,30 @@ mod tests {
 
     #[test]
     fn files_are_what_they_begin_with() {
-        let isobmff = |brand: &[u8; 4]| [b"\0\0\0\x18ftyp".as_slice(), brand, b"\0\0\0\0", brand].concat();
+        let isobmff =
+            |brand: &[u8; 4]| [b"\0\0\0\x18ftyp".as_slice(), brand, b"\0\0\0\0", brand].concat();
         for (start, kind, content_type) in [
-            (b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(), "photo", "image/jpeg"),
-            (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(), "photo", "image/png"),
+            (
+                b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(),
+                "photo",
+                "image/jpeg",
+            ),
+            (
+                b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec(),
+                "photo",
+                "image/png",
+            ),
             (b"RIFF\0\0\0\0WEBPVP8 ".to_vec(), "photo", "image/webp"),
             (b"GIF89a".to_vec(), "photo", "image/gif"),
             (isobmff(b"avif"), "photo", "image/avif"),
             (isobmff(b"heic"), "photo", "image/heif"),
             (isobmff(b"mp42"), "video", "video/mp4"),
             (b"%PDF-1.7".to_vec(), "document", "application/pdf"),
-            (b"<?xml version='1.0'?>\n<svg xmlns=''>".to_vec(), "document", "image/svg+xml"),
+            (
+                b"<?xml version='1.0'?>\n<svg xmlns=''>".to_vec(),
+                "document",
+                "image/svg+xml",
+            ),
             (b"PK\x03\x04".to_vec(), "other", "application/zip"),
             (b"hello".to_vec(), "other", "application/octet-stream"),
             (Vec::new(), "other", "application/octet-stream"),

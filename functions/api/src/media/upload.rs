@@ -51,13 +51,18 @@ pub(crate) async fn announce(head: &Parts, body: &[u8]) -> Result<Response<Bytes
                     Media::with_content(&database, &storage, &hexadecimal(&sha256)).await?
             {
                 let media = media.without_position();
-                let known = Announcement { media, upload: None };
+                let known = Announcement {
+                    media,
+                    upload: None,
+                };
                 return json::answer(StatusCode::OK, &known);
             }
             store(&database, &new, key.as_ref()).await?
         }
     };
-    let media = Media::find(&database, &storage, id).await?.without_position();
+    let media = Media::find(&database, &storage, id)
+        .await?
+        .without_position();
     // A request that comes again after the file has arrived has nowhere to put it any more.
     let upload = match media.state {
         super::State::Uploading => Some(promise(&storage, id, &new)?),

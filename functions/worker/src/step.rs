@@ -142,12 +142,15 @@ fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
         content_type: description.content_type,
         sha256: description.sha256,
         metadata: metadata(
-            description.metadata,
+            storable(description.metadata),
             &description.format,
             description.width,
             description.height,
         ),
-        position: description.position.filter(|position| !position.is_null()),
+        position: description
+            .position
+            .filter(|position| !position.is_null())
+            .map(storable),
         variants,
     })
 }
@@ -165,6 +168,26 @@ fn print(described: Described, bytes: Bytes) -> Result<Print, Interruption> {
         sha256: described.sha256,
         bytes,
     })
+}
+
+/// What the database can store: its texts hold no NUL
+/// (<https://www.postgresql.org/docs/current/datatype-json.html>), and files contain anything.
+fn storable(mut value: Value) -> Value {
+    match &mut value {
+        Value::String(text) => text.retain(|character| character != '\0'),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| *item = storable(item.take())),
+        Value::Object(fields) => {
+            let taken = std::mem::take(fields);
+            fields.extend(taken.into_iter().map(|(mut name, value)| {
+                name.retain(|character| character != '\0');
+                (name, storable(value))
+            }));
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+    value
 }
 
 /// Size and format stand with the rest of what is known.
@@ -203,7 +226,8 @@ async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption
     let document = body
         .ok()
         .and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok())
-        .filter(|document| document.is_object());
+        .filter(|document| document.is_object())
+        .map(storable);
     match (status, document) {
         (StatusCode::INSUFFICIENT_STORAGE, Some(document)) => {
             Interruption::Failed(Failure::told(document))
@@ -277,6 +301,12 @@ mod tests {
             json!({"frames": 1, "format": "jpeg", "width": 40, "height": 30})
         );
         assert_eq!(prints.position, None);
+    }
+
+    #[test]
+    fn nothing_is_stored_that_cannot_be() {
+        let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
+        assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
     }
 
     #[test]

@@ -198,4 +198,4 @@ grant select on media, task, variant to tirage_worker;
 grant update (state, kind, content_type, sha256, metadata, position, failure, finished_at, cleanup_due_at)
   on media to tirage_worker;
 grant update (state, lease, leased_until, claims, sent_at, failure, finished_at) on task to tirage_worker;
-grant insert, delete on variant to tirage_worker;
+grant insert, update, delete on variant to tirage_worker;

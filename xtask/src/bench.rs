@@ -31,7 +31,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     shell::run(
         repository
             .cargo_command(["build", "--release", "--package", "tirage"])
-            .args(["--package", "tirage-bench"]),
+            .args(["--package", "tirage-bench", "--package", "tirage-devstack"]),
     )?;
     let bench = repository.target_dir().join("release/tirage-bench");
     shell::run_with_stdout(

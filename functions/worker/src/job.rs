@@ -43,8 +43,14 @@ pub(crate) async fn run(message: &Message) -> Result<(), Problem> {
                 remove(&objects, &claim, &stored).await;
                 Ok(())
             }
-            // Whether it was committed is unknown: nothing is removed. If it wasn't, the lease runs out.
-            Err(error) => Err(error),
+            // Whether it was committed may be unknown: nothing is removed. If it wasn't, others may try;
+            // if it was, this has no effect.
+            Err(error) => {
+                if let Err(error) = tasks.release(&claim).await {
+                    eprintln!("task {} waits for its lease's end: {error}", message.task);
+                }
+                Err(error)
+            }
             Ok(true) => Ok(()),
         },
         Err(Interruption::Failed(failure)) => tasks.fail(&claim, &failure).await,

@@ -7,6 +7,7 @@ mod processes;
 mod router;
 mod sql;
 mod statistics;
+mod uploads;
 
 use clap::Parser;
 
@@ -17,6 +18,8 @@ enum Command {
     Router,
     /// SQL over HTTP, in process and over a socket.
     Sql,
+    /// Photos through the whole system.
+    Uploads,
     /// A bare `ProxyHandler` loop: what the router is measured against. Started by `router`.
     #[command(hide = true)]
     Peer {
@@ -29,6 +32,7 @@ fn main() -> anyhow::Result<()> {
     match Command::parse() {
         Command::Router => router::run(),
         Command::Sql => sql::run(),
+        Command::Uploads => uploads::run(),
         Command::Peer { component } => peer::serve(&component),
     }
 }

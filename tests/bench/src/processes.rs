@@ -23,13 +23,22 @@ pub(crate) fn beside_this(name: &str) -> PathBuf {
     std::env::current_exe().map_or_else(|_| name.into(), |path| path.with_file_name(name))
 }
 
+/// The first line that a program prints. Its output must be piped.
+///
+/// # Errors
+/// When it can't be read.
+pub(crate) fn first_line(child: &mut Child) -> anyhow::Result<String> {
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
+    Ok(line)
+}
+
 /// The address in the line by which a server says that it is ready.
 ///
 /// # Errors
 /// When it says something else, or ends.
 pub(crate) fn listening_address(child: &mut Child) -> anyhow::Result<SocketAddr> {
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
+    let line = first_line(child)?;
     let address = line.trim().strip_prefix("listening on http://");
     Ok(address.context("it did not start")?.parse()?)
 }

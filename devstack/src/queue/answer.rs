@@ -1,7 +1,7 @@
 //! From a request to its answer: who asks, what for, and in which words the result is told.
 //!
-//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs) or the older Query
-//! protocol (a form, answered in XML).
+//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs) or
+//! the older Query protocol (a form, answered in XML).
 
 use std::sync::Arc;
 
@@ -23,10 +23,12 @@ use super::operations::{Caller, perform};
 use super::query;
 use super::service::Service as Queues;
 
-/// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some room.
+/// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some
+/// room.
 const MAX_BODY: usize = 2 << 20;
 
-/// The region that requests have to be signed for. Any would do; this is where examples say they are.
+/// The region that requests have to be signed for. Any would do; this is where examples say they
+/// are.
 pub const REGION: &str = "fr-par";
 
 const TARGET: &str = "x-amz-target";

@@ -53,6 +53,9 @@ const QUEUE_AWAY: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
+/// The pause after an answer without messages.
+const PAUSE: Duration = Duration::from_millis(250);
+
 /// How long messages in flight get at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -106,6 +109,10 @@ async fn take(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
                 }
                 away = 0;
                 last_error.clear();
+                if messages.is_empty() {
+                    // A queue that doesn't wait, as it was asked to, must not be asked without end.
+                    tokio::time::sleep(PAUSE).await;
+                }
                 for (message, place) in messages.into_iter().zip(free) {
                     deliveries.spawn(delivery.clone().deliver(message, place));
                 }

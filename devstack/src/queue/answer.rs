@@ -14,14 +14,14 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tirage_sigv4::{Refusal, Secret, Service, verify};
+use tirage_sigv4::{Refusal, Secret, verify};
 use uuid::Uuid;
 
 use super::fault::{Code, Fault};
 use super::folder::Keys;
 use super::operations::{Caller, perform};
 use super::query;
-use super::service::Service as Queues;
+use super::service::Service;
 
 /// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some
 /// room.
@@ -34,15 +34,15 @@ pub const REGION: &str = "fr-par";
 const TARGET: &str = "x-amz-target";
 
 pub(super) struct Answers {
-    queues: Arc<Queues>,
+    service: Arc<Service>,
     base_url: String,
     keys: Keys,
 }
 
 impl Answers {
-    pub(super) fn new(queues: Arc<Queues>, base_url: String, keys: Keys) -> Self {
+    pub(super) fn new(service: Arc<Service>, base_url: String, keys: Keys) -> Self {
         Self {
-            queues,
+            service,
             base_url,
             keys,
         }
@@ -77,7 +77,7 @@ impl Answers {
             base_url: &self.base_url,
             access_key_id: &self.keys.access_key_id,
         };
-        let output = perform(&self.queues, &caller, &action, input).await?;
+        let output = perform(&self.service, &caller, &action, input).await?;
         Ok((action, output))
     }
 
@@ -87,9 +87,16 @@ impl Answers {
         };
         let digest = Sha256::digest(body).into();
         let now = Timestamp::now();
-        verify(head, digest, REGION, &Service::SQS, secret_of, now)
-            .map(|_| ())
-            .map_err(refusal)
+        verify(
+            head,
+            digest,
+            REGION,
+            &tirage_sigv4::Service::SQS,
+            secret_of,
+            now,
+        )
+        .map(|_| ())
+        .map_err(refusal)
     }
 }
 

@@ -1,10 +1,11 @@
-//! What calls the application every so often, as Scaleway's cron trigger does: `POST` with a fixed body and fixed
-//! headers.
+//! What calls the application every so often, as Scaleway's cron trigger does: `POST` with a fixed
+//! body and fixed headers.
 //!
 //! Promises:
-//! - The body is `{}`. The header `tirage-mac` proves that the caller knows `JOB_SECRET`: HMAC-SHA256 over
-//!   `v1\ncron\n<path of the URL>`, in hexadecimal. It is the same each time, since Scaleway's headers are: who sees it
-//!   can call that path as often as they like, and nothing else.
+//! - The body is `{}`. The header `tirage-mac` proves that the caller knows `JOB_SECRET`:
+//!   HMAC-SHA256 over `v1\ncron\n<path of the URL>`, in hexadecimal. It is the same each time,
+//!   since Scaleway's headers are: who sees it can call that path as often as they like, and
+//!   nothing else.
 //! - One call at a time. One that takes longer than the period leaves out those that it covers.
 //! - A call that fails is logged; the next comes at its time.
 

@@ -1,21 +1,24 @@
 //! A queue with the API of SQS, as far as Scaleway has it, that keeps what it accepted.
 //!
 //! [`Server::start`] takes a folder and gives back a running server on 127.0.0.1 with one queue and
-//! its dead-letter queue. The second start of the same folder finds the same messages, the same keys
-//! and, where it is still free, the same port.
+//! its dead-letter queue. The second start of the same folder finds the same messages, the same
+//! keys and, where it is still free, the same port.
 //!
 //! Promises:
-//! - What was answered is on disk: a message that was accepted survives a kill right after, one that
-//!   was deleted doesn't come back, and how often a message was received is not forgotten.
-//! - Messages come at least once, and roughly in the order in which they were sent. A message that was
-//!   received is hidden for the queue's visibility timeout, across restarts too.
-//! - A message that was received as often as the redrive policy allows goes to the dead-letter queue
-//!   instead of being received once more.
+//! - What was answered is on disk: a message that was accepted survives a kill right after, one
+//!   that was deleted doesn't come back, and how often a message was received is not forgotten.
+//! - Messages come at least once, and roughly in the order in which they were sent. A message that
+//!   was received is hidden for the queue's visibility timeout, across restarts too.
+//! - A message that was received as often as the redrive policy allows goes to the dead-letter
+//!   queue instead of being received once more.
+//! - A message that nobody deletes is dropped when its queue's retention period is over: four days,
+//!   unless the queue is set otherwise.
 //! - What Scaleway's queues don't have is refused ([supported actions][scaleway]), so that nothing
 //!   works on a laptop only. Where Scaleway's page is silent, Amazon's documentation counts.
 //! - When the disk fails, the server ends. It doesn't go on with what it can't keep.
 //!
-//! Left out: FIFO queues, paging of lists, tags, permissions by key (the one key may do everything).
+//! Left out: FIFO queues, paging of lists, tags, permissions by key (the one key may do
+//! everything).
 //!
 //! [scaleway]: https://www.scaleway.com/en/docs/queues/reference-content/queues-support/
 

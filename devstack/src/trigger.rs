@@ -1,18 +1,19 @@
-//! What takes messages from a queue and POSTs them to the application, as Scaleway's SQS trigger does
-//! ([add a trigger to a container][scaleway]).
+//! What takes messages from a queue and POSTs them to the application, as Scaleway's SQS trigger
+//! does ([add a trigger to a container][scaleway]).
 //!
 //! Promises:
 //! - The request's body is the message's, byte for byte, with `Content-Type: application/json`.
-//! - An answer below 300 deletes the message. Anything else, and no answer, is retried up to three times,
-//!   after 1, 2 and 4 seconds (Scaleway doesn't say after how many). After that the message stays in the
-//!   queue, becomes visible again when its time is up, and goes to the dead-letter queue in the end.
-//! - At most ten messages are in flight, those that wait for a retry among them. No message is taken from the
-//!   queue before there is a place for it.
-//! - Messages come at least once. One comes twice when the application answered and the queue could not be told,
-//!   or when answer and retries took longer than the queue hides a message.
+//! - An answer below 300 deletes the message. Anything else, and no answer, is retried up to three
+//!   times, after 1, 2 and 4 seconds (Scaleway doesn't say after how many). After that the message
+//!   stays in the queue, becomes visible again when its time is up, and goes to the dead-letter
+//!   queue in the end.
+//! - At most ten messages are in flight, those that wait for a retry among them. No message is
+//!   taken from the queue before there is a place for it.
+//! - Messages come at least once. One comes twice when the application answered and the queue could
+//!   not be told, or when answer and retries took longer than the queue hides a message.
 //! - It outlives both ends: while the queue is away it asks again every few seconds.
-//! - At the end it takes no more messages, waits a little for those in flight, and gives those that wait for a retry
-//!   back to the queue.
+//! - At the end it takes no more messages, waits a little for those in flight, and gives those that
+//!   wait for a retry back to the queue.
 //!
 //! [scaleway]: https://www.scaleway.com/en/docs/serverless-containers/how-to/add-trigger-to-a-container/
 
@@ -51,6 +52,9 @@ const QUEUE_AWAY: [Duration; 5] = [
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
+
+/// The pause after an answer without messages.
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long messages in flight get at the end.
 const DRAIN: Duration = Duration::from_secs(5);
@@ -105,6 +109,10 @@ async fn take(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
                 }
                 away = 0;
                 last_error.clear();
+                if messages.is_empty() {
+                    // A queue that doesn't wait, as it was asked to, must not be asked without end.
+                    tokio::time::sleep(PAUSE).await;
+                }
                 for (message, place) in messages.into_iter().zip(free) {
                     deliveries.spawn(delivery.clone().deliver(message, place));
                 }
@@ -142,7 +150,8 @@ struct Delivery {
 }
 
 impl Delivery {
-    /// POSTs the message until it is taken or the retries are used up. `_place` is free again afterwards.
+    /// POSTs the message until it is taken or the retries are used up. `_place` is free again
+    /// afterwards.
     async fn deliver(self: Arc<Self>, message: Message, _place: OwnedSemaphorePermit) {
         let mut retries = RETRIES.iter();
         loop {

@@ -10,8 +10,8 @@ use tirage_devstack::cron::{self, Settings};
 use super::{end_of, runtime, say_ready};
 use crate::foreground::Foreground;
 
-/// Call the application every so often; prints {"target":…} when it is ready. The environment has to hold
-/// `JOB_SECRET`.
+/// Call the application every so often; prints {"target":…} when it is ready. The environment has
+/// to hold `JOB_SECRET`.
 #[derive(Args)]
 pub(crate) struct CronArguments {
     /// What is POSTed to, as in http://127.0.0.1:3000/jobs/sweep

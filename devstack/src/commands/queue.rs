@@ -9,8 +9,8 @@ use tirage_devstack::queue::{QueueName, REGION, Server, Settings};
 use super::{end_of, runtime, say_ready};
 use crate::foreground::Foreground;
 
-/// Run a queue with the API of SQS, as far as Scaleway has it; prints {"endpoint":…,"queue_url":…,…} when it
-/// is ready.
+/// Run a queue with the API of SQS, as far as Scaleway has it; prints
+/// {"endpoint":…,"queue_url":…,…} when it is ready.
 #[derive(Args)]
 pub(crate) struct QueueArguments {
     /// The folder of messages and keys, made if it isn't there

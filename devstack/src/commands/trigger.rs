@@ -11,8 +11,8 @@ use tirage_sigv4::Credentials;
 use super::{end_of, runtime, say_ready};
 use crate::foreground::Foreground;
 
-/// POST a queue's messages to the application; prints {"target":…} when it is ready. The environment has to hold
-/// `SQS_SECRET_ACCESS_KEY`.
+/// POST a queue's messages to the application; prints {"target":…} when it is ready. The
+/// environment has to hold `SQS_SECRET_ACCESS_KEY`.
 #[derive(Args)]
 pub(crate) struct TriggerArguments {
     /// What is POSTed to, as in http://127.0.0.1:3000/jobs/photo
@@ -35,7 +35,8 @@ pub(crate) struct TriggerArguments {
     #[arg(long, env = "SQS_ACCESS_KEY_ID")]
     access_key_id: String,
 
-    /// How long the application may take for one answer; 300 is what Scaleway's containers have by default
+    /// How long the application may take for one answer; 300 is what Scaleway's containers have by
+    /// default
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout_seconds: u64,
 

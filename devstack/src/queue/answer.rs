@@ -1,7 +1,7 @@
 //! From a request to its answer: who asks, what for, and in which words the result is told.
 //!
-//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs) or the older Query
-//! protocol (a form, answered in XML).
+//! Clients speak Amazon's JSON protocol (`X-Amz-Target: AmazonSQS.<Action>`, all current SDKs) or
+//! the older Query protocol (a form, answered in XML).
 
 use std::sync::Arc;
 
@@ -14,33 +14,35 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use tirage_sigv4::{Refusal, Secret, Service, verify};
+use tirage_sigv4::{Refusal, Secret, verify};
 use uuid::Uuid;
 
 use super::fault::{Code, Fault};
 use super::folder::Keys;
 use super::operations::{Caller, perform};
 use super::query;
-use super::service::Service as Queues;
+use super::service::Service;
 
-/// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some room.
+/// Bytes of a request's body: a batch of 256 KiB, each byte of it escaped (`\u0001`), and some
+/// room.
 const MAX_BODY: usize = 2 << 20;
 
-/// The region that requests have to be signed for. Any would do; this is where examples say they are.
+/// The region that requests have to be signed for. Any would do; this is where examples say they
+/// are.
 pub const REGION: &str = "fr-par";
 
 const TARGET: &str = "x-amz-target";
 
 pub(super) struct Answers {
-    queues: Arc<Queues>,
+    service: Arc<Service>,
     base_url: String,
     keys: Keys,
 }
 
 impl Answers {
-    pub(super) fn new(queues: Arc<Queues>, base_url: String, keys: Keys) -> Self {
+    pub(super) fn new(service: Arc<Service>, base_url: String, keys: Keys) -> Self {
         Self {
-            queues,
+            service,
             base_url,
             keys,
         }
@@ -75,7 +77,7 @@ impl Answers {
             base_url: &self.base_url,
             access_key_id: &self.keys.access_key_id,
         };
-        let output = perform(&self.queues, &caller, &action, input).await?;
+        let output = perform(&self.service, &caller, &action, input).await?;
         Ok((action, output))
     }
 
@@ -85,9 +87,16 @@ impl Answers {
         };
         let digest = Sha256::digest(body).into();
         let now = Timestamp::now();
-        verify(head, digest, REGION, &Service::SQS, secret_of, now)
-            .map(|_| ())
-            .map_err(refusal)
+        verify(
+            head,
+            digest,
+            REGION,
+            &tirage_sigv4::Service::SQS,
+            secret_of,
+            now,
+        )
+        .map(|_| ())
+        .map_err(refusal)
     }
 }
 

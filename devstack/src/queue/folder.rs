@@ -70,7 +70,8 @@ impl Folder {
         self.write("port", &port.to_string())
     }
 
-    /// Replaces a file, readable by its owner alone, so that a kill leaves the old one or the new one.
+    /// Replaces a file, readable by its owner alone, so that a kill leaves the old one or the new
+    /// one.
     fn write(&self, name: &str, contents: &str) -> Result<(), Error> {
         let path = self.0.join(name);
         let write = || {

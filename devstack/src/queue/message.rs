@@ -79,8 +79,7 @@ impl Content {
         if body.is_empty() {
             return Err(Fault::value("MessageBody", "it must not be empty"));
         }
-        let forbidden = |character: char| matches!(character, '\0'..'\t' | '\u{b}' | '\u{c}' | '\u{e}'..' ' | '\u{fffe}' | '\u{ffff}');
-        if body.contains(forbidden) {
+        if body.contains(is_forbidden) {
             return Err(Fault::new(
                 Code::InvalidMessageContents,
                 "the message has characters that XML cannot hold",
@@ -97,7 +96,8 @@ impl Content {
         Ok(Self { body, attributes })
     }
 
-    /// Bytes that count against a queue's limit: the body, and each attribute's name, type and value.
+    /// Bytes that count against a queue's limit: the body, and each attribute's name, type and
+    /// value.
     pub(super) fn size(&self) -> usize {
         let attributes = self.attributes.iter().map(|(name, attribute)| {
             let value = attribute.bytes().map_or(0, |(_, value)| value.len());
@@ -131,8 +131,16 @@ impl MessageAttribute {
     }
 }
 
-/// The digest of attributes that clients may check (SQS developer guide, "Calculating the MD5 message
-/// digest for message attributes"); `None` for no attributes.
+/// Not among the characters that SQS takes: those of XML 1.0.
+fn is_forbidden(character: char) -> bool {
+    matches!(
+        character,
+        '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}'
+    )
+}
+
+/// The digest of attributes that clients may check (SQS developer guide, "Calculating the MD5
+/// message digest for message attributes"); `None` for no attributes.
 pub(super) fn md5_of_attributes<'a>(
     attributes: impl Iterator<Item = (&'a String, &'a MessageAttribute)>,
 ) -> Option<String> {
@@ -156,8 +164,8 @@ pub(super) fn md5_of_attributes<'a>(
     any.then(|| hex(&digest.finalize()))
 }
 
-/// A receipt handle: which message, and which of its receives. It is no secret, since every request is
-/// signed.
+/// A receipt handle: which message, and which of its receives. It is no secret, since every request
+/// is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Receipt {
     pub(super) number: Number,

@@ -1,8 +1,9 @@
 //! Amazon's older protocol, which SDKs spoke until 2023: a form comes, XML goes.
 //!
-//! [`input`] makes of the form what the JSON protocol would have sent, and [`output`] makes XML of what it would have
-//! answered, so that there is one implementation of the actions. The shapes are those of the AWS Query protocol with
-//! flattened lists (`AttributeName.1=…`), as SQS's API reference of 2012-11-05 shows them.
+//! [`input`] makes of the form what the JSON protocol would have sent, and [`output`] makes XML of
+//! what it would have answered, so that there is one implementation of the actions. The shapes are
+//! those of the AWS Query protocol with flattened lists (`AttributeName.1=…`), as SQS's API
+//! reference of 2012-11-05 shows them.
 
 use std::collections::BTreeMap;
 

@@ -1,7 +1,8 @@
-//! All queues of a server: what each operation does to them, and what has to be written down for it.
+//! All queues of a server: what each operation does to them, and what has to be written down for
+//! it.
 //!
-//! No clock and no disk. Every operation leaves its [`Change`]s behind, and those, applied in order to
-//! what is on disk, give the same state again.
+//! No clock and no disk. Every operation leaves its [`Change`]s behind, and those, applied in order
+//! to what is on disk, give the same state again.
 
 use std::collections::BTreeMap;
 

@@ -26,7 +26,8 @@ use super::store::Store;
 /// How long a client may take to send a request's headers.
 const HEADERS: Duration = Duration::from_secs(10);
 
-/// How long requests in flight get when the server ends. Those that wait for messages are answered at once.
+/// How long requests in flight get when the server ends. Those that wait for messages are answered
+/// at once.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// The pause after a connection could not be accepted.

@@ -1,5 +1,5 @@
-//! The queues while they are served: one at a time changes them, every change is on disk before it is
-//! answered, and a receive may wait for a message.
+//! The queues while they are served: one at a time changes them, every change is on disk before it
+//! is answered, and a receive may wait for a message.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -33,14 +33,15 @@ impl Service {
         }
     }
 
-    /// Does something to the queues, and comes back when it is on disk. Once begun it is done, also when
-    /// the caller is dropped meanwhile.
+    /// Does something to the queues, and comes back when it is on disk. Once begun it is done, also
+    /// when the caller is dropped meanwhile.
     pub(super) async fn apply<T>(
         &self,
         operation: impl FnOnce(&mut Queues, Moment) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let (result, written) = {
-            // Who panicked in the middle has not handed its changes in; the next one's go with them.
+            // Who panicked in the middle has not handed its changes in; the next one's go with
+            // them.
             let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
             let result = operation(&mut queues, self.clock.now());
             let changes = queues.take_changes();
@@ -62,8 +63,8 @@ impl Service {
         }
     }
 
-    /// Takes up to `most` messages, waiting for the first for `patience` at most. A caller that is dropped
-    /// while it waits takes none.
+    /// Takes up to `most` messages, waiting for the first for `patience` at most. A caller that is
+    /// dropped while it waits takes none.
     pub(super) async fn receive(
         &self,
         name: &QueueName,
@@ -105,8 +106,8 @@ impl Service {
     }
 }
 
-/// The time of day when the server started, and since then a clock that nobody sets: messages must not
-/// stay hidden because the machine's clock was put back.
+/// The time of day when the server started, and since then a clock that nobody sets: messages must
+/// not stay hidden because the machine's clock was put back.
 struct Clock {
     at_start: Moment,
     start: Instant,

@@ -1,8 +1,9 @@
 //! What is on disk: the queues and their messages, in one file.
 //!
-//! One thread writes. It takes all changes that have gathered while it wrote the last ones, writes them
-//! in one transaction, in their order, and only then lets those who wait for them answer. So many senders
-//! share one wait for the disk, and what a receiver was told is never ahead of what is written.
+//! One thread writes. It takes all changes that have gathered while it wrote the last ones, writes
+//! them in one transaction, in their order, and only then lets those who wait for them answer. So
+//! many senders share one wait for the disk, and what a receiver was told is never ahead of what is
+//! written.
 
 use std::fs;
 use std::path::Path;
@@ -43,8 +44,9 @@ enum Batch {
 }
 
 impl Store {
-    /// Opens the file, made if it isn't there, reads all that is in it, and lets `prepare` change that. Waits a little
-    /// for another process that is about to leave. `failed` is told if a later write fails; nothing is written then.
+    /// Opens the file, made if it isn't there, reads all that is in it, and lets `prepare` change
+    /// that. Waits a little for another process that is about to leave. `failed` is told if a later
+    /// write fails; nothing is written then.
     pub(super) fn open(
         folder: &Path,
         prepare: impl FnOnce(&mut Queues),
@@ -86,8 +88,8 @@ impl Store {
 }
 
 impl Writing {
-    /// Hands changes in. Whoever calls this holds the lock under which the changes were made: their order
-    /// is the order on disk.
+    /// Hands changes in. Whoever calls this holds the lock under which the changes were made: their
+    /// order is the order on disk.
     pub(super) fn hand_in(&self, changes: Vec<Change>) -> Written {
         let (written, when_written) = oneshot::channel();
         // If the writer has ended, `written` is dropped here, which is how that is heard.

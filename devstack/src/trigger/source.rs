@@ -99,8 +99,8 @@ impl Source {
         Ok(received.messages)
     }
 
-    /// Deletes a message. If the queue stays away it will come again, which is said and no more: the message was
-    /// taken, and whoever took it knows it when it comes again.
+    /// Deletes a message. If the queue stays away it will come again, which is said and no more:
+    /// the message was taken, and whoever took it knows it when it comes again.
     pub(super) async fn delete(&self, message: &Message) {
         for attempt in 1..=DELETES {
             match self.of_message("DeleteMessage", message, json!({})).await {

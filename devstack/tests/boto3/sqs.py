@@ -20,7 +20,8 @@ sqs = boto3.client("sqs", endpoint_url=ENDPOINT)
 
 def receive(queue=QUEUE, **options):
     options = {"AttributeNames": ["All"], "MessageAttributeNames": ["All"], **options}
-    return sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, **options).get("Messages", [])
+    received = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, **options)
+    return received.get("Messages", [])
 
 
 def counts(queue=QUEUE):
@@ -83,7 +84,8 @@ class QueueTest(unittest.TestCase):
         sent = sqs.send_message_batch(QueueUrl=QUEUE, Entries=entries)
         self.assertEqual([entry["Id"] for entry in sent["Successful"]], [str(n) for n in range(10)])
         received = receive()
-        self.assertEqual([message["Body"] for message in received], [f"body {n}" for n in range(10)])
+        bodies = [message["Body"] for message in received]
+        self.assertEqual(bodies, [f"body {n}" for n in range(10)])
         entries = [
             {"Id": str(n), "ReceiptHandle": message["ReceiptHandle"]}
             for n, message in enumerate(received)
@@ -97,7 +99,10 @@ class QueueTest(unittest.TestCase):
         self.assertEqual(counts(), (0, 0))
 
     def test_queues_are_made_and_set(self):
-        policy = {"deadLetterTargetArn": "arn:scw:sqs:fr-par:x:" + DEAD.rsplit("/")[-1], "maxReceiveCount": "3"}
+        [arn] = sqs.get_queue_attributes(QueueUrl=DEAD, AttributeNames=["QueueArn"])[
+            "Attributes"
+        ].values()
+        policy = {"deadLetterTargetArn": arn, "maxReceiveCount": "3"}
         attributes = {"VisibilityTimeout": "7", "RedrivePolicy": json.dumps(policy)}
         url = sqs.create_queue(QueueName="other", Attributes=attributes)["QueueUrl"]
         sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": "8"})
@@ -110,7 +115,9 @@ class QueueTest(unittest.TestCase):
 
     def test_what_scaleway_does_not_have(self):
         unsupported = "AWS.SimpleQueueService.UnsupportedOperation"
-        self.assert_refused(unsupported, sqs.send_message, QueueUrl=QUEUE, MessageBody="a", DelaySeconds=1)
+        self.assert_refused(
+            unsupported, sqs.send_message, QueueUrl=QUEUE, MessageBody="a", DelaySeconds=1
+        )
         self.assert_refused(unsupported, sqs.receive_message, QueueUrl=QUEUE, VisibilityTimeout=1)
         self.assert_refused(unsupported, sqs.create_queue, QueueName="tagged", tags={"a": "b"})
         self.assert_refused(unsupported, sqs.tag_queue, QueueUrl=QUEUE, Tags={"a": "b"})
@@ -125,7 +132,12 @@ class QueueTest(unittest.TestCase):
         )
 
     def test_a_wrong_key(self):
-        stranger = boto3.client("sqs", endpoint_url=ENDPOINT, aws_secret_access_key="wrong", aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"])
+        stranger = boto3.client(
+            "sqs",
+            endpoint_url=ENDPOINT,
+            aws_access_key_id=os.environ["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key="wrong",
+        )
         with self.assertRaises(ClientError) as refused:
             stranger.send_message(QueueUrl=QUEUE, MessageBody="a")
         self.assertEqual(refused.exception.response["ResponseMetadata"]["HTTPStatusCode"], 403)

@@ -1,4 +1,5 @@
-//! What those rely on who start the parts: one line on stdout, the same keys and port, an orderly end.
+//! What those rely on who start the parts: one line on stdout, the same keys and port, an orderly
+//! end.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};

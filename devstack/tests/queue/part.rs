@@ -85,7 +85,7 @@ impl Part {
         (self.child.wait().unwrap(), rest, log)
     }
 
-    /// Seconds of processor time so far.
+    /// Processor time so far, in ticks of 10 ms.
     #[cfg(target_os = "linux")]
     pub(crate) fn processor_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();

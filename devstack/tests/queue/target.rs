@@ -1,5 +1,5 @@
-//! The application that is called: writes down what comes, counts how many are there at once, and answers what a test
-//! tells it to.
+//! The application that is called: writes down what comes, counts how many are there at once, and
+//! answers what a test tells it to.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};

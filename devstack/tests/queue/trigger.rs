@@ -103,7 +103,7 @@ async fn a_free_place_is_filled_while_others_are_busy() {
 
 #[tokio::test]
 async fn refused_it_is_retried_three_times_then_redelivered_and_dead_in_the_end() {
-    let (queue, sqs) = start_queue(&["--visibility-seconds=10", "--max-receives=2"]);
+    let (queue, sqs) = start_queue(&["--visibility-seconds=12", "--max-receives=2"]);
     // Redirects aren't followed: they are failures like any other.
     let target = Target::start(Box::new(|call| match call.text() {
         "moved" => (StatusCode::TEMPORARY_REDIRECT, AT_ONCE),

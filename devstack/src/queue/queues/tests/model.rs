@@ -118,65 +118,83 @@ impl Disk {
 proptest! {
     #[test]
     fn the_same_comes_out_across_restarts(steps in prop::collection::vec(step(), 1..60)) {
-        let jobs = name("jobs");
-        let mut queues = queues(VISIBILITY, MAX_RECEIVES);
-        let mut plain = Plain::default();
-        let mut disk = Disk::default();
-        let mut now = START;
-        let mut sent = 0;
-        let mut receipts: Vec<(Receipt, (String, u32))> = Vec::new();
-        for step in steps {
-            match step {
-                Step::Send => {
-                    let body = sent.to_string();
-                    sent += 1;
-                    send(&mut queues, &body, now);
-                    let visible_from = now;
-                    plain.messages.push(PlainMessage { body, visible_from, receives: 0 });
-                }
-                Step::Receive(most) => {
-                    let received = queues.receive(&jobs, most, now).unwrap();
-                    let received: Vec<_> = received
-                        .into_iter()
-                        .map(|(receipt, message)| (receipt, (message.content.body, message.receives)))
-                        .collect();
-                    let bodies: Vec<_> = received.iter().map(|(_, receive)| receive.clone()).collect();
-                    prop_assert_eq!(bodies, plain.receive(most, now));
-                    receipts.extend(received);
-                }
-                Step::Delete(back) => {
-                    let Some((receipt, receive)) = receipts.iter().rev().nth(back) else { continue };
-                    queues.delete(&jobs, *receipt).unwrap();
-                    if let Some(index) = plain.find(receive) {
-                        plain.messages.remove(index);
-                    }
-                }
-                Step::Release(back) => {
-                    let Some((receipt, receive)) = receipts.iter().rev().nth(back) else { continue };
-                    let released = queues.change_visibility(&jobs, *receipt, 0, now).is_ok();
-                    let index = plain.find(receive);
-                    let message = index.and_then(|index| plain.messages.get_mut(index));
-                    let in_flight = message.filter(|message| message.visible_from > now);
-                    prop_assert_eq!(released, in_flight.is_some());
-                    if let Some(message) = in_flight {
-                        message.visible_from = now;
-                    }
-                }
-                Step::Wait(seconds) => now = now.plus_seconds(seconds),
-                Step::Purge => {
-                    queues.purge(&jobs).unwrap();
-                    plain.messages.clear();
-                }
-                Step::Restart => {
-                    disk.apply(queues.take_changes());
-                    queues = disk.restore();
+        check(steps);
+    }
+}
+
+fn check(steps: Vec<Step>) {
+    let jobs = name("jobs");
+    let mut queues = queues(VISIBILITY, MAX_RECEIVES);
+    let mut plain = Plain::default();
+    let mut disk = Disk::default();
+    let mut now = START;
+    let mut sent = 0;
+    let mut receipts: Vec<(Receipt, (String, u32))> = Vec::new();
+    for step in steps {
+        match step {
+            Step::Send => {
+                let body = sent.to_string();
+                sent += 1;
+                send(&mut queues, &body, now);
+                let visible_from = now;
+                plain.messages.push(PlainMessage {
+                    body,
+                    visible_from,
+                    receives: 0,
+                });
+            }
+            Step::Receive(most) => {
+                let received = queues.receive(&jobs, most, now).unwrap();
+                let received: Vec<_> = received
+                    .into_iter()
+                    .map(|(receipt, message)| (receipt, (message.content.body, message.receives)))
+                    .collect();
+                let bodies: Vec<_> = received
+                    .iter()
+                    .map(|(_, receive)| receive.clone())
+                    .collect();
+                assert_eq!(bodies, plain.receive(most, now));
+                receipts.extend(received);
+            }
+            Step::Delete(back) => {
+                let Some((receipt, receive)) = receipts.iter().rev().nth(back) else {
+                    continue;
+                };
+                queues.delete(&jobs, *receipt).unwrap();
+                if let Some(index) = plain.find(receive) {
+                    plain.messages.remove(index);
                 }
             }
+            Step::Release(back) => {
+                let Some((receipt, receive)) = receipts.iter().rev().nth(back) else {
+                    continue;
+                };
+                let released = queues.change_visibility(&jobs, *receipt, 0, now).is_ok();
+                let index = plain.find(receive);
+                let message = index.and_then(|index| plain.messages.get_mut(index));
+                let in_flight = message.filter(|message| message.visible_from > now);
+                assert_eq!(released, in_flight.is_some());
+                if let Some(message) = in_flight {
+                    message.visible_from = now;
+                }
+            }
+            Step::Wait(seconds) => now = now.plus_seconds(seconds),
+            Step::Purge => {
+                queues.purge(&jobs).unwrap();
+                plain.messages.clear();
+            }
+            Step::Restart => {
+                disk.apply(queues.take_changes());
+                queues = disk.restore();
+            }
         }
-        let dead = queues.receive(&name("dead"), usize::MAX, now).unwrap();
-        let mut dead: Vec<_> = dead.into_iter().map(|(_, message)| message.content.body).collect();
-        dead.sort();
-        plain.dead.sort();
-        prop_assert_eq!(dead, plain.dead);
     }
+    let dead = queues.receive(&name("dead"), usize::MAX, now).unwrap();
+    let mut dead: Vec<_> = dead
+        .into_iter()
+        .map(|(_, message)| message.content.body)
+        .collect();
+    dead.sort();
+    plain.dead.sort();
+    assert_eq!(dead, plain.dead);
 }

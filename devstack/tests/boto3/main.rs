@@ -9,4 +9,5 @@
 )]
 
 mod python;
+mod queue;
 mod s3;

@@ -9,7 +9,12 @@ use crate::python::run_script;
 fn boto3_sends_and_receives_through_the_queue() {
     let mut queue = Queue(
         Command::new(env!("CARGO_BIN_EXE_tirage-devstack"))
-            .args(["queue", "--temporary", "--visibility-seconds=2", "--max-receives=2"])
+            .args([
+                "queue",
+                "--temporary",
+                "--visibility-seconds=2",
+                "--max-receives=2",
+            ])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -2,10 +2,12 @@
 
 mod cron;
 mod queue;
+mod s3;
 mod trigger;
 
 pub(crate) use self::cron::{CronArguments, cron};
 pub(crate) use self::queue::{QueueArguments, queue};
+pub(crate) use self::s3::{S3Arguments, s3};
 pub(crate) use self::trigger::{TriggerArguments, trigger};
 
 use std::io::Write;

@@ -8,8 +8,6 @@ use anyhow::Context;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-const SIGNALS_LOST: &str = "signals can no longer be received";
-
 /// Waits for the reason to end.
 pub(crate) struct Foreground {
     reasons: Receiver<&'static str>,
@@ -30,16 +28,14 @@ impl Foreground {
     }
 
     /// Waits for the reason to end.
-    pub(crate) fn wait(&self) -> &'static str {
-        self.reasons.recv().unwrap_or(SIGNALS_LOST)
-    }
-
-    /// [`Self::wait`], for those who must not block.
     pub(crate) async fn end(self) -> &'static str {
         let (sender, reason) = tokio::sync::oneshot::channel();
         // Not one of the runtime's own threads, for whose end it would wait.
-        std::thread::spawn(move || sender.send(self.wait()));
-        reason.await.unwrap_or(SIGNALS_LOST)
+        std::thread::spawn(move || sender.send(self.reasons.recv()));
+        match reason.await {
+            Ok(Ok(reason)) => reason,
+            Ok(Err(_)) | Err(_) => "signals can no longer be received",
+        }
     }
 
     /// Waits for `patience` at most; gives the reason to end, if there is one.
@@ -47,7 +43,7 @@ impl Foreground {
         match self.reasons.recv_timeout(patience) {
             Ok(reason) => Some(reason),
             Err(RecvTimeoutError::Timeout) => None,
-            Err(RecvTimeoutError::Disconnected) => Some(SIGNALS_LOST),
+            Err(RecvTimeoutError::Disconnected) => Some("signals can no longer be received"),
         }
     }
 }

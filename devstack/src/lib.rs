@@ -5,10 +5,10 @@
 //! linked into the router: in production these are services that somebody else runs.
 //!
 //! - [`postgres`]: a private Postgres cluster in a folder.
+//! - [`s3`]: an S3 server over a folder.
 //! - [`queue`]: a queue with the API of SQS.
 //! - [`trigger`]: takes the queue's messages to the application.
 //! - [`cron`]: calls the application every so often.
-//! - [`s3`]: an S3 server over a folder.
 
 pub mod cron;
 mod http_client;

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use tirage_devstack::postgres::{Cluster, Error, Settings, Source};
-use tirage_devstack::s3;
 use tracing_subscriber::EnvFilter;
 
 use crate::foreground::Foreground;
@@ -32,10 +31,10 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Part {
     Postgres(PostgresArguments),
+    S3(commands::S3Arguments),
     Queue(commands::QueueArguments),
     Trigger(commands::TriggerArguments),
     Cron(commands::CronArguments),
-    S3(S3Arguments),
 }
 
 /// Run a private Postgres cluster; prints {"admin_url":…,"url":…} when it is ready.
@@ -66,35 +65,6 @@ struct PostgresArguments {
     detached_stdin: bool,
 }
 
-/// Run an S3 server; prints {"endpoint":…,"region":…,"bucket":…,"access_key_id":…,
-/// "secret_access_key":…} when it is ready.
-#[derive(Args)]
-struct S3Arguments {
-    /// The folder with the objects, made if it isn't there
-    #[arg(long, required_unless_present = "temporary")]
-    data: Option<PathBuf>,
-
-    /// Begin empty, and leave nothing behind
-    #[arg(long, conflicts_with_all = ["data", "port"])]
-    temporary: bool,
-
-    /// The port on 127.0.0.1 [default: that of the last run, or a free one]
-    #[arg(long)]
-    port: Option<u16>,
-
-    /// An origin whose pages may use it (`*` for all); can be repeated
-    #[arg(long, default_value = "*")]
-    allowed_origin: Vec<String>,
-
-    /// The largest object that is taken, in bytes
-    #[arg(long, default_value_t = s3::Settings::MAX_OBJECT_SIZE)]
-    max_object_size: u64,
-
-    /// Go on when stdin closes
-    #[arg(long)]
-    detached_stdin: bool,
-}
-
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -105,10 +75,10 @@ fn main() -> ExitCode {
         .init();
     let result = match Arguments::parse().part {
         Part::Postgres(arguments) => postgres(arguments),
+        Part::S3(arguments) => commands::s3(arguments),
         Part::Queue(arguments) => commands::queue(arguments),
         Part::Trigger(arguments) => commands::trigger(arguments),
         Part::Cron(arguments) => commands::cron(arguments),
-        Part::S3(arguments) => serve_s3(arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -155,28 +125,6 @@ fn postgres(arguments: PostgresArguments) -> anyhow::Result<()> {
         last_failure = Some(Instant::now());
         cluster.restart()?;
     }
-}
-
-fn serve_s3(arguments: S3Arguments) -> anyhow::Result<()> {
-    let foreground = Foreground::enter(arguments.detached_stdin)?;
-    let server = s3::Server::start(&s3::Settings {
-        folder: arguments.data,
-        port: arguments.port,
-        allowed_origins: arguments.allowed_origin,
-        max_object_size: arguments.max_object_size,
-    })?;
-    let ready = serde_json::json!({
-        "endpoint": server.endpoint(),
-        "region": s3::REGION,
-        "bucket": s3::BUCKET,
-        "access_key_id": server.credentials().access_key_id,
-        "secret_access_key": server.credentials().secret_access_key,
-    });
-    writeln!(std::io::stdout(), "{ready}").context("nobody reads our stdout")?;
-    let reason = foreground.wait();
-    tracing::info!("stopping the S3 server: {reason}");
-    server.stop();
-    Ok(())
 }
 
 fn start(arguments: PostgresArguments) -> Result<Cluster, Error> {

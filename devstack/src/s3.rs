@@ -1,7 +1,7 @@
 //! An S3 server over a folder: one bucket made at start, random keys, nothing but loopback.
 //!
-//! [`Server::start`] takes a folder and gives back a running server. The second start of the same
-//! folder finds the same objects and keys, and the same port where it is still free.
+//! [`Server::open`] takes a folder and a port, [`Server::serve`] answers. The next server on the same
+//! folder has the same objects and keys, and the same port where it is still free.
 //!
 //! Promises:
 //! - An object is there whole or not at all. It appears in one step, after its length and all checksums
@@ -15,7 +15,7 @@
 //!
 //! Protocol and signatures are those of the crate s3s; how objects are stored is ours, since its sample
 //! storage (s3s-fs) makes an object visible before it compares checksums, keeps it in three files, and
-//! forces none of them to disk (docs/decisions/0023).
+//! forces none of them to disk (docs/decisions/0012).
 //!
 //! There are: put, get (ranges, conditions, overridden response headers), head, delete, delete of many,
 //! list (both versions), uploads in parts, and buckets. There are not: copies, versions, access lists,

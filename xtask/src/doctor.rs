@@ -10,6 +10,7 @@ use anyhow::{Result, bail};
 use crate::frontend;
 use crate::node_package::NodePackage;
 use crate::progress;
+use crate::python;
 use crate::repository::Repository;
 use crate::settings::Settings;
 use crate::shell;
@@ -40,6 +41,8 @@ pub(crate) enum Need {
     NodePackages,
     /// A database, or the programs to run one.
     Postgres,
+    /// Python with boto3, which the devstack is tested with.
+    Boto3,
     /// A browser for browser tests.
     Chromium,
 }
@@ -57,7 +60,7 @@ enum Finding {
     Missing(String),
 }
 
-const ALL: [Need; 9] = [
+const ALL: [Need; 10] = [
     Need::Rust,
     Need::Lints,
     Need::NativeLinker,
@@ -66,6 +69,7 @@ const ALL: [Need; 9] = [
     Need::Node,
     Need::NodePackages,
     Need::Postgres,
+    Need::Boto3,
     Need::Chromium,
 ];
 
@@ -125,6 +129,7 @@ impl Need {
             Self::Node => "Node and npm",
             Self::NodePackages => "npm packages",
             Self::Postgres => "Postgres",
+            Self::Boto3 => "Python with boto3",
             Self::Chromium => "Chromium",
         }
     }
@@ -139,6 +144,7 @@ impl Need {
             Self::Node => Ok(node()),
             Self::NodePackages => node_packages(repository),
             Self::Postgres => postgres(repository),
+            Self::Boto3 => boto3(repository),
             Self::Chromium => Ok(chromium()),
         }
     }
@@ -234,6 +240,20 @@ fn postgres(repository: &Repository) -> Result<Finding> {
             "postgresql",
             "https://www.postgresql.org/download/",
         )),
+    })
+}
+
+fn boto3(repository: &Repository) -> Result<Finding> {
+    Ok(match python::find(repository)? {
+        Some(python) => Finding::Found(python.display().to_string()),
+        None if python::can_be_made() => {
+            Finding::Automatic("pip, into the cache folder, at the first test".to_owned())
+        }
+        None if std::env::var_os(python::VARIABLE).is_some() => Finding::Missing(format!(
+            "unset {}, which names no such Python",
+            python::VARIABLE
+        )),
+        None => Finding::Missing(install("python3-venv", "https://www.python.org/downloads/")),
     })
 }
 

@@ -14,6 +14,7 @@ mod native;
 mod node_package;
 mod process;
 mod progress;
+mod python;
 mod repository;
 mod services;
 mod settings;

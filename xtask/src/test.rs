@@ -3,6 +3,7 @@
 //! Each runner's own output goes through unchanged, so that what is shown is what it said. One that
 //! fails doesn't stop the others: one run shows all that is wrong.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, bail};
@@ -13,6 +14,7 @@ use crate::frontend;
 use crate::native::Binaries;
 use crate::node_package::NodePackage;
 use crate::progress;
+use crate::python;
 use crate::repository::Repository;
 use crate::shell;
 use crate::signals::Interrupted;
@@ -37,7 +39,10 @@ pub(crate) struct Arguments {
 /// # Errors
 /// When one of them fails; the error lists which.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
-    doctor::require(repository, &[Need::Lints, Need::Node, Need::Postgres])?;
+    doctor::require(
+        repository,
+        &[Need::Lints, Need::Node, Need::Postgres, Need::Boto3],
+    )?;
     let binaries = build::all(repository)?;
     build::guests(repository, &binaries)?;
 
@@ -56,7 +61,8 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
         check_lints(repository, &mut report)?;
         check_frontend(repository, &mut report)?;
     }
-    run_tests(repository, filter, &mut report)?;
+    let python = python::ensure(repository)?;
+    run_tests(repository, filter, &python, &mut report)?;
     if let Some(neon) = &neon {
         report.run("tests with Neon's driver", &mut neon_tests(neon, &binaries))?;
     }
@@ -104,9 +110,14 @@ fn check_frontend(repository: &Repository, report: &mut Report) -> Result<()> {
     Ok(())
 }
 
-fn run_tests(repository: &Repository, filter: Option<&str>, report: &mut Report) -> Result<()> {
+fn run_tests(
+    repository: &Repository,
+    filter: Option<&str>,
+    python: &Path,
+    report: &mut Report,
+) -> Result<()> {
     let test = || repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
-    report.run("tests", test().args(filter))?;
+    report.run("tests", test().args(filter).env(python::VARIABLE, python))?;
     // Guests have no tests of their own: they are what others are tested with.
     report.run(
         "tests of functions",

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +14,6 @@ use hyper_util::server::graceful::GracefulShutdown;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use s3s::{HttpError, HttpResponse};
-use tokio::sync::oneshot;
 
 use super::access::Access;
 use super::cors::Cors;
@@ -65,22 +65,21 @@ impl Default for Settings {
     }
 }
 
-/// A running server. It stops when this is dropped, without waiting for requests under way.
+/// A server that holds its folder and its port, and answers once it is served.
 pub struct Server {
+    listener: TcpListener,
     address: SocketAddr,
     credentials: Credentials,
-    stop: oneshot::Sender<()>,
-    stopped: oneshot::Receiver<()>,
-    runtime: tokio::runtime::Runtime,
+    handler: Handler,
     _folder: Folder,
 }
 
 impl Server {
-    /// Starts a server. When this returns, it accepts connections.
+    /// Takes folder and port. From then on connections wait to be accepted.
     ///
     /// # Errors
     /// When the folder is in use or can't be used, or the port is taken.
-    pub fn start(settings: &Settings) -> Result<Self, Error> {
+    pub fn open(settings: &Settings) -> Result<Self, Error> {
         let folder = match &settings.folder {
             Some(folder) => Folder::open(folder)?,
             None => Folder::temporary()?,
@@ -95,31 +94,14 @@ impl Server {
             .local_addr()
             .doing(|| "find out the port".to_owned())?;
         folder.keep_port(address.port())?;
-
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .enable_all()
-            .build()
-            .doing(|| "start threads".to_owned())?;
-        let handler = Handler {
-            s3: service(storage, &credentials),
-            cors: Cors::new(settings.allowed_origins.clone()),
-        };
-        let (stop, stopping) = oneshot::channel();
-        let (done, stopped) = oneshot::channel();
-        let listener = runtime
-            .block_on(async { tokio::net::TcpListener::from_std(listener) })
-            .doing(|| "listen".to_owned())?;
-        runtime.spawn(async move {
-            serve(listener, handler, stopping).await;
-            // Nobody waits if the server was dropped.
-            let _ = done.send(());
-        });
         Ok(Self {
+            listener,
             address,
+            handler: Handler {
+                s3: service(storage, &credentials),
+                cors: Cors::new(settings.allowed_origins.clone()),
+            },
             credentials,
-            stop,
-            stopped,
-            runtime,
             _folder: folder,
         })
     }
@@ -134,15 +116,22 @@ impl Server {
         &self.credentials
     }
 
-    /// Accepts nothing new, and waits for requests under way, 5 seconds at most.
-    pub fn stop(self) {
-        // An error says that it has ended by itself.
-        let _ = self.stop.send(());
-        let stopped = tokio::time::timeout(PATIENCE, self.stopped);
-        if self.runtime.block_on(async { stopped.await }).is_err() {
+    /// Answers until `stop` is ready; then accepts nothing new, and waits for requests under way, 5
+    /// seconds at most.
+    ///
+    /// # Errors
+    /// When the runtime doesn't take the socket.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), Error> {
+        let listener = tokio::net::TcpListener::from_std(self.listener)
+            .doing(|| format!("listen on {}", self.address))?;
+        let connections = GracefulShutdown::new();
+        accept(&listener, &self.handler, &connections, stop).await;
+        drop(listener);
+        let ended = tokio::time::timeout(PATIENCE, connections.shutdown());
+        if ended.await.is_err() {
             tracing::warn!("requests were still under way after {PATIENCE:?}");
         }
-        self.runtime.shutdown_background();
+        Ok(())
     }
 }
 
@@ -193,21 +182,22 @@ impl Handler {
     }
 }
 
-/// Accepts until it is time to stop (also if the sender is gone), then lets requests finish.
-async fn serve(
-    listener: tokio::net::TcpListener,
-    handler: Handler,
-    mut stopping: oneshot::Receiver<()>,
+/// Accepts until `stop` is ready.
+async fn accept(
+    listener: &tokio::net::TcpListener,
+    handler: &Handler,
+    connections: &GracefulShutdown,
+    stop: impl Future<Output = ()>,
 ) {
     let mut http = auto::Builder::new(TokioExecutor::new());
     http.http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT);
     http.http2().timer(TokioTimer::new());
-    let connections = GracefulShutdown::new();
+    let mut stop = pin!(stop);
     loop {
         let accepted = tokio::select! {
-            _ = &mut stopping => break,
+            () = &mut stop => return,
             accepted = listener.accept() => accepted,
         };
         let stream = match accepted {
@@ -234,6 +224,4 @@ async fn serve(
             }
         });
     }
-    drop(listener);
-    connections.shutdown().await;
 }

@@ -209,6 +209,10 @@ class S3(unittest.TestCase):
             "get_object", Params={"Bucket": BUCKET, "Key": "a/b c"}, ExpiresIn=60
         )
         self.assertEqual(fetch(get), (200, b"bytes"))
+        too_long = s3.generate_presigned_url(
+            "get_object", Params={"Bucket": BUCKET, "Key": "a/b c"}, ExpiresIn=7 * 86400 + 1
+        )
+        self.assertEqual(fetch(too_long)[0], 400)
         self.assertEqual(fetch(get.replace("Expires=60", "Expires=61"))[0], 403)
         self.assertEqual(fetch(f"{ENDPOINT}/{BUCKET}/a/b%20c")[0], 403)
 

@@ -164,11 +164,19 @@ async fn only_signed_requests_of_the_right_key_region_and_time_are_answered() {
         assert_eq!(server.send(request.unwrap(), "").await.body, b"private");
     }
 
-    let mut request = server.bucket().get(&key, None, now).unwrap();
-    request.headers_mut().clear();
-    let answer = server.send(request, "").await;
-    assert_eq!(
-        (answer.status.as_u16(), answer.code().as_str()),
-        (403, "AccessDenied")
-    );
+    let good = server.bucket().get(&key, None, now).unwrap();
+    let mut unsigned = good.clone();
+    unsigned.headers_mut().clear();
+    let mut more = good.clone();
+    let unsigned_header = "x-amz-meta-late".parse::<http::HeaderName>().unwrap();
+    more.headers_mut()
+        .insert(unsigned_header, "1".parse().unwrap());
+    for request in [unsigned, more] {
+        let answer = server.send(request, "").await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code().as_str()),
+            (403, "AccessDenied")
+        );
+    }
+    assert_eq!(server.send(good, "").await.body, b"private");
 }

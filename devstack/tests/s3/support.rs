@@ -11,6 +11,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use tirage_s3::{Bucket, Failure, Key, List, Listing, Put};
+use tirage_sigv4::{Credentials, Payload, Service, Signer};
 use uuid::Uuid;
 
 /// What the binary prints when it is ready.
@@ -94,6 +95,27 @@ impl Server {
 
     pub(crate) fn bucket(&self) -> Bucket {
         self.bucket_with("", "")
+    }
+
+    /// The request with one header more, signed again.
+    pub(crate) fn with_header(
+        &self,
+        request: Request<()>,
+        name: &'static str,
+        value: &str,
+    ) -> Request<()> {
+        let (mut head, ()) = request.into_parts();
+        head.headers.insert(name, value.parse().unwrap());
+        let ready = &self.ready;
+        let signer = Signer {
+            credentials: Credentials::new(&ready.access_key_id, &ready.secret_access_key),
+            region: ready.region.clone(),
+            service: Service::S3,
+        };
+        signer
+            .sign(&mut head, Payload::Unsigned, Timestamp::now())
+            .unwrap();
+        Request::from_parts(head, ())
     }
 
     pub(crate) async fn send(&self, request: Request<()>, body: impl Into<Body>) -> Answer {

@@ -1,0 +1,131 @@
+//! A Python with boto3, for the tests that use the devstack as most people use S3 and SQS.
+//!
+//! In this order: the one that `TIRAGE_PYTHON` names, `python3` if it has boto3, an environment of our own
+//! in the cache folder. Nothing here changes the system.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::progress;
+use crate::repository::Repository;
+use crate::shell;
+use crate::toolchain::cache_folder;
+
+/// Which Python the tests run.
+pub(crate) const VARIABLE: &str = "TIRAGE_PYTHON";
+const REQUIREMENTS: &str = "devstack/tests/boto3/requirements.txt";
+
+/// A Python that has boto3 already.
+///
+/// # Errors
+/// When nothing says where the cache folder is.
+pub(crate) fn find(repository: &Repository) -> Result<Option<PathBuf>> {
+    if let Some(named) = std::env::var_os(VARIABLE) {
+        return Ok(Some(named.into()).filter(|python: &PathBuf| has(python, "boto3")));
+    }
+    if let Some(python) = shell::find_in_path("python3").filter(|python| has(python, "boto3")) {
+        return Ok(Some(python));
+    }
+    let environment = Environment::of(repository)?;
+    Ok(environment.is_complete().then(|| environment.python()))
+}
+
+/// Whether [`ensure`] can make one.
+pub(crate) fn can_be_made() -> bool {
+    std::env::var_os(VARIABLE).is_none()
+        && shell::find_in_path("python3").is_some_and(|python| has(&python, "ensurepip"))
+}
+
+/// A Python that has boto3; made now if there is none.
+///
+/// # Errors
+/// When the environment can't be made.
+pub(crate) fn ensure(repository: &Repository) -> Result<PathBuf> {
+    if let Some(python) = find(repository)? {
+        return Ok(python);
+    }
+    let environment = Environment::of(repository)?;
+    progress::status("Installing", format!("{REQUIREMENTS}, in the cache folder"));
+    environment.make().context("cannot install boto3")?;
+    Ok(environment.python())
+}
+
+/// Our own (<https://docs.python.org/3/library/venv.html>).
+struct Environment {
+    folder: PathBuf,
+    requirements: PathBuf,
+}
+
+impl Environment {
+    fn of(repository: &Repository) -> Result<Self> {
+        Ok(Self {
+            folder: cache_folder()?.join("python"),
+            requirements: repository.root().join(REQUIREMENTS),
+        })
+    }
+
+    fn python(&self) -> PathBuf {
+        self.folder.join("bin/python")
+    }
+
+    /// A copy of what was installed, written last.
+    fn stamp(&self) -> PathBuf {
+        self.folder.join("installed.txt")
+    }
+
+    fn is_complete(&self) -> bool {
+        let wanted = fs::read(&self.requirements).ok();
+        wanted.is_some() && wanted == fs::read(self.stamp()).ok()
+    }
+
+    fn make(&self) -> Result<()> {
+        shell::run(
+            Command::new("python3")
+                .args(["-m", "venv", "--clear"])
+                .arg(&self.folder),
+        )?;
+        shell::run(
+            Command::new(self.python())
+                .args([
+                    "-m",
+                    "pip",
+                    "install",
+                    "--quiet",
+                    "--disable-pip-version-check",
+                ])
+                .arg("--requirement")
+                .arg(&self.requirements),
+        )?;
+        fs::copy(&self.requirements, self.stamp())?;
+        Ok(())
+    }
+}
+
+fn has(python: &Path, module: &str) -> bool {
+    shell::output(Command::new(python).args(["-c", &format!("import {module}")])).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_environment_is_complete_once_it_has_what_is_asked_for_now() {
+        let root = tempfile::tempdir().unwrap();
+        let environment = Environment {
+            folder: root.path().join("python"),
+            requirements: root.path().join("requirements.txt"),
+        };
+        assert!(!environment.is_complete(), "neither is there");
+        fs::create_dir(&environment.folder).unwrap();
+        fs::write(&environment.requirements, "boto3==1").unwrap();
+        assert!(!environment.is_complete(), "cut off");
+        fs::copy(&environment.requirements, environment.stamp()).unwrap();
+        assert!(environment.is_complete());
+        fs::write(&environment.requirements, "boto3==2").unwrap();
+        assert!(!environment.is_complete(), "out of date");
+    }
+}

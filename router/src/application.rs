@@ -1,7 +1,7 @@
 //! From a manifest to something that answers: selects what this mode runs, resolves variables,
 //! gives each component what its part of the manifest says.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tirage_host::{
     Allocator, ComponentSpec, Host, InternalService, Limits, OutgoingLimits, ReadOnlyFolder,
 };
 use tirage_manifest::{
-    Component, ComponentId, FileMount, Manifest, Resolved, Routes, Selection, Target,
+    Component, ComponentId, FileMount, Manifest, Resolved, RouteMatch, Routes, Selection, Target,
 };
 
 use crate::access_log::AccessLog;
@@ -48,6 +48,16 @@ pub(crate) fn load(
         .metrics(&parts.metrics.host)
         .itself(Arc::clone(&itself) as _);
     builder = builder.service(sql::HOST_NAME, Arc::clone(&parts.sql));
+    let with_gateway: BTreeSet<String> = selection
+        .components()
+        .iter()
+        .filter(|(id, component)| {
+            let calls =
+                |resolved: &Resolved| resolved.allowed_hosts.allows("http", sql::HOST_NAME, None);
+            component.settings.database_role.is_some() && resolved.get(*id).is_some_and(calls)
+        })
+        .map(|(id, _)| id.to_string())
+        .collect();
     let mut mounted = Vec::new();
     for (id, component) in selection.components() {
         let (folders, temporary) =
@@ -74,7 +84,7 @@ pub(crate) fn load(
     let host = builder.build()?;
     let routes = routes(selection, &host)?;
     let application = Arc::new(Application {
-        live: live(selection, &routes, parts.sql)?,
+        live: live(&routes, &with_gateway, parts.sql)?,
         routes,
         _host: host,
         info: info(manifest),
@@ -86,24 +96,18 @@ pub(crate) fn load(
     Ok(application)
 }
 
-/// The change feed, if its path leads to a component that has a database.
+/// The change feed, if its path leads to a component that speaks to the database through the gateway of
+/// this process. One that speaks to another answers for itself.
 fn live(
-    selection: &Selection<'_>,
     routes: &Routes<Destination>,
+    with_gateway: &BTreeSet<String>,
     sql: Arc<dyn InternalService>,
 ) -> anyhow::Result<Option<Live>> {
-    let Some(route) = routes.find(live::PATH) else {
-        return Ok(None);
-    };
-    let Destination::Component { id, .. } = route.value() else {
-        return Ok(None);
-    };
-    let has_database = selection.components().iter().any(|(name, component)| {
-        name.as_str() == &**id && component.settings.database_role.is_some()
-    });
-    match has_database {
-        true => Live::new(sql, id).map(Some),
-        false => Ok(None),
+    match routes.find(live::PATH).as_ref().map(RouteMatch::value) {
+        Some(Destination::Component { id, .. }) if with_gateway.contains(&**id) => {
+            Live::new(sql, id).map(Some)
+        }
+        _ => Ok(None),
     }
 }
 

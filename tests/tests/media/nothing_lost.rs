@@ -19,7 +19,7 @@ const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
 
 /// Kills `victim` before and after each call in turn, until an upload is through before its turn comes.
 async fn walk(victim: Victim) {
-    let stack = Arc::new(Stack::start().await);
+    let stack = Arc::new(Stack::with(&[("LEASE_SECONDS", "3")]).await);
     let mut seed = 0;
     let mut killed = 0;
     for call in 1.. {

@@ -29,7 +29,7 @@ pub(crate) enum Victim {
 
 pub(crate) struct Stack {
     folder: TempDir,
-    postgres: Part,
+    _postgres: Part,
     objects: Mutex<Part>,
     queue: Mutex<Part>,
     _gateway: Part,
@@ -110,7 +110,6 @@ impl Stack {
             ("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key")),
             ("JOB_SECRET", SECRET.to_owned()),
             // What takes minutes elsewhere takes seconds here.
-            ("LEASE_SECONDS", "3".to_owned()),
             ("SEND_AFTER_SECONDS", "1".to_owned()),
             ("RESEND_AFTER_SECONDS", "4".to_owned()),
             ("UPLOAD_GRACE_SECONDS", "1".to_owned()),
@@ -143,7 +142,7 @@ impl Stack {
         );
         Self {
             folder,
-            postgres,
+            _postgres: postgres,
             objects: Mutex::new(objects),
             queue: Mutex::new(queue),
             _gateway: gateway,
@@ -200,11 +199,6 @@ impl Stack {
             .await
             .ok()?;
         response.json().await.ok()
-    }
-
-    /// The administrator's connection to the database.
-    pub(crate) fn admin_url(&self) -> String {
-        self.postgres.field("admin_url")
     }
 
     fn postmaster(&self) -> Pid {

@@ -367,7 +367,8 @@ mod s3 {
             ("date", "Fri, 24 May 2013 00:00:00 GMT"),
             ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
         ];
-        let cases: [(&str, &str, &[(&str, &str)], Payload<'_>, &str); 4] = [
+        type Headers<'a> = &'a [(&'a str, &'a str)];
+        let cases: [(&str, &str, Headers<'_>, Payload<'_>, &str); 4] = [
             (
                 "GET",
                 "/test.txt",

@@ -18,7 +18,6 @@ pub(super) fn create(storage: &Storage, bucket: &str) -> S3Result<CreateBucketOu
     }
     Ok(CreateBucketOutput {
         location: Some(format!("/{bucket}")),
-        ..CreateBucketOutput::default()
     })
 }
 

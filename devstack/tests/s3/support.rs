@@ -70,7 +70,7 @@ impl Server {
         stdout.read_line(&mut line).unwrap();
         Self {
             child,
-            ready: serde_json::from_str(&line).expect("a line of JSON on stdout"),
+            ready: serde_json::from_str(&line).unwrap(),
             stdout,
             client: Client::new(),
         }

@@ -10,7 +10,7 @@ use tirage_problem::Problem;
 use tirage_sqlhttp::{Error, Row, Statement};
 use uuid::Uuid;
 
-use crate::database::{self, BUILT_IN_WORKSPACE, Database};
+use crate::database::{self, BUILT_IN_WORKSPACE_ID, Database};
 use crate::settings;
 use crate::storage::Storage;
 
@@ -27,18 +27,18 @@ impl Remains {
     pub(crate) const COLUMNS: &str = "id, workspace_id, state = 'deleting' as is_deleted";
 
     /// What a media has left that was just deleted.
-    ///
-    /// # Errors
-    /// None in practice: the built-in workspace's id is one.
     pub(crate) fn of_deleted(media: Uuid) -> Self {
         Self {
-            workspace: Uuid::parse_str(BUILT_IN_WORKSPACE).unwrap_or_default(),
+            workspace: BUILT_IN_WORKSPACE_ID,
             media,
             is_deleted: true,
         }
     }
 
     /// From a row with [`Self::COLUMNS`].
+    ///
+    /// # Errors
+    /// 500 if it has others.
     pub(crate) fn read(row: &Row<'_>) -> Result<Self, Problem> {
         let uuid = |name| -> Result<Uuid, Problem> {
             let text: String = row.get(name).map_err(database::problem)?;

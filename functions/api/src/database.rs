@@ -7,11 +7,15 @@ use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use tirage_problem::{Kind, Problem};
 use tirage_sqlhttp::{Client, Endpoint, Error, Rows, Statement, Transaction, Wasi};
+use uuid::Uuid;
 
 use crate::settings;
 
 /// The workspace that is there from the first migration on.
 pub(crate) const BUILT_IN_WORKSPACE: &str = "00000000-0000-7000-8000-000000000001";
+
+/// The same, as a UUID.
+pub(crate) const BUILT_IN_WORKSPACE_ID: Uuid = uuid::uuid!("00000000-0000-7000-8000-000000000001");
 
 /// The database, as whoever the scope says.
 pub(crate) struct Database {
@@ -108,6 +112,11 @@ pub(crate) fn problem(error: Error) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_built_in_workspace_has_one_id() {
+        assert_eq!(BUILT_IN_WORKSPACE_ID.to_string(), BUILT_IN_WORKSPACE);
+    }
 
     #[test]
     fn a_database_that_is_down_is_worth_another_try_and_says_nothing_of_the_inside() {

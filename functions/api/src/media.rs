@@ -26,7 +26,7 @@ pub(crate) use list::list;
 pub(crate) use remove::remove;
 pub(crate) use upload::announce;
 
-use crate::database::{self, BUILT_IN_WORKSPACE, Database};
+use crate::database::{self, BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
 use crate::settings;
 use crate::storage::Storage;
 use crate::tasks::Task;
@@ -92,7 +92,7 @@ impl State {
 #[derive(Debug, Serialize)]
 struct Variant {
     name: String,
-    /// Where it can be had until [`crate::storage::READABLE_FOR`] is over.
+    /// Where it can be had, for an hour.
     url: String,
     content_type: String,
     /// In pixels.
@@ -200,7 +200,7 @@ impl Media {
         Ok(media)
     }
 
-    /// The task of this kind; there is one as soon as the bytes are there.
+    /// A task that nobody has been told of.
     pub(crate) fn unsent_task(&self) -> Option<&Task> {
         self.tasks.iter().find(|task| task.is_unsent())
     }
@@ -238,9 +238,8 @@ fn not_as_stored(column: &str) -> Error {
 /// # Errors
 /// 500 if `object` can't be the last part of a key.
 pub(crate) fn key(media: Uuid, object: &str) -> Result<Key, Problem> {
-    let workspace = Uuid::parse_str(BUILT_IN_WORKSPACE).map_err(settings::internal)?;
     let name = object.parse().map_err(settings::internal)?;
-    Ok(Key::new(workspace, media, name))
+    Ok(Key::new(BUILT_IN_WORKSPACE_ID, media, name))
 }
 
 /// What a client sent, in storage.

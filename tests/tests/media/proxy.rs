@@ -5,7 +5,6 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -31,19 +30,25 @@ pub(crate) enum When {
     After,
 }
 
+/// One call among many.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Step {
+    /// Whose calls are counted; all, if none is named.
+    pub(crate) target: Option<Target>,
+    /// Counted from 1.
+    pub(crate) call: usize,
+    pub(crate) when: When,
+}
+
 /// What to do at one call.
 struct Plan {
-    /// Counted from 1.
-    call: usize,
-    when: When,
+    step: Step,
+    calls_before: usize,
     act: Box<dyn FnOnce() + Send>,
 }
 
-#[derive(Default)]
-struct State {
-    calls: AtomicUsize,
-    plan: Mutex<Option<Plan>>,
-}
+/// What is planned, if it hasn't been done.
+type State = Mutex<Option<Plan>>;
 
 pub(crate) struct Proxy {
     addresses: [SocketAddr; 3],
@@ -54,10 +59,14 @@ impl Proxy {
     pub(crate) async fn start(database: String, objects: String, queue: String) -> Self {
         let state = Arc::new(State::default());
         let mut addresses = Vec::new();
-        for upstream in [database, objects, queue] {
+        for (target, upstream) in [
+            (Target::Database, database),
+            (Target::ObjectStore, objects),
+            (Target::Queue, queue),
+        ] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
-            tokio::spawn(serve(listener, upstream, Arc::clone(&state)));
+            tokio::spawn(serve(listener, target, upstream, Arc::clone(&state)));
         }
         Self {
             addresses: addresses.try_into().unwrap(),
@@ -74,42 +83,38 @@ impl Proxy {
         format!("http://{address}")
     }
 
-    /// Counts from now on, and acts at this call.
-    pub(crate) fn plan(&self, call: usize, when: When, act: impl FnOnce() + Send + 'static) {
-        let act = Box::new(act);
-        *self.state.plan.lock().unwrap() = Some(Plan { call, when, act });
-        self.state.calls.store(0, Ordering::SeqCst);
+    /// Counts from now on, and acts at this step.
+    pub(crate) fn plan(&self, step: Step, act: impl FnOnce() + Send + 'static) {
+        *self.state.lock().unwrap() = Some(Plan {
+            step,
+            calls_before: 0,
+            act: Box::new(act),
+        });
     }
 
     /// Whether what was planned has happened; it won't any more.
     pub(crate) fn has_acted(&self) -> bool {
-        self.state.plan.lock().unwrap().take().is_none()
-    }
-
-    /// The calls since [`Self::plan`].
-    pub(crate) fn calls(&self) -> usize {
-        self.state.calls.load(Ordering::SeqCst)
+        self.state.lock().unwrap().take().is_none()
     }
 }
 
-impl State {
-    /// What is planned for this call.
-    fn due(&self, call: usize) -> Option<Plan> {
-        let mut plan = self.plan.lock().unwrap();
-        match &*plan {
-            Some(planned) if planned.call == call => plan.take(),
-            _ => None,
-        }
+/// What is planned for this call, which is one more.
+fn due(state: &State, target: Target) -> Option<Plan> {
+    let mut state = state.lock().unwrap();
+    let plan = state.as_mut()?;
+    if plan.step.target.is_none_or(|counted| counted == target) {
+        plan.calls_before += 1;
     }
+    state.take_if(|plan| plan.calls_before == plan.step.call)
 }
 
-async fn serve(listener: TcpListener, upstream: String, state: Arc<State>) {
+async fn serve(listener: TcpListener, target: Target, upstream: String, state: Arc<State>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
         let upstream = upstream.clone();
         let state = Arc::clone(&state);
         tokio::spawn(async move {
-            let answer = service_fn(|request| forward(request, &upstream, &state));
+            let answer = service_fn(|request| forward(request, target, &upstream, &state));
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
                 .await;
@@ -119,17 +124,17 @@ async fn serve(listener: TcpListener, upstream: String, state: Arc<State>) {
 
 async fn forward(
     request: Request<Incoming>,
+    target: Target,
     upstream: &str,
     state: &State,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let call = state.calls.fetch_add(1, Ordering::SeqCst) + 1;
-    let due = state.due(call);
+    let due = due(state, target);
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Ok(failed());
     };
     let (before, after) = match due {
-        Some(plan) if plan.when == When::Before => (Some(plan.act), None),
+        Some(plan) if plan.step.when == When::Before => (Some(plan.act), None),
         Some(plan) => (None, Some(plan.act)),
         None => (None, None),
     };

@@ -73,11 +73,8 @@ async fn every_real_file_is_printed_or_refused_for_a_reason() {
                 assert_eq!(name, "bad-exif.jpg");
             }
             if part == "orientation" {
-                assert_eq!(
-                    media["metadata"]["width"].as_u64() > media["metadata"]["height"].as_u64(),
-                    true,
-                    "{name}"
-                );
+                let side = |name: &str| media["metadata"][name].as_u64().unwrap();
+                assert!(side("width") > side("height"), "{name}: {media}");
             }
         }
     }

@@ -8,6 +8,7 @@ use anyhow::Result;
 
 use crate::build;
 use crate::doctor::{self, Need};
+use crate::node_package::NodePackage;
 use crate::repository::Repository;
 use crate::shell;
 
@@ -19,12 +20,20 @@ pub(crate) struct Arguments {
     name: String,
 }
 
+/// The peer of `bench photo`.
+const SHARP: &str = "tests/sharp";
+
 /// Builds everything, optimised, and runs the measurement.
 ///
 /// # Errors
 /// When it can't be built or run.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(repository, &[Need::Postgres])?;
+    if arguments.name == "photo"
+        && let Some(sharp) = NodePackage::find(repository, SHARP)?
+    {
+        sharp.install()?;
+    }
     let binaries = build::all(repository)?;
     build::guests(repository, &binaries)?;
     // It looks for the router beside itself.

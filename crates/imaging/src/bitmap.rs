@@ -72,7 +72,7 @@ impl Bitmap {
 
     /// Whether any pixel is transparent, even slightly.
     pub(crate) fn has_transparency(&self) -> bool {
-        self.channels == Channels::Rgba && self.pixels.chunks_exact(4).any(|pixel| pixel[3] != 255)
+        self.channels == Channels::Rgba && self.quadruples().iter().any(|[.., alpha]| *alpha != 255)
     }
 
     /// The same without its alpha channel. Only for a picture without transparency.
@@ -83,12 +83,17 @@ impl Bitmap {
         Self {
             channels: Channels::Rgb,
             pixels: self
-                .pixels
-                .chunks_exact(4)
-                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]])
+                .quadruples()
+                .iter()
+                .flat_map(|&[r, g, b, _]| [r, g, b])
                 .collect(),
             ..self
         }
+    }
+
+    /// The pixels of a picture that has four channels.
+    pub(crate) fn quadruples(&self) -> &[[u8; 4]] {
+        self.pixels.as_chunks().0
     }
 
     /// Red, green, blue and alpha of each pixel.
@@ -97,8 +102,10 @@ impl Bitmap {
             Channels::Grey => self.pixels.iter().flat_map(|&y| [y, y, y, 255]).collect(),
             Channels::Rgb => self
                 .pixels
-                .chunks_exact(3)
-                .flat_map(|pixel| [pixel[0], pixel[1], pixel[2], 255])
+                .as_chunks::<3>()
+                .0
+                .iter()
+                .flat_map(|&[r, g, b]| [r, g, b, 255])
                 .collect(),
             Channels::Rgba | Channels::Cmyk => self.pixels.clone(),
         }

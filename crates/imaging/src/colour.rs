@@ -3,7 +3,10 @@
 //! What has no profile is taken for sRGB, and for plain inks if it is CMYK. A profile that can't be read,
 //! or is for another kind of pixel, counts as none: wrong colours are better than no picture.
 
-use moxcms::{ColorProfile, DataColorSpace, Layout, ProfileText, TransformOptions};
+use moxcms::{
+    CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
+    ProfileText, TransferCharacteristics, TransformOptions,
+};
 
 use crate::bitmap::{Bitmap, Channels};
 
@@ -20,6 +23,25 @@ impl Profile {
         Self {
             description: parsed.as_ref().and_then(description),
             parsed,
+        }
+    }
+
+    /// The profile that code points of ITU-T H.273 stand for.
+    pub(crate) fn of_code_points(primaries: u8, transfer: u8) -> Self {
+        let code_points = || {
+            Some(CicpProfile {
+                color_primaries: CicpColorPrimaries::try_from(primaries).ok()?,
+                transfer_characteristics: TransferCharacteristics::try_from(transfer).ok()?,
+                matrix_coefficients: MatrixCoefficients::Identity,
+                full_range: true,
+            })
+        };
+        Self {
+            // 2 is "unspecified", and what is unspecified is sRGB.
+            parsed: code_points()
+                .filter(|_| primaries != 2 && transfer != 2)
+                .map(ColorProfile::new_from_cicp),
+            description: None,
         }
     }
 
@@ -111,9 +133,11 @@ fn plain_inks(bitmap: &Bitmap) -> Option<Bitmap> {
         ((light + 127) / 255) as u8
     };
     let pixels = bitmap
-        .pixels()
-        .chunks_exact(4)
-        .flat_map(|inks| [0, 1, 2].map(|ink: usize| product(inks[ink], inks[3])))
+        .quadruples()
+        .iter()
+        .flat_map(|&[cyan, magenta, yellow, black]| {
+            [cyan, magenta, yellow].map(|ink| product(ink, black))
+        })
         .collect();
     Bitmap::new(bitmap.width(), bitmap.height(), Channels::Rgb, pixels)
 }

@@ -9,6 +9,7 @@ mod webp;
 
 use crate::error::Error;
 use crate::format::Format;
+use crate::limits::Limits;
 use crate::orientation::Orientation;
 
 /// What a picture says about itself.
@@ -48,12 +49,12 @@ impl Header {
     /// Reads the header of a file.
     ///
     /// # Errors
-    /// When the file is no picture, of no format that is read, or broken.
-    pub(crate) fn read(file: &[u8]) -> Result<Self, Error> {
+    /// When the file is no picture, of no format that is read, broken, or has too many pixels.
+    pub(crate) fn read(file: &[u8], limits: &Limits) -> Result<Self, Error> {
         let format = Format::of(file)?;
         let header = match format {
             Format::Jpeg => jpeg::read(file),
-            Format::Png => png::read(file),
+            Format::Png => png::read(file, limits),
             Format::WebP => webp::read(file),
             Format::Gif => gif::read(file),
             Format::Avif => avif::read(file),
@@ -61,6 +62,7 @@ impl Header {
         if header.width == 0 || header.height == 0 {
             return Err(Error::broken(format, "it has no pixels"));
         }
+        limits.check_pixels(header.pixels)?;
         Ok(header)
     }
 }

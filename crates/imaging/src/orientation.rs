@@ -85,7 +85,7 @@ impl Orientation {
                 let from_below = matches!(self, Self::TurnedRight | Self::Transversed);
                 let from_right = matches!(self, Self::Transversed | Self::TurnedLeft);
                 turned.resize(source.len(), [0; CHANNELS]);
-                // In tiles, so that neither the rows that are read nor those that are written leave the
+                // Every index is that of a row and a column within the picture. In tiles, so that neither the rows that are read nor those that are written leave the
                 // cache.
                 const TILE: usize = 32;
                 for top in (0..height).step_by(TILE) {

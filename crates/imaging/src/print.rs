@@ -1,5 +1,7 @@
 //! From a file to its prints.
 
+use std::cmp::Reverse;
+
 use sha2::{Digest, Sha256};
 
 use crate::bitmap::{Bitmap, Channels};
@@ -9,7 +11,8 @@ use crate::encode::encode;
 use crate::error::Error;
 use crate::exif::Tags;
 use crate::format::Format;
-use crate::header::Header;
+use crate::header::avif::Item;
+use crate::header::{Header, Layout};
 use crate::likeness::Likeness;
 use crate::limits::Limits;
 use crate::metadata::{Metadata, Position};
@@ -56,8 +59,7 @@ pub type Sha256Sum = [u8; 32];
 /// When the file is no picture, is broken, or would take more than `limits`; see [`Error`].
 pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Prints, Error> {
     limits.check_file(file.len() as u64)?;
-    let mut header = Header::read(file)?;
-    limits.check_pixels(header.pixels)?;
+    let mut header = Header::read(file, limits)?;
     let tags = Tags::read(header.exif.take());
     let orientation = header.orientation.unwrap_or_else(|| tags.orientation());
     let (width, height) = orientation.size(header.width, header.height);
@@ -70,7 +72,7 @@ pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Print
     let plan = Plan::new(&header, stored_width, stored_height);
     limits.check_memory(memory(file, &plan, (stored_width, stored_height)))?;
 
-    let profile = Profile::read(header.icc.take().as_deref());
+    let profile = profile(&mut header);
     let decoded = decode(file, &header, plan)?;
     let mut source = develop(
         decoded,
@@ -83,11 +85,11 @@ pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Print
         source = source.without_alpha();
     }
 
-    let mut prints: Vec<Option<Print>> = variants.iter().map(|_| None).collect();
-    let mut order: Vec<usize> = (0..variants.len()).collect();
-    order.sort_by_key(|&index| std::cmp::Reverse(variants[index].long_side()));
-    for index in order {
-        let variant = &variants[index];
+    // Large ones first: a smaller one is made of the one before.
+    let mut order: Vec<_> = variants.iter().enumerate().collect();
+    order.sort_by_key(|(_, variant)| Reverse(variant.long_side()));
+    let mut prints = Vec::with_capacity(order.len());
+    for (index, variant) in order {
         let (width, height) = size(variant);
         if (width, height) != (source.width(), source.height()) {
             source = resize(&source, width, height)?;
@@ -98,15 +100,17 @@ pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Print
             variant.encoding()
         };
         let file = encode(&source, encoding)?;
-        prints[index] = Some(Print {
+        let print = Print {
             name: variant.name().to_owned(),
             format: encoding.format(),
             width,
             height,
             sha256: Sha256::digest(&file).into(),
             file,
-        });
+        };
+        prints.push((index, print));
     }
+    prints.sort_by_key(|(index, _)| *index);
 
     let likeness = Likeness::of(&source)?;
     Ok(Prints {
@@ -126,8 +130,21 @@ pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Print
         },
         position: tags.position(),
         sha256: Sha256::digest(file).into(),
-        variants: prints.into_iter().flatten().collect(),
+        variants: prints.into_iter().map(|(_, print)| print).collect(),
     })
+}
+
+fn profile(header: &mut Header) -> Profile {
+    match (header.icc.take(), &header.layout) {
+        (
+            None,
+            Layout::Avif(Item {
+                coding: Some(coding),
+                ..
+            }),
+        ) => Profile::of_code_points(coding.primaries, coding.transfer),
+        (icc, _) => Profile::read(icc.as_deref()),
+    }
 }
 
 /// The largest print's pixels: small, upright and in sRGB, in that order, because turning and colouring

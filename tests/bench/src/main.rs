@@ -3,6 +3,7 @@
 
 mod load;
 mod peer;
+mod photo;
 mod processes;
 mod router;
 mod sql;
@@ -14,6 +15,8 @@ use clap::Parser;
 /// What to measure.
 #[derive(Parser)]
 enum Command {
+    /// Prints of photos, beside sharp's.
+    Photo,
     /// Start, throughput and memory of the router.
     Router,
     /// SQL over HTTP, in process and over a socket.
@@ -30,6 +33,7 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
+        Command::Photo => photo::run(),
         Command::Router => router::run(),
         Command::Sql => sql::run(),
         Command::Uploads => uploads::run(),

@@ -113,7 +113,8 @@ impl WasiHttpView for State {
     }
 }
 
-struct NoNetwork;
+/// Refuses every call.
+pub(crate) struct NoNetwork;
 
 type Sent = Result<
     (

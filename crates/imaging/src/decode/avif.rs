@@ -115,7 +115,7 @@ impl Planes {
     fn sample(&self, x: usize, y: usize) -> Option<[f32; 3]> {
         let one = |plane: usize, x: usize, y: usize| {
             let bytes: &[u8] = self.planes.get(plane)?;
-            let stride = self.strides[plane.min(1)];
+            let stride = *self.strides.get(plane.min(1))?;
             let value = if self.bits > 8 {
                 u16::from_ne_bytes(*bytes.get(y * stride + x * 2..)?.first_chunk()?)
             } else {

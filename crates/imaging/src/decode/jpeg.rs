@@ -35,11 +35,11 @@ pub(super) fn decode(file: &[u8], frame: &Frame, plan: Plan) -> Result<Bitmap, E
 
 /// The memory that decoding takes.
 pub(super) fn memory(frame: &Frame, stored: u64, out: u64) -> u64 {
-    let components = frame.components.len() as u64;
     // Planes, and the pixels that are put together from them.
-    let pixels = out * components * 2;
+    let pixels = frame.samples(out) + out * frame.components.len() as u64;
     if frame.progressive {
-        pixels + stored * components * 2
+        // All coefficients, of two bytes each.
+        pixels + frame.samples(stored) * 2
     } else {
         pixels
     }

@@ -281,7 +281,7 @@ impl<'f> Meta<'f> {
             }
             data.extend_from_slice(part);
         }
-        Some(data)
+        (!data.is_empty()).then_some(data)
     }
 
     fn read_kinds(&mut self, content: &[u8]) -> Option<()> {

@@ -20,6 +20,19 @@ pub(crate) struct Component {
     pub(crate) vertical: u8,
 }
 
+impl Frame {
+    /// How many samples all components have of so many pixels.
+    pub(crate) fn samples(&self, pixels: u64) -> u64 {
+        let density = |c: &Component| u64::from(c.horizontal) * u64::from(c.vertical);
+        let across = self.components.iter().map(|c| c.horizontal).max();
+        let down = self.components.iter().map(|c| c.vertical).max();
+        let densest = u64::from(across.unwrap_or(1)) * u64::from(down.unwrap_or(1));
+        let sum: u64 = self.components.iter().map(density).sum();
+        // Incomplete blocks at the edges are small beside what is added for everything else.
+        (pixels * sum).div_ceil(densest)
+    }
+}
+
 pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     let mut frame = None;
     let mut adobe_transform = None;

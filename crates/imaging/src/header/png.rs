@@ -2,24 +2,26 @@
 
 use std::io::Cursor;
 
-use png::{BitDepth, ColorType, DecodeOptions, Decoder, Limits};
+use png::{BitDepth, ColorType, DecodeOptions, Decoder};
 
 use crate::error::Error;
 use crate::format::Format;
 use crate::header::{Header, Layout, METADATA_MAX, pixels};
+use crate::limits::Limits;
 
-pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
+pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Header, Error> {
     let broken = |error: png::DecodingError| Error::broken(Format::Png, error);
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
-    // A line of pixels counts as well; which lines are too long is for our own limits to say.
-    decoder.set_limits(Limits {
-        bytes: METADATA_MAX + LINE_MAX,
-    });
-    // Before what follows, which takes memory for a line.
     let first = decoder.read_header_info().map_err(broken)?;
     let (width, height) = (first.width, first.height);
+    // What follows takes memory for some lines.
+    limits.check_pixels(pixels(width, height, 1))?;
+    let lines = u64::from(width) * LINES * PIXEL_MAX;
+    limits.check_memory(lines)?;
+    let bytes = METADATA_MAX.saturating_add(usize::try_from(lines).unwrap_or(usize::MAX));
+    decoder.set_limits(png::Limits { bytes });
     let reader = decoder.read_info().map_err(broken)?;
     let info = reader.info();
     let frames = info
@@ -56,5 +58,7 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     })
 }
 
-/// The longest line of pixels that can stand within the limit on pixels: one of 2³¹ pixels can't.
-const LINE_MAX: usize = 1 << 30;
+/// The lines that the decoder keeps.
+const LINES: u64 = 3;
+/// The most bytes of a pixel: four channels of 16 bits.
+const PIXEL_MAX: u64 = 8;

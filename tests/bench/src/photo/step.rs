@@ -1,0 +1,300 @@
+//! Ours: the component `photo` in wasmtime, as the router runs it: compiled ahead, from the pool, an
+//! instance for each photo. On this thread; the request and its answer are in memory.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full};
+use tokio::runtime::Runtime;
+use wasmtime::component::{Component, GuestTaskId, Linker, ResourceTable};
+use wasmtime::{
+    Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter, Store,
+    StoreContextMut,
+};
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::handler::{
+    HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState,
+    WorkerStatus,
+};
+use wasmtime_wasi_http::p3::bindings::ServicePre;
+use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
+
+use crate::peer::NoNetwork;
+
+/// What an instance may hold at most: what the manifest grants.
+const MEMORY: usize = 512 << 20;
+
+/// The component, ready to be asked.
+pub(crate) struct Step {
+    runtime: Runtime,
+    handler: ProxyHandler<Instances>,
+    peak: Arc<AtomicUsize>,
+}
+
+/// What prints took.
+pub(crate) struct Measured {
+    pub(crate) milliseconds: Vec<f64>,
+    pub(crate) cpu_milliseconds: f64,
+    /// The most memory of any instance.
+    pub(crate) peak_bytes: usize,
+    /// Of the last photo.
+    pub(crate) prints: Vec<Bytes>,
+}
+
+impl Step {
+    pub(crate) fn load(component: &Path) -> anyhow::Result<Self> {
+        let peak = Arc::new(AtomicUsize::new(0));
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let instances = Instances::load(component, &peak)
+            .map_err(|error| anyhow::anyhow!("{error:?}"))
+            .context("cannot load the component; cargo xtask build makes it")?;
+        let handler = runtime.block_on(async { ProxyHandler::new(instances) });
+        Ok(Self {
+            runtime,
+            handler,
+            peak,
+        })
+    }
+
+    /// Makes the prints of one photo again and again.
+    pub(crate) fn measure(
+        &self,
+        file: &[u8],
+        query: &str,
+        rounds: usize,
+    ) -> anyhow::Result<Measured> {
+        self.peak.store(0, Ordering::Relaxed);
+        let file = Bytes::copy_from_slice(file);
+        let mut milliseconds = Vec::new();
+        let mut answer = (String::new(), Bytes::new());
+        let cpu = thread_cpu_milliseconds()?;
+        for _ in 0..rounds {
+            let begin = Instant::now();
+            answer = self.runtime.block_on(self.print(file.clone(), query))?;
+            milliseconds.push(begin.elapsed().as_secs_f64() * 1000.0);
+        }
+        Ok(Measured {
+            milliseconds,
+            cpu_milliseconds: thread_cpu_milliseconds()? - cpu,
+            peak_bytes: self.peak.load(Ordering::Relaxed),
+            prints: prints(&answer.0, &answer.1).context("the answer isn't whole")?,
+        })
+    }
+
+    async fn print(&self, file: Bytes, query: &str) -> anyhow::Result<(String, Bytes)> {
+        let body = Full::new(file)
+            .map_err(|never| match never {})
+            .boxed_unsync();
+        let request = http::Request::post(format!("http://photo.spin.internal/?{query}"))
+            .header(http::header::HOST, "photo.spin.internal")
+            .body(body)?;
+        let response = self
+            .handler
+            .handle((), request)
+            .await
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?;
+        let (head, body) = response.into_parts();
+        let body = body
+            .collect()
+            .await
+            .map_err(|error| anyhow::anyhow!("{error:?}"))?
+            .to_bytes();
+        if head.status != http::StatusCode::OK {
+            bail!("{}: {}", head.status, String::from_utf8_lossy(&body));
+        }
+        let content_type = head.headers.get(http::header::CONTENT_TYPE);
+        let boundary = content_type
+            .and_then(|value| value.to_str().ok()?.split_once("boundary="))
+            .context("the answer has no boundary")?
+            .1;
+        Ok((boundary.to_owned(), body))
+    }
+}
+
+/// The parts of a multipart answer after the first, each of which says how long it is.
+fn prints(boundary: &str, answer: &Bytes) -> Option<Vec<Bytes>> {
+    let boundary = format!("--{boundary}\r\n");
+    let mut parts = Vec::new();
+    let mut at = 0;
+    while answer.get(at..)?.starts_with(boundary.as_bytes()) {
+        let head_length = answer
+            .get(at..)?
+            .windows(4)
+            .position(|four| four == b"\r\n\r\n")?;
+        let head = std::str::from_utf8(answer.get(at..at + head_length)?).ok()?;
+        let length: usize = head
+            .lines()
+            .find_map(|line| line.strip_prefix("Content-Length: "))?
+            .parse()
+            .ok()?;
+        let start = at + head_length + 4;
+        parts.push(answer.slice(start..start + length));
+        at = start + length + 2;
+    }
+    (!parts.is_empty()).then(|| parts.split_off(1))
+}
+
+/// The time that this thread has computed (proc(5), `schedstat`).
+fn thread_cpu_milliseconds() -> anyhow::Result<f64> {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
+    let nanoseconds: f64 = text
+        .split_whitespace()
+        .next()
+        .context("schedstat is empty")?
+        .parse()?;
+    Ok(nanoseconds / 1e6)
+}
+
+struct State {
+    wasi: WasiCtx,
+    table: ResourceTable,
+    http: WasiHttpCtx,
+    hooks: NoNetwork,
+    memory: Memory,
+}
+
+/// Remembers the most memory that any instance had.
+struct Memory(Arc<AtomicUsize>);
+
+impl ResourceLimiter for Memory {
+    fn memory_growing(
+        &mut self,
+        _: usize,
+        desired: usize,
+        _: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        self.0.fetch_max(desired, Ordering::Relaxed);
+        Ok(desired <= MEMORY)
+    }
+
+    fn table_growing(&mut self, _: usize, _: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        Ok(true)
+    }
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl WasiHttpView for State {
+    fn http(&mut self) -> WasiHttpCtxView<'_> {
+        WasiHttpCtxView {
+            ctx: &mut self.http,
+            table: &mut self.table,
+            hooks: &mut self.hooks,
+        }
+    }
+}
+
+struct Instances {
+    engine: Engine,
+    pre: ProxyPre<State>,
+    peak: Arc<AtomicUsize>,
+}
+
+impl Instances {
+    fn load(component: &Path, peak: &Arc<AtomicUsize>) -> wasmtime::Result<Self> {
+        let mut pool = PoolingAllocationConfig::default();
+        pool.max_memory_size(MEMORY).total_memories(4);
+        let mut config = Config::new();
+        config
+            .wasm_component_model_async(true)
+            .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
+        let engine = Engine::new(&config)?;
+        let mut linker = Linker::<State>::new(&engine);
+        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
+        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
+        let component = Component::from_file(&engine, component)?;
+        let pre = ServicePre::new(linker.instantiate_pre(&component)?)?;
+        Ok(Self {
+            engine,
+            pre: ProxyPre::P3(pre),
+            peak: peak.clone(),
+        })
+    }
+}
+
+impl HandlerState for Instances {
+    type StoreData = State;
+    type WorkerExpiration = Never;
+    type WorkerState = OneRequest;
+
+    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Never, OneRequest>> {
+        let state = State {
+            wasi: WasiCtx::builder().build(),
+            table: ResourceTable::new(),
+            http: WasiHttpCtx::new(),
+            hooks: NoNetwork,
+            memory: Memory(self.peak.clone()),
+        };
+        let mut store = Store::new(&self.engine, state);
+        store.limiter(|state| &mut state.memory);
+        let proxy = self.pre.instantiate_async(&mut store).await?;
+        Ok(Instance {
+            store,
+            proxy,
+            view: State::http,
+            expiration: Never,
+            state: OneRequest,
+        })
+    }
+}
+
+/// No photo here takes too long.
+struct Never;
+
+impl WorkerExpiration for Never {
+    fn poll(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        status: WorkerStatus,
+        _: Instant,
+    ) -> Poll<()> {
+        match status {
+            WorkerStatus::Idle => Poll::Ready(()),
+            WorkerStatus::Requests | WorkerStatus::PostReturn => Poll::Pending,
+        }
+    }
+}
+
+struct OneRequest;
+
+impl WorkerState for OneRequest {
+    type StoreData = State;
+    type RequestData = ();
+
+    fn should_accept_request(&self, _: usize, total: usize) -> ShouldAccept {
+        if total == 0 {
+            ShouldAccept::Yes
+        } else {
+            ShouldAccept::Never
+        }
+    }
+
+    fn on_request_start(
+        &self,
+        _: StoreContextMut<'_, State>,
+        (): (),
+        _: GuestTaskId,
+    ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
+        Box::pin(std::future::pending())
+    }
+
+    fn drop(&self, store: Store<State>, _: wasmtime::Result<()>) {
+        drop(store);
+    }
+}

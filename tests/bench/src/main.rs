@@ -15,13 +15,13 @@ use clap::Parser;
 /// What to measure.
 #[derive(Parser)]
 enum Command {
-    /// Prints of photos, beside sharp's.
+    /// Prints of photos beside sharp's, then photos through the whole system.
     Photo,
     /// Start, throughput and memory of the router.
     Router,
     /// SQL over HTTP, in process and over a socket.
     Sql,
-    /// Photos through the whole system.
+    /// Only the second half of `photo`.
     Uploads,
     /// A bare `ProxyHandler` loop: what the router is measured against. Started by `router`.
     #[command(hide = true)]
@@ -33,7 +33,10 @@ enum Command {
 
 fn main() -> anyhow::Result<()> {
     match Command::parse() {
-        Command::Photo => photo::run(),
+        Command::Photo => {
+            photo::run()?;
+            uploads::run()
+        }
         Command::Router => router::run(),
         Command::Sql => sql::run(),
         Command::Uploads => uploads::run(),

@@ -15,7 +15,7 @@
 //!
 //! Protocol and signatures are those of the crate s3s; how objects are stored is ours, since its sample
 //! storage (s3s-fs) makes an object visible before it compares checksums, keeps it in three files, and
-//! forces none of them to disk (docs/decisions/0012).
+//! forces none of them to disk (docs/decisions/0014).
 //!
 //! There are: put, get (ranges, conditions, overridden response headers), head, delete, delete of many,
 //! list (both versions), uploads in parts, and buckets. There are not: copies, versions, access lists,

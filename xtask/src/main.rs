@@ -1,11 +1,12 @@
 //! The commands of this repository.
 //!
 //! `cargo xtask up` and `cargo xtask test` are the two that everybody needs; each other is a part of
-//! them, or measures. This file is the command line; each command has a module.
+//! them, measures, or shows. This file is the command line; each command has a module.
 
 mod bench;
 mod build;
 mod components;
+mod demo;
 mod doctor;
 mod freshness;
 mod frontend;
@@ -45,6 +46,8 @@ enum Command {
     Up(up::Arguments),
     /// Start only the services, and print how to run the functions under Spin
     Services(services::Arguments),
+    /// Upload a folder to the running application, and print what became of each file
+    Demo(demo::Arguments),
     /// Run all checks and tests
     Test(test::Arguments),
     /// Measure
@@ -72,6 +75,7 @@ fn run(command: Command) -> Result<()> {
         Command::Build => build::all(&repository).map(drop),
         Command::Up(arguments) => up::run(&repository, &arguments),
         Command::Services(arguments) => services::run(&repository, &arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
         Command::Test(arguments) => test::run(&repository, &arguments),
         Command::Bench(arguments) => bench::run(&repository, &arguments),
     }

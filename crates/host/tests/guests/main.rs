@@ -14,18 +14,20 @@ mod failures;
 mod harness;
 mod outgoing;
 mod outgoing_limits;
+mod own_step;
 mod pooling;
 mod servers;
 mod worlds;
 
 /// Every guest that a test uses: here, or in `tests/tests/system`. One that nobody uses, or that is not
 /// built, fails.
-const TESTED: [&str; 20] = [
+const TESTED: [&str; 21] = [
     "big-response",
     "call-again",
     "call-component",
     "call-out",
     "call-out-02",
+    "checksum",
     "count",
     "eat-memory",
     "echo",

@@ -1,6 +1,8 @@
 //! What the README tells people to write works: its files are those that tests run, its manifest is one,
 //! and it has every variable.
 
+#![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
+
 use std::fs;
 
 use tirage_manifest::{ComponentId, Manifest, Target, TriggerRoute, World};

@@ -1,6 +1,8 @@
 //! Files that cameras and people made, where they are at hand: the folder that `TIRAGE_DATA` names, or
 //! `shared/data` beside the repository. Without them there is nothing to test here.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use std::fs;

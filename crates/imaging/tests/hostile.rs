@@ -1,5 +1,7 @@
 //! Files that somebody has damaged, on purpose or not: every one is printed or refused, none panics.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use support::{Exif, Picture, animated_gif, jpeg, palette_png, png_of, progressive_jpeg};

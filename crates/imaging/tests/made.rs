@@ -1,5 +1,7 @@
 //! Prints of pictures that are made here, of every kind that people send.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 mod support;
 
 use support::{Exif, Picture, jpeg, jpeg_decoded, png_decoded, png_of, webp_decoded};

@@ -187,7 +187,7 @@ fn large(step: &Step) -> anyhow::Result<()> {
     let pixels: Vec<u8> = (0..u32::from(height))
         .flat_map(|y| (0..u32::from(width)).map(move |x| (x, y)))
         .flat_map(|(x, y)| {
-            let grain = (x * 0x9e37 ^ y * 0x79b9).wrapping_mul(0x85eb_ca6b) >> 27;
+            let grain = ((x * 0x9e37) ^ (y * 0x79b9)).wrapping_mul(0x85eb_ca6b) >> 27;
             [x / 24 + grain, y / 16 + grain, (x + y) / 40].map(|sample| sample.min(255) as u8)
         })
         .collect();

@@ -22,9 +22,13 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Writes its process id where the test finds it, then does as the devstack does. (A shell gives
 /// background commands no stdin unless it is handed to them.)
 const DEVSTACK: &str = r#"
-trap 'echo devstack >> stopped; exit 0' TERM
+trap 'echo '$1' >> stopped; exit 0' TERM
 echo $$ >> pids
-echo '{"url":"postgres://u@127.0.0.1:1/tirage","admin_url":"postgres://a@127.0.0.1:1/tirage"}'
+case $1 in
+postgres) echo '{"url":"postgres://u@127.0.0.1:1/tirage","admin_url":"postgres://a@127.0.0.1:1/tirage"}' ;;
+s3) echo '{"endpoint":"http://127.0.0.1:2","region":"r","bucket":"b","access_key_id":"i","secret_access_key":"s"}' ;;
+queue) echo '{"endpoint":"http://127.0.0.1:3","queue_name":"q","access_key_id":"i","secret_access_key":"s"}' ;;
+esac
 exec 3<&0
 cat <&3 > /dev/null &
 wait
@@ -73,6 +77,8 @@ impl Clone {
             .env("CARGO", self.root.path().join("cargo"))
             .env_remove("CARGO_TARGET_DIR")
             .env_remove("DATABASE_URL")
+            .env_remove("S3_ENDPOINT")
+            .env_remove("QUEUE_ENDPOINT")
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -146,16 +152,23 @@ fn told_to_stop_it_stops_all_in_the_reverse_order() {
         line.contains("CONNECTION_STRING=postgres://tirage_api:"),
         "{line}"
     );
-    assert!(line.ends_with("@127.0.0.1:4444/tirage spin up\n"), "{line}");
+    for variable in [
+        "@127.0.0.1:4444/tirage ",
+        "SPIN_VARIABLE_S3_BUCKET=b ",
+        "SPIN_VARIABLE_QUEUE_NAME=q ",
+    ] {
+        assert!(line.contains(variable), "{line}");
+    }
+    assert!(line.ends_with(" spin up\n"), "{line}");
     assert_eq!(
         clone.read("database-url").trim(),
         "postgres://u@127.0.0.1:1/tirage"
     );
 
-    let pids = clone.pids(2);
+    let pids = clone.pids(4);
     signal(&xtask, Signal::SIGTERM);
     assert_eq!(xtask.wait().unwrap().code(), Some(0));
-    assert_eq!(clone.read("stopped"), "gateway\ndevstack\n");
+    assert_eq!(clone.read("stopped"), "gateway\nqueue\ns3\npostgres\n");
     wait_until_gone(&pids);
 }
 
@@ -164,7 +177,7 @@ fn killed_it_takes_its_children_with_it() {
     let clone = Clone::with_cargo("exit 0");
     let mut xtask = clone.services();
     first_line(&mut xtask);
-    let pids = clone.pids(2);
+    let pids = clone.pids(4);
     xtask.kill().unwrap();
     xtask.wait().unwrap();
     wait_until_gone(&pids);
@@ -175,11 +188,13 @@ fn when_one_child_dies_the_others_stop_and_it_fails() {
     let clone = Clone::with_cargo("exit 0");
     let mut xtask = clone.services();
     first_line(&mut xtask);
-    let pids = clone.pids(2);
+    let pids = clone.pids(4);
     kill(Pid::from_raw(pids[0].parse().unwrap()), Signal::SIGKILL).unwrap();
     assert_eq!(xtask.wait().unwrap().code(), Some(1));
     wait_until_gone(&pids);
-    assert_eq!(clone.read("stopped"), "gateway\n");
+    let stopped = clone.read("stopped");
+    assert!(stopped.starts_with("gateway\n"), "{stopped}");
+    assert_eq!(stopped.lines().count(), 3, "{stopped}");
 }
 
 #[test]

@@ -10,8 +10,9 @@ pub(crate) struct Likeness {
     pub(crate) thumbhash: String,
 }
 
-/// A thumbhash is made of at most so many pixels on a side.
-const LONG_SIDE: u32 = 100;
+/// Both keep a few waves across the picture: more pixels than this on a side change nothing that can be
+/// seen, and cost as much time as a small print. (A thumbhash may be made of 100 at most.)
+const LONG_SIDE: u32 = 32;
 
 impl Likeness {
     /// The likenesses of a picture, of which a small print will do.

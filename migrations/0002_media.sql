@@ -98,7 +98,7 @@ create table idempotency (
   key text not null check (length(key) between 1 and 255),
   -- Of method, path and body: the same key for another request is a mistake.
   fingerprint text not null,
-  subject uuid not null,
+  subject text not null,
   created_at timestamptz not null default now(),
   primary key (workspace_id, key)
 );

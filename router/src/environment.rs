@@ -40,6 +40,12 @@ const KNOWN_ELSEWHERE: [&str; 27] = [
     "MAIL_URL",
 ];
 
+/// The bucket's keys: our name, and Amazon's.
+const S3_KEYS: [(&str, &str); 2] = [
+    ("S3_ACCESS_KEY_ID", "AWS_ACCESS_KEY_ID"),
+    ("S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
+];
+
 /// The folder that a manifest's paths begin at.
 pub(crate) fn folder_of(manifest: &Path) -> &Path {
     match manifest.parent() {
@@ -78,8 +84,19 @@ impl Environment {
         })
     }
 
-    /// A setting's value; one that is set to nothing is not set.
+    /// A setting's value; one that is set to nothing is not set. The bucket's keys may also be set by the
+    /// names that Amazon's tools have for them, as a pair.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.own(name).or_else(|| {
+            let (_, amazons) = S3_KEYS.into_iter().find(|(ours, _)| *ours == name)?;
+            let is_set = S3_KEYS
+                .into_iter()
+                .any(|(ours, _)| self.own(ours).is_some());
+            self.own(amazons).filter(|_| !is_set)
+        })
+    }
+
+    fn own(&self, name: &str) -> Option<&str> {
         self.process
             .get(name)
             .or_else(|| self.file.get(name))
@@ -114,5 +131,28 @@ impl Environment {
         if !unused.is_empty() {
             tracing::info!("set, and not used by this process: {}", unused.join(", "));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(process: &[(&str, &str)]) -> [Option<String>; 2] {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = Environment {
+            process: process.iter().map(owned).collect(),
+            file: BTreeMap::new(),
+        };
+        S3_KEYS.map(|(name, _)| environment.get(name).map(str::to_owned))
+    }
+
+    #[test]
+    fn the_buckets_keys_have_amazons_names_too_and_pairs_are_not_mixed() {
+        let amazons = [("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "b")];
+        assert_eq!(keys(&amazons), [Some("a".to_owned()), Some("b".to_owned())]);
+        let mixed = [amazons[0], amazons[1], ("S3_ACCESS_KEY_ID", "c")];
+        assert_eq!(keys(&mixed), [Some("c".to_owned()), None]);
+        assert_eq!(keys(&[("S3_ACCESS_KEY_ID", "")]), [None, None]);
     }
 }

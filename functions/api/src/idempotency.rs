@@ -4,6 +4,9 @@
 //! and the other not. A request that finds its key taken is answered with what the first one made, as
 //! it is now. Keys are kept for a day. (draft-ietf-httpapi-idempotency-key-header)
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use http::HeaderMap;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
@@ -12,6 +15,7 @@ use tirage_sqlhttp::{Error, Statement};
 use uuid::Uuid;
 
 use crate::database::{self, BUILT_IN_WORKSPACE, Database};
+use crate::settings;
 
 /// The longest key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
@@ -49,11 +53,14 @@ impl IdempotencyKey {
         }))
     }
 
-    /// What the same request made before, if it came before.
+    /// The id of what the same request made before, if it came before.
     ///
     /// # Errors
     /// 422 if the key was used for another request; 503 and 500 as for any query.
-    pub(crate) async fn subject(&self, database: &Database) -> Result<Option<Uuid>, Problem> {
+    pub(crate) async fn subject<T>(&self, database: &Database) -> Result<Option<T>, Problem>
+    where
+        T: FromStr<Err: Display>,
+    {
         let statement = Statement::new(
             "select subject, fingerprint = $3 as same from idempotency where workspace_id = $1 and key = $2",
         )
@@ -64,24 +71,31 @@ impl IdempotencyKey {
         let Some(row) = rows.iter().next() else {
             return Ok(None);
         };
-        match row.get("same").map_err(database::problem)? {
-            true => uuid(row.get("subject")).map(Some),
-            false => Err(Problem::new(Kind::IDEMPOTENCY_KEY_REUSED)),
+        if !row.get::<bool>("same").map_err(database::problem)? {
+            return Err(Problem::new(Kind::IDEMPOTENCY_KEY_REUSED));
         }
+        let subject: String = row.get("subject").map_err(database::problem)?;
+        subject.parse().map(Some).map_err(settings::internal)
     }
 
     /// Stores that this request made `subject`; one of a batch with what makes it.
     pub(crate) fn store(key: Option<&Self>, subject: Uuid) -> Statement {
-        match key {
-            Some(key) => Statement::new(
-                "insert into idempotency (workspace_id, key, fingerprint, subject) values ($1, $2, $3, $4)",
-            )
-            .bind(BUILT_IN_WORKSPACE)
-            .bind(key.key.as_str())
-            .bind(key.fingerprint.as_str())
-            .bind(subject.to_string()),
-            None => Statement::new("select"),
+        if key.is_none() {
+            return Statement::new("select");
         }
+        let statement = Statement::new(
+            "insert into idempotency (workspace_id, subject, key, fingerprint) values ($1, $2, $3, $4)",
+        )
+        .bind(BUILT_IN_WORKSPACE)
+        .bind(subject.to_string());
+        Self::bind(key, statement)
+    }
+
+    /// Binds key and fingerprint, both NULL without a key, to the next two parameters.
+    pub(crate) fn bind(key: Option<&Self>, statement: Statement) -> Statement {
+        statement
+            .bind(key.map(|key| key.key.as_str()))
+            .bind(key.map(|key| key.fingerprint.as_str()))
     }
 
     /// Whether a batch failed because the same key came twice at the same moment.
@@ -89,11 +103,6 @@ impl IdempotencyKey {
         matches!(error, Error::UniqueViolation(error)
             if error.constraint.as_deref() == Some("idempotency_pkey"))
     }
-}
-
-fn uuid(text: Result<String, Error>) -> Result<Uuid, Problem> {
-    let text = text.map_err(database::problem)?;
-    Uuid::parse_str(&text).map_err(crate::settings::internal)
 }
 
 fn header(headers: &HeaderMap) -> Result<Option<String>, Problem> {

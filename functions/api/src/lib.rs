@@ -44,6 +44,7 @@ use tirage_problem::{Kind, Problem};
 
 use crate::database::{BUILT_IN_WORKSPACE, Database};
 use crate::description::{Limit, NewDescription, Text};
+use crate::idempotency::IdempotencyKey;
 use crate::routes::Action;
 
 #[http_service]
@@ -74,8 +75,10 @@ async fn answer(action: Action, request: Request) -> Result<Response<Bytes>, Pro
         Action::CreateDescription => {
             let new: NewDescription = json::read(&head.headers, body).await?;
             let text = Text::parse(&new.text)?;
+            let key = IdempotencyKey::of(&head, text.as_str().as_bytes())?;
             let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-            json::answer(StatusCode::OK, &descriptions::add(&database, &text).await?)
+            let description = descriptions::add(&database, &text, key.as_ref()).await?;
+            json::answer(StatusCode::OK, &description)
         }
         Action::ListDescriptions => {
             let limit = Limit::parse(head.uri.query())?;

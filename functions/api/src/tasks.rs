@@ -94,7 +94,7 @@ pub(crate) async fn retry(id: Uuid, head: &Parts) -> Result<Response<Bytes>, Pro
     let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
     let key = IdempotencyKey::of(head, &[])?;
     let again = match &key {
-        Some(key) => key.subject(&database).await?.is_some(),
+        Some(key) => key.subject::<Uuid>(&database).await?.is_some(),
         None => false,
     };
     if !again {

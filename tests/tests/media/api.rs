@@ -180,6 +180,21 @@ async fn the_same_request_has_its_effect_once(stack: &Stack) {
         (422, &json!("urn:tirage:problem:idempotency-key-reused"))
     );
     assert_eq!(create("", 9).await.0, 400);
+
+    let describe = async |text: &str| {
+        let body = Some(json!({ "text": text }));
+        let answer = send(stack, Method::POST, "/api/description", Some("k2"), body);
+        let answer = answer.await.unwrap();
+        (answer.status.as_u16(), answer.json)
+    };
+    let answers = futures::future::join_all((0..4).map(|_| describe("once"))).await;
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer == &answers[0] && answer.0 == 200),
+        "{answers:?}"
+    );
+    assert_eq!(describe("another").await.0, 422);
 }
 
 async fn the_same_bytes_are_known(stack: &Stack) {

@@ -16,7 +16,9 @@ use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, Limited, StreamBody};
 use serde::Deserialize;
 use tirage_host::{BodyError, Component, InternalService, Request, Response};
-use tirage_live::{Change, Frontier, HEARTBEAT, Hub, LastEventId, Outbox};
+use tirage_live::{
+    Change, Frontier, HEARTBEAT, HEARTBEAT_INTERVAL, Hub, LastEventId, Outbox, Pace,
+};
 use tirage_sqlhttp::{Client, Endpoint, Error, Transport, TransportError};
 
 use crate::sql;
@@ -27,8 +29,11 @@ pub(crate) const PATH: &str = "/api/live";
 /// client as it is.
 const ADMISSION: &str = "http://live.internal/api/live/admission";
 const MAX_ADMISSION_BYTES: usize = 16 << 10;
-/// How long a change may take to be noticed.
-const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// A change is noticed in less than half a second.
+const PACE: Pace = Pace {
+    poll_interval: Duration::from_millis(400),
+    heartbeat_interval: HEARTBEAT_INTERVAL,
+};
 
 /// The feeds of this process.
 pub(crate) struct Live {
@@ -51,7 +56,7 @@ impl Live {
         )?;
         let gateway = Gateway(Client::new(transport, endpoint));
         Ok(Self {
-            hub: Hub::new(gateway, POLL_INTERVAL),
+            hub: Hub::new(gateway, PACE),
         })
     }
 

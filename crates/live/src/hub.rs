@@ -17,7 +17,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::time::{sleep, timeout};
 
 use crate::cursor::{Cursor, Frontier};
-use crate::event::{self, Change, HEARTBEAT, HEARTBEAT_INTERVAL, LastEventId};
+use crate::event::{self, Change, HEARTBEAT, LastEventId};
 
 /// How many changes a follower may be behind the reader before it reads for itself.
 const BUFFERED: usize = 256;
@@ -33,20 +33,29 @@ pub trait Outbox: Send + Sync + 'static {
     fn changes<'a>(&'a self, workspace: &'a str, after: u64) -> Reading<'a, Vec<Change>>;
 }
 
+/// How often things happen.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// How often a feed is read while somebody follows it.
+    pub poll_interval: Duration,
+    /// How long a stream is silent at most.
+    pub heartbeat_interval: Duration,
+}
+
 /// All feeds that somebody follows.
 pub struct Hub<O> {
     outbox: O,
-    poll_interval: Duration,
+    pace: Pace,
     feeds: Mutex<HashMap<String, broadcast::Sender<Arc<Change>>>>,
     closing: watch::Sender<bool>,
 }
 
 impl<O: Outbox> Hub<O> {
-    /// Feeds of this outbox, each read once in an interval while somebody follows it.
-    pub fn new(outbox: O, poll_interval: Duration) -> Arc<Self> {
+    /// Feeds of this outbox.
+    pub fn new(outbox: O, pace: Pace) -> Arc<Self> {
         Arc::new(Self {
             outbox,
-            poll_interval,
+            pace,
             feeds: Mutex::default(),
             closing: watch::Sender::new(false),
         })
@@ -115,7 +124,7 @@ impl<O: Outbox> Hub<O> {
         mut after: u64,
     ) {
         loop {
-            sleep(self.poll_interval).await;
+            sleep(self.pace.poll_interval).await;
             {
                 // Under the lock nobody can join while we leave.
                 let mut feeds = self.feeds();
@@ -162,10 +171,11 @@ impl<O: Outbox> Follower<O> {
         if let Some(first) = self.first.take() {
             return Some(first);
         }
+        let heartbeat = self.hub.pace.heartbeat_interval;
         let mut closing = self.closing.clone();
         tokio::select! {
             _ = closing.wait_for(|closing| *closing) => None,
-            piece = timeout(HEARTBEAT_INTERVAL, self.news()) => piece.unwrap_or(Some(HEARTBEAT)),
+            piece = timeout(heartbeat, self.news()) => piece.unwrap_or(Some(HEARTBEAT)),
         }
     }
 
@@ -251,7 +261,11 @@ mod tests {
         }
     }
 
-    const POLL: Duration = Duration::from_millis(100);
+    /// Silence tells the tests that nothing more comes, so it is much longer than a poll.
+    const PACE: Pace = Pace {
+        poll_interval: Duration::from_millis(5),
+        heartbeat_interval: Duration::from_millis(700),
+    };
 
     /// The numbers of the changes that come before the next heartbeat.
     async fn sequences(follower: &mut Follower<Changes>) -> Vec<u64> {
@@ -271,11 +285,11 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn everybody_gets_everything_once_and_in_order() {
         let outbox = Changes::default();
         (0..5).for_each(|_| outbox.add());
-        let hub = Hub::new(outbox.clone(), POLL);
+        let hub = Hub::new(outbox.clone(), PACE);
         let mut new = hub.follow("w", None).await.unwrap();
         let mut back = hub.follow("w", Some(LastEventId(1))).await.unwrap();
         outbox.add();
@@ -287,35 +301,35 @@ mod tests {
         assert_eq!(sequences(&mut back).await, [8]);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn one_that_falls_far_behind_reads_for_itself() {
         let outbox = Changes::default();
-        let hub = Hub::new(outbox.clone(), POLL);
+        let hub = Hub::new(outbox.clone(), PACE);
         let mut slow = hub.follow("w", None).await.unwrap();
         let mut all = 0;
         while all < 2 * BUFFERED as u64 {
             outbox.add();
             all += 1;
         }
-        sleep(POLL * 1000).await;
+        sleep(PACE.poll_interval * 40).await;
         let expected: Vec<_> = (1..=all).collect();
         assert_eq!(sequences(&mut slow).await, expected);
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn nothing_is_read_that_nobody_follows() {
-        let hub = Hub::new(Changes::default(), POLL);
+        let hub = Hub::new(Changes::default(), PACE);
         let follower = hub.follow("w", None).await.unwrap();
-        sleep(POLL * 3).await;
         assert_eq!(hub.feeds_read(), 1);
         drop(follower);
-        sleep(POLL * 3).await;
-        assert_eq!(hub.feeds_read(), 0);
+        while hub.feeds_read() > 0 {
+            sleep(PACE.poll_interval).await;
+        }
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn closing_ends_all_streams() {
-        let hub = Hub::new(Changes::default(), POLL);
+        let hub = Hub::new(Changes::default(), PACE);
         let mut follower = hub.follow("w", None).await.unwrap();
         assert!(follower.next().await.unwrap().starts_with(b"retry:"));
         hub.close();

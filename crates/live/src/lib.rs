@@ -23,5 +23,5 @@ mod outbox;
 pub use cursor::{Cursor, Frontier};
 pub use event::{Change, HEARTBEAT, HEARTBEAT_INTERVAL, LastEventId, change, reset, start};
 #[cfg(feature = "native")]
-pub use hub::{Follower, Hub, Outbox};
+pub use hub::{Follower, Hub, Outbox, Pace};
 pub use outbox::{changes, frontier};

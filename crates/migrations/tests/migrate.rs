@@ -189,7 +189,7 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
     let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
-    assert_eq!(report.applied, ["0001_descriptions"]);
+    assert_eq!(report.applied, ["0001_descriptions", "0002_media"]);
     assert_eq!(
         migrate(&owner, std::slice::from_ref(&role))
             .await

@@ -1,5 +1,7 @@
 //! The media API, as clients use it.
 
+use std::io::{Read as _, Write as _};
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -235,10 +237,7 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
 
     // A client that has nothing to send doesn't say how much.
     assert_eq!(direct(Vec::new(), "g").await.0, StatusCode::LENGTH_REQUIRED);
-    assert_eq!(
-        direct(vec![0; 64 * 1024 * 1024 + 1], "h").await.0,
-        StatusCode::PAYLOAD_TOO_LARGE
-    );
+    assert_eq!(status_of_too_long(stack), "413");
     // Larger than what the function may use of memory at once, if it held it.
     let (status, large) = direct(vec![7; 60 * 1024 * 1024], "i").await;
     assert_eq!(status, StatusCode::CREATED, "{large}");
@@ -247,6 +246,19 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
         (&large["state"], &large["kind"]),
         (&json!("failed"), &json!("other"))
     );
+}
+
+/// What a client is told that announces a byte too many, before it sends the first.
+fn status_of_too_long(stack: &Stack) -> String {
+    let address = stack.url.trim_start_matches("http://");
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    let length = 64 * 1024 * 1024 + 1;
+    let head =
+        format!("POST /api/media HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    String::from_utf8_lossy(&status[9..]).into_owned()
 }
 
 async fn lists_have_pages_and_filters(stack: &Stack) {

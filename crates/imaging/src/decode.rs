@@ -31,12 +31,15 @@ impl Plan {
     /// wanted.
     pub(crate) fn new(header: &Header, width: u32, height: u32) -> Self {
         let reduction = match header.layout {
-            Layout::Jpeg(_) => [8, 4, 2]
+            // The decoder reduces all planes alike, and colours are stored at half size as a rule: where it
+            // reduces much, twice the size is left for them. (libvips leaves as much, for the filter.)
+            Layout::Jpeg(_) => [(8, 2), (4, 2), (2, 1)]
                 .into_iter()
-                .find(|reduction| {
-                    header.width / reduction >= width && header.height / reduction >= height
+                .find(|(reduction, left)| {
+                    header.width / reduction >= width * left
+                        && header.height / reduction >= height * left
                 })
-                .unwrap_or(1),
+                .map_or(1, |(reduction, _)| reduction),
             _ => 1,
         };
         let stored = u64::from(header.width) * u64::from(header.height);

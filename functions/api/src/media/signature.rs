@@ -15,16 +15,16 @@ pub(super) struct Signature {
 impl Signature {
     /// What a file is that begins like this.
     pub(super) fn of(start: &[u8]) -> Self {
+        if is_svg(start) {
+            return Self {
+                kind: "document",
+                content_type: "image/svg+xml",
+            };
+        }
         let Some(found) = infer::get(start) else {
-            return match is_svg(start) {
-                true => Self {
-                    kind: "document",
-                    content_type: "image/svg+xml",
-                },
-                false => Self {
-                    kind: "other",
-                    content_type: "application/octet-stream",
-                },
+            return Self {
+                kind: "other",
+                content_type: "application/octet-stream",
             };
         };
         let kind = match found.matcher_type() {
@@ -54,8 +54,9 @@ mod tests {
 
     #[test]
     fn files_are_what_they_begin_with() {
+        // 24 bytes: length, `ftyp`, brand, version, compatible brands.
         let isobmff =
-            |brand: &[u8; 4]| [b"\0\0\0\x18ftyp".as_slice(), brand, b"\0\0\0\0", brand].concat();
+            |brand: &[u8; 4]| [b"\0\0\0\x18ftyp", &brand[..], b"\0\0\0\0", brand, b"mif1"].concat();
         for (start, kind, content_type) in [
             (
                 b"\xff\xd8\xff\xe0\0\x10JFIF".to_vec(),

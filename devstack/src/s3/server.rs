@@ -6,7 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::body::Incoming;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
+use hyper::body::{Body as _, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -176,7 +178,15 @@ impl Handler {
             return Ok(response);
         }
         let origin = self.cors.origin(request.headers());
+        // A refusal may come before the body was read, and then the connection can't be used again: that is
+        // said, or the client would send its next request into a connection that is being closed.
+        let may_have_unread =
+            request.version() < Version::HTTP_2 && !request.body().is_end_stream();
         let mut response = self.s3.call(request.map(s3s::Body::from)).await?;
+        if may_have_unread && !response.status().is_success() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
+        }
         self.cors.expose(origin, response.headers_mut());
         Ok(response)
     }

@@ -22,6 +22,7 @@ mod error;
 mod exif;
 mod format;
 mod header;
+mod jpeg;
 mod likeness;
 mod limits;
 mod metadata;

@@ -30,6 +30,7 @@ mod orientation;
 mod print;
 mod resize;
 mod variant;
+mod vector;
 
 pub use error::Error;
 pub use format::{Foreign, Format};

@@ -4,6 +4,7 @@ use wide::{i16x8, u8x16};
 
 use crate::bitmap::Channels;
 use crate::header::jpeg::Frame;
+use crate::vector::{widen_high, widen_low};
 
 /// What the components of a pixel stand for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +116,8 @@ fn interleave(a: u8x16, b: u8x16, c: u8x16, target: &mut [u8; 48]) {
 /// Red, green and blue of sixteen pixels.
 #[inline(always)]
 fn rgb(y: u8x16, cb: u8x16, cr: u8x16) -> [u8x16; 3] {
-    let low = rgb_of_eight([y, cb, cr].map(i16x8::from_u8x16_low));
-    let high = rgb_of_eight([y, cb, cr].map(i16x8::from_u8x16_high));
+    let low = rgb_of_eight([y, cb, cr].map(widen_low));
+    let high = rgb_of_eight([y, cb, cr].map(widen_high));
     let join = |channel: usize| u8x16::narrow_i16x8(low[channel], high[channel]);
     [join(0), join(1), join(2)]
 }

@@ -9,6 +9,8 @@ use std::rc::Rc;
 use bytemuck::cast;
 use wide::{i16x8, i32x4, i32x8, u8x16};
 
+use crate::vector::{transpose, widen_high, widen_low};
+
 /// How many lobes the filter has to either side, each as wide as a sample of the larger picture.
 const LOBES: f64 = 3.0;
 
@@ -17,13 +19,16 @@ const WEIGHT_BITS: i32 = 14;
 /// ... and what is filtered in one direction in 2^6ths.
 const BETWEEN_BITS: i32 = 6;
 
+/// So many columns are filtered at once, whose sums fit into registers.
+const CHUNK: usize = 32;
+
 /// Resizes a plane.
 pub(super) struct Filter {
     across: Rc<Weights>,
     down: Rc<Weights>,
     /// The last rows, each where its number says, modulo their count.
-    ring: Vec<[u8; 16]>,
-    /// Sixteens of samples in a row.
+    ring: Vec<[u8; CHUNK]>,
+    /// Chunks of samples in a row.
     chunks: usize,
     taken: usize,
     made: usize,
@@ -37,7 +42,7 @@ pub(super) struct Weights {
     source: Source,
     /// Where its samples begin.
     starts: Vec<usize>,
-    /// How many there are, rounded up to whole vectors; the last weigh nothing.
+    /// How many there are at most, rounded up; the last weigh nothing.
     count: usize,
     values: Vec<i16>,
 }
@@ -64,22 +69,26 @@ impl Source {
 impl Filter {
     /// For a plane; its weights are taken from `known` where they are there already.
     pub(super) fn new(across: Source, down: Source, known: &mut Vec<Rc<Weights>>) -> Self {
-        let mut weights = |source| match known.iter().find(|known| known.source == source) {
+        let mut weights = |source, unit| match known
+            .iter()
+            .find(|known| known.source == source && known.count % unit == 0)
+        {
             Some(known) => known.clone(),
             None => {
-                let weights = Rc::new(Weights::new(source));
+                let weights = Rc::new(Weights::new(source, unit));
                 known.push(weights.clone());
                 weights
             }
         };
-        let (across_weights, down) = (weights(across), weights(down));
-        let chunks = across.length.div_ceil(16);
+        // Whole vectors across, and pairs of rows.
+        let (across_weights, down) = (weights(across, 8), weights(down, 2));
+        let chunks = across.length.div_ceil(CHUNK);
         Self {
-            ring: vec![[0; 16]; chunks * down.count],
+            ring: vec![[0; CHUNK]; chunks * down.count],
             chunks,
             taken: 0,
             made: 0,
-            between: vec![0; chunks * 16 + across_weights.count],
+            between: vec![0; chunks * CHUNK + across_weights.count],
             across: across_weights,
             down,
         }
@@ -129,48 +138,69 @@ impl Filter {
                 )
             })
             .collect();
-        for (chunk, target) in self.between.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            if chunk >= self.chunks {
-                break;
-            }
-            let mut sums = [i32x4::splat(1 << (WEIGHT_BITS - BETWEEN_BITS - 1)); 4];
+        let targets = self.between.as_chunks_mut::<CHUNK>().0.iter_mut();
+        for (chunk, target) in targets.enumerate().take(self.chunks) {
+            let mut sums = [i32x4::splat(1 << (WEIGHT_BITS - BETWEEN_BITS - 1)); CHUNK / 4];
             for (a, b, weights) in &pairs {
-                let (a, b) = (u8x16::new(a[chunk]), u8x16::new(b[chunk]));
-                let (low, high) = (u8x16::unpack_low(a, b), u8x16::unpack_high(a, b));
-                sums[0] += i16x8::from_u8x16_low(low).dot(*weights);
-                sums[1] += i16x8::from_u8x16_high(low).dot(*weights);
-                sums[2] += i16x8::from_u8x16_low(high).dot(*weights);
-                sums[3] += i16x8::from_u8x16_high(high).dot(*weights);
+                let (a, b) = (a[chunk].as_chunks().0, b[chunk].as_chunks().0);
+                for ((sums, a), b) in sums.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b) {
+                    let (a, b) = (u8x16::new(*a), u8x16::new(*b));
+                    let (low, high) = (u8x16::unpack_low(a, b), u8x16::unpack_high(a, b));
+                    sums[0] += widen_low(low).dot(*weights);
+                    sums[1] += widen_high(low).dot(*weights);
+                    sums[2] += widen_low(high).dot(*weights);
+                    sums[3] += widen_high(high).dot(*weights);
+                }
             }
-            let [a, b, c, d] = sums.map(|sum| sum >> (WEIGHT_BITS - BETWEEN_BITS));
-            let (low, high) = target.split_at_mut(8);
-            low.copy_from_slice(&i16x8::from_i32x8_saturate(cast([a, b])).to_array());
-            high.copy_from_slice(&i16x8::from_i32x8_saturate(cast([c, d])).to_array());
+            for (target, sums) in target
+                .as_chunks_mut::<8>()
+                .0
+                .iter_mut()
+                .zip(sums.as_chunks::<2>().0)
+            {
+                let sums: i32x8 = cast(sums.map(|sum| sum >> (WEIGHT_BITS - BETWEEN_BITS)));
+                *target = i16x8::from_i32x8_saturate(sums).to_array();
+            }
         }
     }
 
-    /// The row of the target, eight samples at a time.
+    /// The row of the target.
     fn filter_row(&self, plane: &mut Vec<u8>) {
-        let count = self.across.count;
-        let eights = self.across.starts.as_chunks::<8>().0.iter();
+        // Where the number of vectors is known, the sums are kept in registers.
+        match self.across.count / 8 {
+            1 => self.filter_row_by::<1>(plane),
+            2 => self.filter_row_by::<2>(plane),
+            3 => self.filter_row_by::<3>(plane),
+            _ => self.filter_row_by::<0>(plane),
+        }
+    }
+
+    /// The row of the target, eight samples at a time, each of as many vectors; 0 for any number of them.
+    fn filter_row_by<const VECTORS: usize>(&self, plane: &mut Vec<u8>) {
+        let count = if VECTORS == 0 {
+            self.across.count
+        } else {
+            8 * VECTORS
+        };
+        let starts = self.across.starts.as_chunks::<8>().0.iter();
         let weights = self.across.values.chunks_exact(8 * count);
-        for (starts, weights) in eights.zip(weights) {
-            let mut sums = [i32x4::ZERO; 8];
-            for ((sum, &start), weights) in
-                sums.iter_mut().zip(starts).zip(weights.chunks_exact(count))
-            {
-                let samples = &self.between[start..start + count];
-                for (samples, weights) in samples.as_chunks().0.iter().zip(weights.as_chunks().0) {
-                    *sum += i16x8::new(*samples).dot(i16x8::new(*weights));
-                }
-            }
-            let [a, b, c, d, e, f, g, h] = sums;
-            let whole = |sums: [i32x4; 4]| {
-                let [a, b, c, d] = i32x4::transpose(sums);
-                let bits = WEIGHT_BITS + BETWEEN_BITS;
-                (a + b + c + d + i32x4::splat(1 << (bits - 1))) >> bits
+        plane.reserve(8 * starts.len());
+        for (starts, weights) in starts.zip(weights) {
+            let sum = |index: usize| {
+                let samples = self.between[starts[index]..][..count].as_chunks().0;
+                let weights = weights[index * count..][..count].as_chunks().0;
+                let pairs = samples.iter().zip(weights);
+                pairs.fold(i32x4::ZERO, |sum, (samples, weights)| {
+                    sum + i16x8::new(*samples).dot(i16x8::new(*weights))
+                })
             };
-            let eight: i32x8 = cast([whole([a, b, c, d]), whole([e, f, g, h])]);
+            let whole = |first: usize| {
+                let sums = transpose([sum(first), sum(first + 1), sum(first + 2), sum(first + 3)]);
+                let [a, b, c, d] = sums;
+                let bits = WEIGHT_BITS + BETWEEN_BITS;
+                (a + b + (c + d) + i32x4::splat(1 << (bits - 1))) >> bits
+            };
+            let eight: i32x8 = cast([whole(0), whole(4)]);
             let eight = i16x8::from_i32x8_saturate(eight);
             plane.extend(&u8x16::narrow_i16x8(eight, eight).to_array()[..8]);
         }
@@ -178,7 +208,7 @@ impl Filter {
 }
 
 impl Weights {
-    fn new(source: Source) -> Self {
+    fn new(source: Source, unit: usize) -> Self {
         let Source {
             length,
             covered,
@@ -187,7 +217,15 @@ impl Weights {
         let scale = covered / target as f64;
         // Where the target is larger, its samples are as wide as the source's.
         let width = scale.max(1.0);
-        let count = source.span().next_multiple_of(8);
+        let range = |index: usize| {
+            let centre = (index as f64 + 0.5) * scale;
+            // Those whose middle is beneath the lobes. Below zero is zero.
+            let start = ((centre - LOBES * width - 0.5).ceil() as usize).min(length - 1);
+            let end = ((centre + LOBES * width - 0.5).ceil() as usize).clamp(start + 1, length);
+            (start, end - start, (start as f64 + 0.5 - centre) / width)
+        };
+        let most = (0..target).map(|index| range(index).1).max().unwrap_or(1);
+        let count = most.next_multiple_of(unit);
         let mut weights = Self {
             source,
             starts: Vec::with_capacity(target.next_multiple_of(16)),
@@ -195,17 +233,8 @@ impl Weights {
             values: Vec::with_capacity(target.next_multiple_of(16) * count),
         };
         let mut row = Vec::with_capacity(count);
-        for index in 0..target {
-            let centre = (index as f64 + 0.5) * scale;
-            // Those whose middle is beneath the lobes. Below zero is zero.
-            let start = ((centre - LOBES * width - 0.5).ceil() as usize).min(length - 1);
-            let end = ((centre + LOBES * width - 0.5).ceil() as usize).clamp(start + 1, length);
-            lanczos(
-                (start as f64 + 0.5 - centre) / width,
-                width.recip(),
-                end - start,
-                &mut row,
-            );
+        for (start, count, first) in (0..target).map(range) {
+            lanczos(first, width.recip(), count, &mut row);
             weights.push(start, &row);
         }
         // Eight are made at once, and sixteen put away.

@@ -21,7 +21,8 @@ pub(super) struct Huffman {
 }
 
 /// What the beginning of the bits means:
-/// - the lowest six bits: how many of them are read with it; none if the code is longer than the look;
+/// - the lowest six bits: how many of them are read with it; none if the code is longer than the look,
+///   and then nothing else but [`APART`](Entry::APART) is said;
 /// - the next seven: how many coefficients are skipped, [`REST`] for the rest of the block;
 /// - then [`APART`], if the number isn't among the bits that were looked at;
 /// - the upper half: the number, or else how many bits it has.
@@ -52,7 +53,7 @@ impl Huffman {
     /// are more than codes.
     pub(super) fn new(kind: Kind, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
         let mut table = Self {
-            looks: Box::new([0; 1 << LOOK]),
+            looks: Box::new([Entry::APART; 1 << LOOK]),
             short: Box::new([0; 1 << LOOK]),
             limits: [0; 17],
             offsets: [0; 17],
@@ -99,20 +100,22 @@ impl Huffman {
     fn next(&self, kind: Kind, bits: &mut Bits<'_>) -> Option<(u32, i32)> {
         bits.fill();
         let entry = self.looks[bits.peek(LOOK) as usize];
-        if entry & (63 | Entry::APART) == 0 {
+        if entry & Entry::APART == 0 {
+            bits.skip(entry & 63);
+            return Some((entry >> 6 & 127, entry.cast_signed() >> 16));
+        }
+        if entry & 63 == 0 {
             let (symbol, length) = self.long_symbol(bits.peek(16))?;
             bits.skip(length);
             let (skipped, size) = meaning(kind, symbol);
             return Some((skipped, bits.take_signed(size)));
         }
         bits.skip(entry & 63);
-        let skipped = entry >> 6 & 127;
-        let number = entry.cast_signed() >> 16;
-        if entry & Entry::APART == 0 {
-            Some((skipped, number))
-        } else {
-            Some((skipped, bits.take_signed(number.cast_unsigned())))
-        }
+        // A code and its number have 32 bits at most, which were filled in.
+        let size = entry >> 16;
+        let number = signed(bits.peek(size.max(1)), size);
+        bits.skip(size);
+        Some((entry >> 6 & 127, if size == 0 { 0 } else { number }))
     }
 
     /// The difference to the mean of the block before. None if the bits are no code.

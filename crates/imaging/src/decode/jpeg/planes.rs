@@ -156,11 +156,14 @@ impl Geometry {
         (width, height): (usize, usize),
         target: (usize, usize),
     ) -> Self {
-        // Reduced as little as may be: colours that have half the samples need no reduction by two.
+        // Colours that have half the samples need no reduction by two, unless more than enough are left.
         let mut own = size as usize;
+        let is_enough = |pixels: usize, sampling: usize, most: usize, target: usize, own: usize| {
+            pixels * sampling * own * 4 >= most * 8 * target * 3
+        };
         while own < 8
-            && horizontal * own * 2 <= most_across * size as usize
-            && vertical * own * 2 <= most_down * size as usize
+            && !(is_enough(width, horizontal, most_across, target.0, own)
+                && is_enough(height, vertical, most_down, target.1, own))
         {
             own *= 2;
         }

@@ -4,6 +4,7 @@ use bytemuck::cast;
 use wide::{i16x8, i32x8, u8x16};
 
 use crate::bitmap::{Bitmap, Channels};
+use crate::vector::{widen_high, widen_low};
 
 /// One component of all pixels, with whole units of blocks; beyond the picture its last pixels go on.
 pub(super) struct Plane {
@@ -126,9 +127,8 @@ fn reduced(upper: &[u8], lower: &[u8], blue: &mut [u8], red: &mut [u8]) {
     for ((upper, lower), (blue, red)) in rows.zip(targets) {
         let (upper, lower) = (split(upper), split(lower));
         let squares = [0, 1, 2].map(|channel| {
-            let low = i16x8::from_u8x16_low(upper[channel]) + i16x8::from_u8x16_low(lower[channel]);
-            let high =
-                i16x8::from_u8x16_high(upper[channel]) + i16x8::from_u8x16_high(lower[channel]);
+            let low = widen_low(upper[channel]) + widen_low(lower[channel]);
+            let high = widen_high(upper[channel]) + widen_high(lower[channel]);
             let ones = i16x8::splat(1);
             let sums: i32x8 = cast([low.dot(ones), high.dot(ones)]);
             // Sixty-fourths of the mean.
@@ -154,14 +154,8 @@ fn brightness_of(pixels: [u8x16; 3]) -> u8x16 {
 
 #[inline(always)]
 fn colour_of(pixels: [u8x16; 3], weights: Weights) -> u8x16 {
-    let low = weigh(
-        pixels.map(|samples| i16x8::from_u8x16_low(samples) << 6),
-        weights,
-    );
-    let high = weigh(
-        pixels.map(|samples| i16x8::from_u8x16_high(samples) << 6),
-        weights,
-    );
+    let low = weigh(pixels.map(|samples| widen_low(samples) << 6), weights);
+    let high = weigh(pixels.map(|samples| widen_high(samples) << 6), weights);
     u8x16::narrow_i16x8(low, high)
 }
 

@@ -5,6 +5,7 @@ use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
 
 use super::planes::Plane;
 use crate::jpeg::{Block, ROUNDING, ZIGZAG, scale, transpose};
+use crate::vector::to_float;
 
 /// What turns samples into coefficients.
 pub(super) struct Transform {
@@ -64,9 +65,9 @@ impl Transform {
         for (index, row) in rows.chunks_exact(width).enumerate().take(8) {
             let mut samples = [0; 16];
             samples[..8].copy_from_slice(&row[column..column + 8]);
-            let samples = i16x8::from_u8x16_low(u8x16::new(samples)) - i16x8::splat(128);
-            let [low, high]: [i32x4; 2] = cast(i32x8::from_i16x8(samples));
-            (left[index], right[index]) = (f32x4::from_i32x4(low), f32x4::from_i32x4(high));
+            let [low, high] = to_float(u8x16::new(samples));
+            let middle = f32x4::splat(128.0);
+            (left[index], right[index]) = (low - middle, high - middle);
         }
         let halves = transpose([eight(left), eight(right)]).map(eight);
         let mut columns = [i16x8::ZERO; 8];

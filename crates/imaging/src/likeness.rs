@@ -2,7 +2,7 @@
 
 use crate::bitmap::Bitmap;
 use crate::error::Error;
-use crate::resize::resize;
+use crate::resize::average;
 
 /// Likenesses of a picture.
 pub(crate) struct Likeness {
@@ -21,7 +21,7 @@ impl Likeness {
         let side = |side: u32| (side * LONG_SIDE).div_ceil(long).max(1);
         let shrunk;
         let small = if long > LONG_SIDE {
-            shrunk = resize(bitmap, side(bitmap.width()), side(bitmap.height()))?;
+            shrunk = average(bitmap, side(bitmap.width()), side(bitmap.height()))?;
             &shrunk
         } else {
             bitmap

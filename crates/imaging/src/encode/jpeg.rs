@@ -12,8 +12,9 @@ mod transform;
 #[cfg(test)]
 mod tests;
 
-use planes::{Plane, planes};
-use scan::Scan;
+use huffman::Tokens;
+use planes::{Plane, Planes};
+use scan::{Coder, Scan};
 use transform::{Blocks, Transform};
 
 use crate::bitmap::{Bitmap, Channels};
@@ -43,17 +44,17 @@ pub(super) fn encode(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
 /// The picture in these scans, with this marker for their kind (T.81, table B.1).
 fn encode_as(kind: u8, scans: Vec<Scan>, bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     let side = |side: u32| u16::try_from(side).map_err(|error| Error::Encoder(error.to_string()));
-    let (width, height) = (side(bitmap.width())?, side(bitmap.height())?);
+    let size = (side(bitmap.width())?, side(bitmap.height())?);
     let reduction = if quality < FULL_COLOUR_FROM { 2 } else { 1 };
     let steps = [
         quantisation(&BRIGHTNESS, quality),
         quantisation(&COLOUR, quality),
     ];
-    let transforms = [Transform::new(&steps[0]), Transform::new(&steps[1])];
-    let components: Vec<Component> = planes(bitmap, reduction)
-        .into_iter()
-        .enumerate()
-        .map(|(index, plane)| Component::new(index, plane, bitmap, &transforms))
+    let transforms = steps.each_ref().map(Transform::new);
+    let mut planes = Planes::new(bitmap, reduction);
+    let mut components: Vec<Component> = (0..)
+        .zip(planes.planes())
+        .map(|(index, plane)| Component::new(index, plane, bitmap))
         .collect();
 
     let mut file = File(vec![0xff, 0xd8]);
@@ -65,37 +66,59 @@ fn encode_as(kind: u8, scans: Vec<Scan>, bitmap: &Bitmap, quality: u8) -> Result
         content.extend(steps.iter().map(|&step| step as u8));
         file.segment(0xdb, &content);
     }
-    file.frame(kind, (width, height), &components);
-    for scan in scans {
-        file.scan(&scan, &components);
+    file.frame(kind, size, &components);
+
+    // What one scan codes need not be kept for the next.
+    let mut only = match scans.as_slice() {
+        [scan] => Some(Coder::new(scan)),
+        _ => None,
+    };
+    while let Some(planes) = planes.advance() {
+        for (component, plane) in components.iter_mut().zip(planes) {
+            transforms[usize::from(component.table)].add(plane, &mut component.blocks);
+        }
+        if let Some(coder) = &mut only {
+            coder.add(&components);
+            for component in &mut components {
+                component.blocks.clear();
+            }
+        }
+    }
+    if let Some(coder) = only {
+        file.scan(&scans[0], &components, &coder.finish());
+    } else {
+        for scan in &scans {
+            let mut coder = Coder::new(scan);
+            coder.add(&components);
+            file.scan(scan, &components, &coder.finish());
+        }
     }
     file.0.extend([0xff, 0xd9]);
     Ok(file.0)
 }
 
 /// A component of the picture.
-pub(super) struct Component {
+struct Component {
     /// How many of its blocks are coded together, across and down.
     sampling: usize,
     /// Its blocks, without those that only fill up units.
     blocks_across: usize,
     blocks_down: usize,
+    /// Those that are there.
     blocks: Blocks,
     /// 0 for brightness, 1 for colour: its tables.
     table: u8,
 }
 
 impl Component {
-    fn new(index: usize, plane: Plane, bitmap: &Bitmap, transforms: &[Transform; 2]) -> Self {
-        let table = index.min(1);
+    fn new(index: u8, plane: &Plane, bitmap: &Bitmap) -> Self {
         let blocks = |side: u32| (side as usize).div_ceil(plane.reduction).div_ceil(8);
         Self {
             sampling: plane.sampling,
             blocks_across: blocks(bitmap.width()),
             blocks_down: blocks(bitmap.height()),
-            blocks: transforms[table].blocks(&plane),
-            // 0 or 1.
-            table: table as u8,
+            blocks: Blocks::new(plane.width / 8),
+            table: index.min(1),
         }
     }
 }
@@ -125,13 +148,12 @@ impl File {
     }
 
     /// A scan with its tables (T.81, B.2.3 and B.2.4.2).
-    fn scan(&mut self, scan: &Scan, components: &[Component]) {
-        let tokens = scan.code(components);
+    fn scan(&mut self, scan: &Scan, components: &[Component], tokens: &Tokens) {
         let codes = tokens.codes();
         for (selector, code) in codes.iter().enumerate() {
             if let Some(code) = code {
                 // Two tables for means, then two for details.
-                let mut content = vec![(selector as u8 / 2) << 4 | selector as u8 % 2];
+                let mut content = vec![((selector as u8 / 2) << 4) | (selector as u8 % 2)];
                 content.extend(code.counts);
                 content.extend(&code.symbols);
                 self.segment(0xc4, &content);

@@ -184,8 +184,10 @@ impl Filter {
         };
         let starts = self.across.starts.as_chunks::<8>().0.iter();
         let weights = self.across.values.chunks_exact(8 * count);
-        plane.reserve(8 * starts.len());
-        for (starts, weights) in starts.zip(weights) {
+        let first = plane.len();
+        plane.resize(first + self.across.starts.len(), 0);
+        let targets = plane[first..].as_chunks_mut::<8>().0.iter_mut();
+        for ((starts, weights), target) in starts.zip(weights).zip(targets) {
             let sum = |index: usize| {
                 let samples = self.between[starts[index]..][..count].as_chunks().0;
                 let weights = weights[index * count..][..count].as_chunks().0;
@@ -202,7 +204,7 @@ impl Filter {
             };
             let eight: i32x8 = cast([whole(0), whole(4)]);
             let eight = i16x8::from_i32x8_saturate(eight);
-            plane.extend(&u8x16::narrow_i16x8(eight, eight).to_array()[..8]);
+            target.copy_from_slice(&u8x16::narrow_i16x8(eight, eight).to_array()[..8]);
         }
     }
 }
@@ -250,8 +252,10 @@ impl Weights {
         let sum: f64 = row.iter().sum();
         let first = self.values.len();
         // Below two.
-        self.values
-            .extend(row.iter().map(|weight| (weight / sum * one).round() as i16));
+        self.values.extend(
+            row.iter()
+                .map(|weight| (weight * (one / sum)).round() as i16),
+        );
         let values = &mut self.values[first..];
         let missing =
             (1 << WEIGHT_BITS) - values.iter().map(|&value| i32::from(value)).sum::<i32>();

@@ -31,7 +31,7 @@ struct Entry;
 impl Entry {
     const APART: u32 = 1 << 13;
 
-    fn new(bits: u32, skipped: u32, number: i16) -> u32 {
+    fn of(bits: u32, skipped: u32, number: i16) -> u32 {
         bits | skipped << 6 | u32::from(number.cast_unsigned()) << 16
     }
 }
@@ -88,9 +88,9 @@ impl Huffman {
             self.looks[(first + rest) as usize] = if length + size <= LOOK {
                 let number = rest >> (LOOK - length - size);
                 // At most ten bits.
-                Entry::new(length + size, skipped, signed(number, size) as i16)
+                Entry::of(length + size, skipped, signed(number, size) as i16)
             } else {
-                Entry::new(length, skipped, size as i16) | Entry::APART
+                Entry::of(length, skipped, size as i16) | Entry::APART
             };
         }
     }

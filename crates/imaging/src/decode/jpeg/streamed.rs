@@ -5,7 +5,7 @@ use super::bits::Bits;
 use super::huffman::{Huffman, Tables};
 use super::planes::Planes;
 use super::scan::{Restarts, Scan, check_end, damaged, table};
-use super::transform::Transform;
+use super::transform::{Coefficients, Transform};
 use crate::error::Error;
 
 /// Reads the scan whose bits begin at `bits` (T.81, F.2.2).
@@ -53,11 +53,7 @@ pub(super) fn read(
                     let difference = component.means.mean(&mut bits).ok_or_else(damaged)?;
                     component.mean = component.mean.wrapping_add(difference);
                     transform.set(&mut coefficients, 0, component.mean);
-                    let last = component
-                        .details
-                        .details(&mut bits, |place, value| {
-                            transform.set(&mut coefficients, place, value);
-                        })
+                    let last = details(component.details, &mut bits, transform, &mut coefficients)
                         .ok_or_else(damaged)?;
                     let stride = band.stride;
                     let target = band.block(unit * horizontal + across, down);
@@ -69,4 +65,18 @@ pub(super) fn read(
         planes.advance();
     }
     Ok(())
+}
+
+/// Sets all coefficients of a block but its mean; where the last of them is, or 0. By itself, because it
+/// is where the time goes, and what is around it needs registers as well.
+#[inline(never)]
+fn details(
+    details: &Huffman,
+    bits: &mut Bits<'_>,
+    transform: &Transform,
+    coefficients: &mut Coefficients,
+) -> Option<usize> {
+    details.details(bits, |place, value| {
+        transform.set(coefficients, place, value)
+    })
 }

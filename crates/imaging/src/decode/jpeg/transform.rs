@@ -66,13 +66,16 @@ impl Transform {
         target: &mut [u8],
         stride: usize,
     ) {
-        let side = self.size as usize;
         if last == 0 || self.size == Size::One {
             let mean = (coefficients[0] + 128.0 + ROUNDING).to_bits();
             let mean = mean.wrapping_sub(ROUNDING.to_bits()).cast_signed();
+            let mean = mean.clamp(0, 255) as u8;
             coefficients[0] = 0.0;
-            for row in target.chunks_mut(stride).take(side) {
-                row[..side].fill(mean.clamp(0, 255) as u8);
+            match self.size {
+                Size::Eight => flat::<8>(mean, target, stride),
+                Size::Four => flat::<4>(mean, target, stride),
+                Size::Two => flat::<2>(mean, target, stride),
+                Size::One => flat::<1>(mean, target, stride),
             }
             return;
         }
@@ -80,6 +83,17 @@ impl Transform {
             Size::Eight => eight(coefficients, target, stride),
             Size::Four => four(coefficients, target, stride),
             Size::Two | Size::One => two(coefficients, target, stride),
+        }
+    }
+}
+
+/// A block of one value. Its size is known to the compiler, which would ask the sandbox's host to fill
+/// each row otherwise.
+#[inline(always)]
+fn flat<const SIDE: usize>(value: u8, target: &mut [u8], stride: usize) {
+    for row in target.chunks_mut(stride).take(SIDE) {
+        if let Some(row) = row.first_chunk_mut() {
+            *row = [value; SIDE];
         }
     }
 }

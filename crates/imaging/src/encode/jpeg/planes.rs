@@ -6,10 +6,10 @@ use wide::{i16x8, i32x8, u8x16};
 use crate::bitmap::{Bitmap, Channels};
 use crate::vector::{widen_high, widen_low};
 
-/// One component of all pixels, with whole units of blocks; beyond the picture its last pixels go on.
+/// A row of units of one component. Beyond the picture its last pixels go on.
 pub(super) struct Plane {
+    /// In samples, and 8 times `sampling` high.
     pub(super) width: usize,
-    pub(super) height: usize,
     /// How many pixels a sample stands for, across and down.
     pub(super) reduction: usize,
     /// How many blocks of it a unit has, across and down.
@@ -17,36 +17,82 @@ pub(super) struct Plane {
     pub(super) samples: Vec<u8>,
 }
 
-/// The planes of a picture: of grey one, else three, those of colour reduced by 1 or 2.
-pub(super) fn planes(bitmap: &Bitmap, reduction: usize) -> Vec<Plane> {
-    let has_colour = bitmap.channels() != Channels::Grey;
-    let unit = if has_colour { 8 * reduction } else { 8 };
-    let width = (bitmap.width() as usize).next_multiple_of(unit);
-    let height = (bitmap.height() as usize).next_multiple_of(unit);
-    let plane = |reduction: usize| Plane {
-        width: width / reduction,
-        height: height / reduction,
-        reduction,
-        sampling: unit / (8 * reduction),
-        samples: vec![0; width * height / (reduction * reduction)],
-    };
-    let mut rows = Rows::new(bitmap, width);
-    let mut brightness = plane(1);
-    if !has_colour {
-        for (y, target) in brightness.samples.chunks_exact_mut(width).enumerate() {
-            target.copy_from_slice(&rows.get(0, y)[..width]);
+/// The planes of a picture, row of units after row of units: of grey one, else three, those of colour
+/// reduced by 1 or 2.
+pub(super) struct Planes<'b> {
+    rows: Rows<'b>,
+    planes: Vec<Plane>,
+    /// The next row of pixels.
+    next: usize,
+}
+
+impl<'b> Planes<'b> {
+    pub(super) fn new(bitmap: &'b Bitmap, reduction: usize) -> Self {
+        let reductions: &[usize] = match bitmap.channels() {
+            Channels::Grey => &[1],
+            _ => &[1, reduction, reduction],
+        };
+        let most = reductions.iter().max().map_or(1, |most| *most);
+        let width = (bitmap.width() as usize).next_multiple_of(8 * most);
+        let plane = |&reduction: &usize| Plane {
+            width: width / reduction,
+            reduction,
+            sampling: most / reduction,
+            samples: vec![0; width / reduction * 8 * most / reduction],
+        };
+        Self {
+            rows: Rows::new(bitmap, width),
+            planes: reductions.iter().map(plane).collect(),
+            next: 0,
         }
-        return vec![brightness];
     }
-    let (mut blue, mut red) = (plane(reduction), plane(reduction));
+
+    /// As they are, for their shapes.
+    pub(super) fn planes(&self) -> &[Plane] {
+        &self.planes
+    }
+
+    /// The next row of units, until there is none.
+    pub(super) fn advance(&mut self) -> Option<&[Plane]> {
+        if self.next >= self.rows.bitmap.height() as usize {
+            return None;
+        }
+        let from = self.next;
+        match self.planes.as_mut_slice() {
+            [brightness, blue, red] => {
+                self.next += 8 * brightness.sampling;
+                fill(&mut self.rows, from, brightness, blue, red);
+            }
+            planes => {
+                self.next += 8;
+                for plane in planes {
+                    for (y, target) in plane.samples.chunks_exact_mut(plane.width).enumerate() {
+                        target.copy_from_slice(&self.rows.get(0, from + y)[..plane.width]);
+                    }
+                }
+            }
+        }
+        Some(&self.planes)
+    }
+}
+
+/// The planes of rows of pixels from this one on.
+fn fill(
+    rows: &mut Rows<'_>,
+    from: usize,
+    brightness: &mut Plane,
+    blue: &mut Plane,
+    red: &mut Plane,
+) {
+    let (width, reduction) = (brightness.width, blue.reduction);
     let colours = blue
         .samples
-        .chunks_exact_mut(width / reduction)
-        .zip(red.samples.chunks_exact_mut(width / reduction));
+        .chunks_exact_mut(blue.width)
+        .zip(red.samples.chunks_exact_mut(red.width));
     let pairs = brightness.samples.chunks_exact_mut(width * reduction);
     for (pair, (target, (blue, red))) in pairs.zip(colours).enumerate() {
         for (index, target) in target.chunks_exact_mut(width).enumerate() {
-            let row = rows.get(index, pair * reduction + index);
+            let row = rows.get(index, from + pair * reduction + index);
             across(row, target, |pixels| brightness_of(split(pixels)));
         }
         if reduction == 1 {
@@ -57,7 +103,6 @@ pub(super) fn planes(bitmap: &Bitmap, reduction: usize) -> Vec<Plane> {
             reduced(rows.row(0), rows.row(1), blue, red);
         }
     }
-    vec![brightness, blue, red]
 }
 
 /// Rows of a picture with three channels, or one, that go on to a width, and below its end.
@@ -112,7 +157,7 @@ impl<'b> Rows<'b> {
 fn across(row: &[u8], target: &mut [u8], sample: impl Fn(&[u8; 48]) -> u8x16) {
     for (pixels, target) in row.as_chunks().0.iter().zip(target.chunks_mut(16)) {
         let samples = sample(pixels).to_array();
-        target.copy_from_slice(&samples[..target.len()]);
+        put(&samples, target);
     }
 }
 
@@ -135,8 +180,21 @@ fn reduced(upper: &[u8], lower: &[u8], blue: &mut [u8], red: &mut [u8]) {
             i16x8::from_i32x8_saturate(sums) << 4
         });
         let narrow = |samples: i16x8| u8x16::narrow_i16x8(samples, samples).to_array();
-        blue.copy_from_slice(&narrow(weigh(squares, BLUE))[..blue.len()]);
-        red.copy_from_slice(&narrow(weigh(squares, RED))[..red.len()]);
+        put(&narrow(weigh(squares, BLUE)), blue);
+        put(&narrow(weigh(squares, RED)), red);
+    }
+}
+
+/// As many samples as the target has. Eight or sixteen, which the compiler knows how to copy; others it
+/// would leave to the sandbox's host.
+#[inline(always)]
+fn put(samples: &[u8; 16], target: &mut [u8]) {
+    if let Ok(target) = <&mut [u8; 16]>::try_from(&mut *target) {
+        *target = *samples;
+    } else if let Ok(target) = <&mut [u8; 8]>::try_from(&mut *target) {
+        target.copy_from_slice(&samples[..8]);
+    } else {
+        target.copy_from_slice(&samples[..target.len()]);
     }
 }
 

@@ -62,45 +62,6 @@ impl Scan {
             Self::new([0], (1, 63), (1, 0)),
         ]
     }
-
-    /// Its symbols.
-    pub(super) fn code(&self, components: &[Component]) -> Tokens {
-        let mut coder = Coder {
-            scan: self,
-            tokens: Tokens::default(),
-            means: [0; 3],
-            ended: 0,
-            corrections: Vec::new(),
-        };
-        if let [index] = self.components[..] {
-            // A scan of one component has no blocks that only fill up units (T.81, A.2.2).
-            let component = &components[index];
-            for row in 0..component.blocks_down {
-                for column in 0..component.blocks_across {
-                    coder.block(0, component, row * component.blocks.stride + column);
-                }
-            }
-        } else {
-            let densest = &components[0];
-            let across = densest.blocks.stride / densest.sampling;
-            let down = densest.blocks.coefficients.len() / densest.blocks.stride / densest.sampling;
-            for (unit_row, unit_column) in
-                (0..down).flat_map(|row| (0..across).map(move |column| (row, column)))
-            {
-                for (index, &component) in self.components.iter().enumerate() {
-                    let component = &components[component];
-                    let side = component.sampling;
-                    for row in unit_row * side..(unit_row + 1) * side {
-                        for column in unit_column * side..(unit_column + 1) * side {
-                            coder.block(index, component, row * component.blocks.stride + column);
-                        }
-                    }
-                }
-            }
-        }
-        coder.end_blocks();
-        coder.tokens
-    }
 }
 
 /// Sixteen zeros (T.81, F.1.2.2.1).
@@ -112,8 +73,8 @@ const ENDED_MOST: u32 = 0x7fff;
 /// No more corrections than these are put off. libjpeg's decoder has no limit, its encoder has this one.
 const CORRECTIONS_MOST: usize = 937;
 
-/// What is remembered from block to block.
-struct Coder<'s> {
+/// Makes symbols of blocks, and remembers from block to block what it has to.
+pub(super) struct Coder<'s> {
     scan: &'s Scan,
     tokens: Tokens,
     /// Of the block before, for each component of the scan.
@@ -124,7 +85,55 @@ struct Coder<'s> {
     corrections: Vec<u8>,
 }
 
-impl Coder<'_> {
+impl<'s> Coder<'s> {
+    pub(super) fn new(scan: &'s Scan) -> Self {
+        Self {
+            scan,
+            tokens: Tokens::default(),
+            means: [0; 3],
+            ended: 0,
+            corrections: Vec::new(),
+        }
+    }
+
+    /// Codes all blocks that are there.
+    pub(super) fn add(&mut self, components: &[Component]) {
+        if let [index] = self.scan.components[..] {
+            // A scan of one component has no blocks that only fill up units (T.81, A.2.2).
+            let component = &components[index];
+            let stride = component.blocks.stride;
+            let down = component.blocks.coefficients.len() / stride;
+            for row in 0..down.min(component.blocks_down) {
+                for column in 0..component.blocks_across {
+                    self.block(0, component, row * stride + column);
+                }
+            }
+            return;
+        }
+        let densest = &components[0];
+        let across = densest.blocks.stride / densest.sampling;
+        let down = densest.blocks.coefficients.len() / densest.blocks.stride / densest.sampling;
+        for (unit_row, unit_column) in
+            (0..down).flat_map(|row| (0..across).map(move |column| (row, column)))
+        {
+            for (index, &component) in self.scan.components.iter().enumerate() {
+                let component = &components[component];
+                let side = component.sampling;
+                for row in unit_row * side..(unit_row + 1) * side {
+                    for column in unit_column * side..(unit_column + 1) * side {
+                        self.block(index, component, row * component.blocks.stride + column);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The symbols of all blocks.
+    pub(super) fn finish(mut self) -> Tokens {
+        self.end_blocks();
+        self.tokens
+    }
+
     fn block(&mut self, index: usize, component: &Component, at: usize) {
         let block = &component.blocks.coefficients[at];
         let at_least = &component.blocks.at_least[at];

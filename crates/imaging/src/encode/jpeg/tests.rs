@@ -13,7 +13,7 @@ fn picture(width: u32, height: u32, channels: Channels) -> Bitmap {
     let count = channels.count();
     let mut pixels = Vec::new();
     for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-        let grain = (x * 0x9e37 ^ y * 0x79b9).wrapping_mul(0x85eb_ca6b) >> 28;
+        let grain = ((x * 0x9e37) ^ (y * 0x79b9)).wrapping_mul(0x85eb_ca6b) >> 28;
         let edge = if (x / 13 + y / 9) % 4 == 0 { 60 } else { 0 };
         let rgba = [
             x * 150 / width + grain + edge,

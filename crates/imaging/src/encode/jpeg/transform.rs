@@ -13,7 +13,7 @@ pub(super) struct Transform {
     factors: [[f32x4; 2]; 8],
 }
 
-/// The coefficients of all blocks of a plane, in the order of storage.
+/// The coefficients of blocks of a plane, in the order of storage.
 pub(super) struct Blocks {
     pub(super) coefficients: Vec<Block<i16>>,
     /// Of each block, which ones are at least 1, 2 and 4, or at most as much below zero: a bit each.
@@ -41,21 +41,14 @@ impl Transform {
         Self { factors: vectors }
     }
 
-    pub(super) fn blocks(&self, plane: &Plane) -> Blocks {
-        let stride = plane.width / 8;
-        let count = stride * (plane.height / 8);
-        let mut blocks = Blocks {
-            coefficients: Vec::with_capacity(count),
-            at_least: Vec::with_capacity(count),
-            stride,
-        };
+    /// Adds the blocks of a plane.
+    pub(super) fn add(&self, plane: &Plane, blocks: &mut Blocks) {
         for rows in plane.samples.chunks_exact(plane.width * 8) {
-            for column in 0..stride {
+            for column in 0..blocks.stride {
                 let quantised = self.block(rows, plane.width, column * 8);
                 blocks.push(&quantised);
             }
         }
-        blocks
     }
 
     /// The quantised coefficients of a block, column by column.
@@ -88,6 +81,20 @@ impl Transform {
 }
 
 impl Blocks {
+    /// None yet, of so many from row to row.
+    pub(super) fn new(stride: usize) -> Self {
+        Self {
+            coefficients: Vec::new(),
+            at_least: Vec::new(),
+            stride,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.coefficients.clear();
+        self.at_least.clear();
+    }
+
     /// Adds a block, which comes column by column.
     #[inline(always)]
     fn push(&mut self, columns: &[i16x8; 8]) {

@@ -28,7 +28,7 @@ pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("NO_PROXY", "127.0.0.1")
+        .env("NO_PROXY", "127.0.0.1,localhost,.localhost")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .envs(variables.iter().copied())
         .output()

@@ -15,4 +15,5 @@ mod nothing_lost;
 mod part;
 mod picture;
 mod proxy;
+mod settings;
 mod stack;

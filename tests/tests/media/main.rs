@@ -10,6 +10,7 @@
 mod api;
 mod client;
 mod data;
+mod limits;
 mod live;
 mod nothing_lost;
 mod part;

@@ -18,3 +18,4 @@ mod picture;
 mod proxy;
 mod settings;
 mod stack;
+mod two_routers;

@@ -19,7 +19,7 @@ pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
     assert!(
         has_boto3.is_ok_and(|status| status.success()),
         "{python} has no boto3: run `cargo xtask test`, or set TIRAGE_PYTHON to a Python with \
-         {FOLDER}/requirements.txt"
+         what tests/requirements.txt names"
     );
     let output = Command::new(&python)
         .arg(Path::new(FOLDER).join(name))

@@ -9,7 +9,7 @@ use crate::part::repository;
 use crate::stack::Stack;
 
 /// `TIRAGE_DATA`, or beside the repository.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = match std::env::var_os("TIRAGE_DATA") {
         Some(folder) => folder.into(),
         None => repository().join("../shared/data"),

@@ -9,6 +9,7 @@
 
 mod api;
 mod client;
+mod colour;
 mod data;
 mod limits;
 mod live;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fault::{Code, Fault};
+use super::fifo::DeduplicationId;
 
 /// A point in time, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +48,9 @@ pub(super) struct Message {
     pub(super) visible_from: Moment,
     /// How often it was received.
     pub(super) receives: u32,
+    /// In a FIFO queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deduplication_id: Option<DeduplicationId>,
 }
 
 /// What the sender gave.

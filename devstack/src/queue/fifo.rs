@@ -9,7 +9,8 @@ use uuid::Uuid;
 
 use super::attributes::{Attributes, QueueName};
 use super::fault::Fault;
-use super::message::{Content, Moment, Number, hex};
+use super::message::{Content, Moment, Number};
+use crate::hexadecimal::hex;
 
 /// What the names of such queues end with.
 pub(super) const SUFFIX: &str = ".fifo";

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::fault::{Code, Fault};
 use super::fifo::DeduplicationId;
+use crate::hexadecimal::hex;
 
 /// A point in time, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -200,10 +201,6 @@ impl std::fmt::Display for Receipt {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}.{}", self.number, self.receive, self.id)
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

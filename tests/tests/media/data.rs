@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::client::{check_prints, settled, upload};
-use crate::part::repository;
 use crate::stack::Stack;
+use tirage_tests::repository;
 
 /// `TIRAGE_DATA`, or beside the repository.
 pub(crate) fn folder() -> Option<PathBuf> {

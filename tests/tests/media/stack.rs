@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tirage_jobs::Secret;
 
-use crate::part::{Part, binary, repository};
+use crate::part::Part;
 use crate::proxy::{Proxy, Target};
+use tirage_tests::{binary, repository};
 
 pub(crate) const SECRET: &str = "a secret of the tests, which is long enough";
 const PASSWORD: &str = "of-the-gateway";

@@ -1,8 +1,8 @@
 //! Files out of pixels. What is written says nothing but the picture: no EXIF, no profile, no comment.
 
-use std::io::Cursor;
+mod jpeg;
 
-use jpeg_encoder::{ChromaSubsamplingMethod, ColorType as JpegColour, Encoder as JpegEncoder};
+use std::io::Cursor;
 
 use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::variant::Encoding;
 /// [`Error::Encoder`]; a picture that is no larger than a variant has none.
 pub(crate) fn encode(bitmap: &Bitmap, encoding: Encoding) -> Result<Vec<u8>, Error> {
     match encoding {
-        Encoding::Jpeg { quality } => jpeg(bitmap, quality),
+        Encoding::Jpeg { quality } => jpeg::encode(bitmap, quality),
         Encoding::Png => png(bitmap),
         Encoding::WebP { quality } => webp(bitmap, quality),
         Encoding::WebPLossless => webp_lossless(bitmap),
@@ -23,28 +23,6 @@ pub(crate) fn encode(bitmap: &Bitmap, encoding: Encoding) -> Result<Vec<u8>, Err
 
 fn failed(error: impl ToString) -> Error {
     Error::Encoder(error.to_string())
-}
-
-/// Progressive, with Huffman tables of its own; colour at half the resolution below quality 90, as
-/// sharp and libjpeg do it.
-fn jpeg(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
-    let mut file = Vec::new();
-    let mut encoder = JpegEncoder::new(&mut file, quality);
-    // One scan for the mean of each block, one for its detail: the encoder has no successive
-    // approximation, and each further scan makes the file larger (by 7 % with its default, four).
-    encoder.set_progressive_scans(2);
-    encoder.set_optimized_huffman_tables(true);
-    encoder.set_chroma_subsampling_method(ChromaSubsamplingMethod::Average);
-    let colour = match bitmap.channels() {
-        Channels::Grey => JpegColour::Luma,
-        Channels::Rgb => JpegColour::Rgb,
-        Channels::Rgba | Channels::Cmyk => JpegColour::Rgba,
-    };
-    let (width, height) = sides(bitmap)?;
-    encoder
-        .encode(bitmap.pixels(), width, height, colour)
-        .map_err(failed)?;
-    Ok(file)
 }
 
 fn png(bitmap: &Bitmap) -> Result<Vec<u8>, Error> {
@@ -96,11 +74,4 @@ fn webp_lossless(bitmap: &Bitmap) -> Result<Vec<u8>, Error> {
         .encode(bitmap.pixels(), bitmap.width(), bitmap.height(), colour)
         .map_err(failed)?;
     Ok(file)
-}
-
-fn sides(bitmap: &Bitmap) -> Result<(u16, u16), Error> {
-    Ok((
-        u16::try_from(bitmap.width()).map_err(failed)?,
-        u16::try_from(bitmap.height()).map_err(failed)?,
-    ))
 }

@@ -22,6 +22,7 @@ mod error;
 mod exif;
 mod format;
 mod header;
+mod jpeg;
 mod likeness;
 mod limits;
 mod metadata;
@@ -29,6 +30,7 @@ mod orientation;
 mod print;
 mod resize;
 mod variant;
+mod vector;
 
 pub use error::Error;
 pub use format::{Foreign, Format};

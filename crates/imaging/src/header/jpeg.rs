@@ -9,6 +9,10 @@ use crate::header::{Header, Layout, METADATA_MAX, pixels};
 pub(crate) struct Frame {
     pub(crate) progressive: bool,
     pub(crate) components: Vec<Component>,
+    /// Whether there is a JFIF segment, and so no red, green and blue (T.871, 10.1).
+    pub(crate) jfif: bool,
+    /// How many components the first scan codes.
+    first_scan: u8,
     /// What the Adobe segment says about the colours, if there is one (T.872, 6.5.3).
     pub(crate) adobe_transform: Option<u8>,
 }
@@ -16,17 +20,31 @@ pub(crate) struct Frame {
 /// A component, and how many samples of it there are beside those of others, across and down.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Component {
+    pub(crate) identifier: u8,
     pub(crate) horizontal: u8,
     pub(crate) vertical: u8,
+    /// The number of its quantisation table.
+    pub(crate) quantisation: u8,
 }
 
 impl Frame {
+    /// Whether decoding has to wait for the last scan.
+    pub(crate) fn keeps_coefficients(&self) -> bool {
+        self.progressive || usize::from(self.first_scan) != self.components.len()
+    }
+
+    /// The most samples that a component has beside those of others, across and down.
+    pub(crate) fn densest(&self) -> (usize, usize) {
+        let across = self.components.iter().map(|c| c.horizontal).max();
+        let down = self.components.iter().map(|c| c.vertical).max();
+        (across.unwrap_or(1).into(), down.unwrap_or(1).into())
+    }
+
     /// How many samples all components have of so many pixels.
     pub(crate) fn samples(&self, pixels: u64) -> u64 {
         let density = |c: &Component| u64::from(c.horizontal) * u64::from(c.vertical);
-        let across = self.components.iter().map(|c| c.horizontal).max();
-        let down = self.components.iter().map(|c| c.vertical).max();
-        let densest = u64::from(across.unwrap_or(1)) * u64::from(down.unwrap_or(1));
+        let (across, down) = self.densest();
+        let densest = (across * down) as u64;
         let sum: u64 = self.components.iter().map(density).sum();
         // Incomplete blocks at the edges are small beside what is added for everything else.
         (pixels * sum).div_ceil(densest)
@@ -36,11 +54,20 @@ impl Frame {
 pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     let mut frame = None;
     let mut adobe_transform = None;
+    let mut jfif = false;
     let mut exif = None;
     let mut icc = IccParts::default();
-    for segment in Segments::of(file) {
-        let segment = segment?;
+    let mut segments = Segments::of(file);
+    let first_scan = loop {
+        let segment = segments
+            .next_segment()
+            .filter(|segment| segment.marker != 0xd9)
+            .ok_or_else(|| Error::broken(Format::Jpeg, "it ends before its pixels"))?;
         match segment.marker {
+            0xda => {
+                break segment.content.first().copied().unwrap_or(0);
+            }
+            0xe0 => jfif |= segment.content.starts_with(b"JFIF\0"),
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
                 frame = Some(read_frame(segment)?);
             }
@@ -75,10 +102,12 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
             }
             _ => {}
         }
-    }
+    };
     let (width, height, mut frame) =
         frame.ok_or_else(|| Error::broken(Format::Jpeg, "it has no frame"))?;
     frame.adobe_transform = adobe_transform;
+    frame.jfif = jfif;
+    frame.first_scan = first_scan;
     Ok(Header {
         format: Format::Jpeg,
         width,
@@ -96,31 +125,34 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
 
 /// A marker segment (T.81, B.1.1.4).
 #[derive(Clone, Copy)]
-struct Segment<'f> {
-    marker: u8,
-    content: &'f [u8],
+pub(crate) struct Segment<'f> {
+    pub(crate) marker: u8,
+    pub(crate) content: &'f [u8],
 }
 
-/// The segments before the first scan. A file that ends before it is an error.
-struct Segments<'f> {
-    rest: Option<&'f [u8]>,
+/// The segments of a file. What is between two of them is passed over: decoders forgive it, and so many
+/// files have something there.
+pub(crate) struct Segments<'f> {
+    file: &'f [u8],
+    at: usize,
 }
 
 impl<'f> Segments<'f> {
-    fn of(file: &'f [u8]) -> Self {
-        Self {
-            rest: file.get(2..),
-        }
+    pub(crate) fn of(file: &'f [u8]) -> Self {
+        Self { file, at: 2 }
     }
 
-    fn next_segment(&mut self, rest: &'f [u8]) -> Option<Segment<'f>> {
-        // Decoders forgive what stands between segments, and so many files have something there.
+    /// The next one; none if the file ends before its end.
+    pub(crate) fn next_segment(&mut self) -> Option<Segment<'f>> {
+        let rest = self.file.get(self.at..)?;
         let start = rest.windows(2).position(|pair| {
             pair[0] == 0xff && !matches!(pair[1], 0x00 | 0xff | 0x01 | 0xd0..=0xd8)
         })?;
         let marker = *rest.get(start + 1)?;
         let rest = rest.get(start + 2..)?;
-        if matches!(marker, 0xda | 0xd9) {
+        self.at += start + 2;
+        // The end has no content.
+        if marker == 0xd9 {
             return Some(Segment {
                 marker,
                 content: &[],
@@ -128,24 +160,18 @@ impl<'f> Segments<'f> {
         }
         let length = usize::from(u16::from_be_bytes(*rest.first_chunk()?));
         let content = rest.get(2..length)?;
-        self.rest = rest.get(length..);
+        self.at += length;
         Some(Segment { marker, content })
     }
-}
 
-impl<'f> Iterator for Segments<'f> {
-    type Item = Result<Segment<'f>, Error>;
+    /// Where the next one is looked for.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let rest = self.rest.take()?;
-        match self.next_segment(rest) {
-            Some(Segment { marker: 0xda, .. }) => None,
-            Some(Segment { marker: 0xd9, .. }) | None => Some(Err(Error::broken(
-                Format::Jpeg,
-                "it ends before its pixels",
-            ))),
-            Some(segment) => Some(Ok(segment)),
-        }
+    /// Looks for the next one from here on.
+    pub(crate) fn go_to(&mut self, position: usize) {
+        self.at = position;
     }
 }
 
@@ -170,12 +196,14 @@ fn read_frame(segment: Segment<'_>) -> Result<(u32, u32, Frame), Error> {
         return Err(unsupported("this number of channels"));
     }
     let (components, _) = components.as_chunks::<3>();
-    let components: Vec<Component> = components
+    let mut components: Vec<Component> = components
         .iter()
         .take(usize::from(*count))
-        .map(|[_, sampling, _]| Component {
+        .map(|&[identifier, sampling, quantisation]| Component {
+            identifier,
             horizontal: sampling >> 4,
             vertical: sampling & 15,
+            quantisation,
         })
         .collect();
     if components.len() != usize::from(*count)
@@ -188,9 +216,15 @@ fn read_frame(segment: Segment<'_>) -> Result<(u32, u32, Frame), Error> {
             "its frame header contradicts itself",
         ));
     }
+    if let [only] = components.as_mut_slice() {
+        // There is nothing to be denser than (T.81, A.2.2).
+        (only.horizontal, only.vertical) = (1, 1);
+    }
     let frame = Frame {
         progressive: segment.marker == 0xc2,
         components,
+        jfif: false,
+        first_scan: 0,
         adobe_transform: None,
     };
     let width = u16::from_be_bytes([*w1, *w0]).into();

@@ -1,0 +1,284 @@
+//! From coefficients to samples: the inverse transform of a block (T.81, A.3.3), at full size or reduced.
+//!
+//! A reduced block is the inverse transform of its lowest frequencies alone, as many as it has samples,
+//! which is the best picture of that size without a filter.
+
+use bytemuck::cast;
+use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
+
+use crate::jpeg::{Block, ROUNDING, ZIGZAG, scale, transpose};
+
+/// How many samples a block has across and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Size {
+    One = 1,
+    Two = 2,
+    Four = 4,
+    Eight = 8,
+}
+
+impl Size {
+    /// The largest of at most so many samples.
+    pub(super) fn at_most(samples: u32) -> Self {
+        match samples {
+            0..=1 => Self::One,
+            2..=3 => Self::Two,
+            4..=7 => Self::Four,
+            _ => Self::Eight,
+        }
+    }
+}
+
+/// Coefficients of a block, column by column, as [`Transform`] wants them: times its factors.
+pub(super) type Coefficients = Block<f32>;
+
+/// What turns the coefficients of one component into samples.
+pub(super) struct Transform {
+    size: Size,
+    /// By what to multiply each coefficient, in the order of storage.
+    factors: Block<f32>,
+}
+
+impl Transform {
+    pub(super) fn new(size: Size, quantisation: &Block<u16>) -> Self {
+        let mut factors = [0.0; 64];
+        for ((factor, &step), &place) in factors.iter_mut().zip(quantisation).zip(&ZIGZAG) {
+            let (row, column) = (usize::from(place / 8), usize::from(place % 8));
+            *factor = (f64::from(step) * share(size, row) * share(size, column)) as f32;
+        }
+        Self { size, factors }
+    }
+
+    /// Sets the coefficient at this place in the order of storage, below 64.
+    #[inline(always)]
+    pub(super) fn set(&self, coefficients: &mut Coefficients, place: usize, value: i32) {
+        let place = place & 63;
+        coefficients[usize::from(COLUMNWISE[place] & 63)] = value as f32 * self.factors[place];
+    }
+
+    /// The samples of a block of which all coefficients are zero that are stored behind `last`. They are
+    /// written to the rows of `target`, of `stride` each; the coefficients are zero then.
+    #[inline(always)]
+    pub(super) fn samples(
+        &self,
+        coefficients: &mut Coefficients,
+        last: usize,
+        target: &mut [u8],
+        stride: usize,
+    ) {
+        let side = self.size as usize;
+        if last == 0 || self.size == Size::One {
+            let mean = (coefficients[0] + 128.0 + ROUNDING).to_bits();
+            let mean = mean.wrapping_sub(ROUNDING.to_bits()).cast_signed();
+            coefficients[0] = 0.0;
+            for row in target.chunks_mut(stride).take(side) {
+                row[..side].fill(mean.clamp(0, 255) as u8);
+            }
+            return;
+        }
+        match self.size {
+            Size::Eight => eight(coefficients, target, stride),
+            Size::Four => four(coefficients, target, stride),
+            Size::Two | Size::One => two(coefficients, target, stride),
+        }
+    }
+}
+
+/// [`ZIGZAG`] with rows and columns exchanged.
+const COLUMNWISE: Block<u8> = {
+    let mut places = ZIGZAG;
+    let mut index = 0;
+    while index < 64 {
+        places[index] = places[index] % 8 * 8 + places[index] / 8;
+        index += 1;
+    }
+    places
+};
+
+/// What a transform of this size leaves to the quantisation, in one direction. Zero where it doesn't look.
+fn share(size: Size, frequency: usize) -> f64 {
+    use std::f64::consts::{FRAC_1_SQRT_2, PI};
+    let cosine = |part: f64| (part * PI).cos();
+    // The means of all sizes are alike, and so are the lowest frequencies: an eighth, in two directions.
+    let eighth = 8_f64.sqrt().recip();
+    match (size, frequency) {
+        (Size::Eight, _) => scale(frequency) * eighth,
+        (_, 0) => eighth,
+        (Size::Four, 2) => cosine(0.25) * std::f64::consts::SQRT_2 * eighth,
+        (Size::Four, 1 | 3) => std::f64::consts::SQRT_2 * eighth,
+        (Size::Two, 1) => FRAC_1_SQRT_2 * std::f64::consts::SQRT_2 * eighth,
+        _ => 0.0,
+    }
+}
+
+fn eight(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+    let mut halves = [[f32x4::ZERO; 8]; 2];
+    for (half, rows) in halves.iter_mut().enumerate() {
+        for (column, vector) in rows.iter_mut().enumerate() {
+            *vector = load(coefficients, column * 8 + half * 4);
+        }
+    }
+    coefficients.fill(0.0);
+    let [left, right] = transpose(halves.map(eight_across));
+    let (left, right) = (eight_across(left), eight_across(right));
+    for (row, target) in target.chunks_mut(stride).take(8).enumerate() {
+        let row = narrow(left[row], right[row]).to_array();
+        target[..8].copy_from_slice(&row[..8]);
+    }
+}
+
+/// Eight samples from eight coefficients, in each lane.
+#[inline(always)]
+fn eight_across(c: [f32x4; 8]) -> [f32x4; 8] {
+    let of = f32x4::splat;
+    // Even frequencies.
+    let (sum04, difference04) = (c[0] + c[4], c[0] - c[4]);
+    let sum26 = c[2] + c[6];
+    let difference26 = (c[2] - c[6]) * of(std::f32::consts::SQRT_2) - sum26;
+    let even = [
+        sum04 + sum26,
+        difference04 + difference26,
+        difference04 - difference26,
+        sum04 - sum26,
+    ];
+    // Odd frequencies.
+    let (sum53, difference53) = (c[5] + c[3], c[5] - c[3]);
+    let (sum17, difference17) = (c[1] + c[7], c[1] - c[7]);
+    let turned = (difference53 + difference17) * of(1.847_759_1);
+    let odd0 = sum17 + sum53;
+    let odd1 = turned - difference53 * of(2.613_126) - odd0;
+    let odd2 = (sum17 - sum53) * of(std::f32::consts::SQRT_2) - odd1;
+    let odd3 = turned - difference17 * of(1.082_392_2) - odd2;
+    [
+        even[0] + odd0,
+        even[1] + odd1,
+        even[2] + odd2,
+        even[3] + odd3,
+        even[3] - odd3,
+        even[2] - odd2,
+        even[1] - odd1,
+        even[0] - odd0,
+    ]
+}
+
+fn four(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+    let columns = [0, 1, 2, 3].map(|column| load(coefficients, column * 8));
+    for column in 0..4 {
+        coefficients[column * 8..column * 8 + 4].fill(0.0);
+    }
+    let [a, b, c, d] = four_across(f32x4::transpose(four_across(columns)));
+    let (upper, lower) = (narrow(a, b).to_array(), narrow(c, d).to_array());
+    let rows = upper[..8].chunks_exact(4).chain(lower[..8].chunks_exact(4));
+    for (target, row) in target.chunks_mut(stride).zip(rows) {
+        target[..4].copy_from_slice(row);
+    }
+}
+
+/// Four samples from four coefficients, in each lane.
+#[inline(always)]
+fn four_across([c0, c1, c2, c3]: [f32x4; 4]) -> [f32x4; 4] {
+    let (cos1, cos3) = (f32x4::splat(0.923_879_5), f32x4::splat(0.382_683_43));
+    let (even0, even1) = (c0 + c2, c0 - c2);
+    let (odd0, odd1) = (c1 * cos1 + c3 * cos3, c1 * cos3 - c3 * cos1);
+    [even0 + odd0, even1 + odd1, even1 - odd1, even0 - odd0]
+}
+
+fn two(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+    let [c00, c10, c01, c11] = [0, 1, 8, 9].map(|place| coefficients[place]);
+    for place in [0, 1, 8, 9] {
+        coefficients[place] = 0.0;
+    }
+    let (left0, left1) = (c00 + c01, c10 + c11);
+    let (right0, right1) = (c00 - c01, c10 - c11);
+    let samples = f32x4::new([
+        left0 + left1,
+        right0 + right1,
+        left0 - left1,
+        right0 - right1,
+    ]);
+    let samples = narrow(samples, samples).to_array();
+    for (target, row) in target.chunks_mut(stride).zip(samples[..4].chunks_exact(2)) {
+        target[..2].copy_from_slice(row);
+    }
+}
+
+#[inline(always)]
+fn load(coefficients: &Coefficients, from: usize) -> f32x4 {
+    let mut four = [0.0; 4];
+    four.copy_from_slice(&coefficients[from..from + 4]);
+    f32x4::new(four)
+}
+
+/// Samples, whose middle is zero, as bytes: the first eight of these.
+#[inline(always)]
+fn narrow(a: f32x4, b: f32x4) -> u8x16 {
+    let whole = |samples: f32x4| -> i32x4 {
+        let rounded: i32x4 = cast(samples + f32x4::splat(128.0 + ROUNDING));
+        rounded - i32x4::splat(ROUNDING.to_bits().cast_signed())
+    };
+    let eight: i32x8 = cast([whole(a), whole(b)]);
+    let eight = i16x8::from_i32x8_saturate(eight);
+    u8x16::narrow_i16x8(eight, eight)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Size, Transform};
+    use crate::jpeg::{Block, ZIGZAG};
+
+    /// By the formula of T.81, A.3.3, of the lowest frequencies only.
+    fn formula(values: &Block<i32>, size: Size) -> Vec<u8> {
+        let side = size as usize;
+        let basis = |frequency: usize, sample: usize| {
+            let share = if frequency == 0 { 1.0 } else { 2_f64.sqrt() };
+            let angle = (2 * sample + 1) as f64 * frequency as f64 / (2 * side) as f64;
+            share * (angle * std::f64::consts::PI).cos()
+        };
+        let mut samples = Vec::new();
+        for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
+            let mut sum = 0.0;
+            for (&value, &place) in values.iter().zip(&ZIGZAG) {
+                let (v, u) = (usize::from(place / 8), usize::from(place % 8));
+                if v < side && u < side {
+                    sum += f64::from(value) * basis(v, y) * basis(u, x) / 8.0;
+                }
+            }
+            samples.push((sum + 128.0).round().clamp(0.0, 255.0) as u8);
+        }
+        samples
+    }
+
+    #[test]
+    fn samples_are_what_the_formula_says() {
+        let mut seed = 1_u32;
+        let mut random = |limit: i32| {
+            seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (seed >> 8) as i32 % (2 * limit + 1) - limit
+        };
+        for round in 0..200 {
+            for size in [Size::One, Size::Two, Size::Four, Size::Eight] {
+                let last = [0, 1, 5, 20, 63][round % 5];
+                let mut values = [0; 64];
+                for (place, value) in values.iter_mut().enumerate().take(last + 1) {
+                    *value = random(400 / (place as i32 + 1));
+                }
+                let transform = Transform::new(size, &[3; 64]);
+                let mut coefficients = [0.0; 64];
+                for (place, &value) in values.iter().enumerate() {
+                    transform.set(&mut coefficients, place, value);
+                }
+                let side = size as usize;
+                let mut samples = vec![0; 8 * side];
+                transform.samples(&mut coefficients, last, &mut samples, 8);
+                let wanted = formula(&values.map(|value| value * 3), size);
+                for (index, wanted) in wanted.iter().enumerate() {
+                    let got = samples[index / side * 8 + index % side];
+                    assert!(
+                        got.abs_diff(*wanted) <= 1,
+                        "{size:?} {index}: {got}, not {wanted}"
+                    );
+                }
+            }
+        }
+    }
+}

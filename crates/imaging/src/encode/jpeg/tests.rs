@@ -1,0 +1,122 @@
+//! What is written is read by a decoder that isn't ours, and by ours.
+
+use std::io::Cursor;
+
+use super::{Scan, encode, encode_as};
+use crate::bitmap::{Bitmap, Channels};
+use crate::decode::{Plan, decode};
+use crate::header::Header;
+use crate::limits::Limits;
+
+/// Something like a photo: slopes, edges and grain.
+fn picture(width: u32, height: u32, channels: Channels) -> Bitmap {
+    let count = channels.count();
+    let mut pixels = Vec::new();
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        let grain = (x * 0x9e37 ^ y * 0x79b9).wrapping_mul(0x85eb_ca6b) >> 28;
+        let edge = if (x / 13 + y / 9) % 4 == 0 { 60 } else { 0 };
+        let rgba = [
+            x * 150 / width + grain + edge,
+            y * 200 / height + grain,
+            40 + (x + y) % 50,
+            255,
+        ];
+        pixels.extend(rgba[..count].iter().map(|&sample| sample.min(255) as u8));
+    }
+    Bitmap::new(width, height, channels, pixels).unwrap()
+}
+
+fn decoded_by_another(file: &[u8]) -> Vec<u8> {
+    jpeg_decoder::Decoder::new(Cursor::new(file))
+        .decode()
+        .unwrap()
+}
+
+fn decoded_by_ours(file: &[u8]) -> Vec<u8> {
+    let header = Header::read(file, &Limits::default()).unwrap();
+    let plan = Plan::new(&header, header.width, header.height);
+    decode(file, &header, plan).unwrap().pixels().to_vec()
+}
+
+fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
+    assert_eq!(a.len(), b.len());
+    let sum: u64 = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| u64::from(a.abs_diff(*b)))
+        .sum();
+    sum as f64 / a.len() as f64
+}
+
+#[test]
+fn another_decoder_sees_the_picture() {
+    for (width, height) in [(1, 1), (7, 9), (16, 16), (33, 50), (120, 81)] {
+        for channels in [Channels::Grey, Channels::Rgb] {
+            let picture = picture(width, height, channels);
+            for (quality, most) in [(95, 3.0), (85, 8.0), (30, 16.0)] {
+                let file = encode(&picture, quality).unwrap();
+                let difference = mean_difference(&decoded_by_another(&file), picture.pixels());
+                assert!(
+                    difference < most,
+                    "{width} x {height}, {quality}: {difference}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_order_of_scans_is_the_same_picture() {
+    let apart = || {
+        [0, 1, 2]
+            .map(|component| Scan::new([component], (0, 63), (0, 0)))
+            .into()
+    };
+    for (width, height) in [(9, 5), (64, 48), (201, 155)] {
+        for quality in [20, 80, 95] {
+            let colour = picture(width, height, Channels::Rgb);
+            let grey = picture(width, height, Channels::Grey);
+            let same = [
+                encode_as(0xc0, Scan::sequential(true), &colour, quality),
+                encode_as(0xc2, Scan::progressive(true), &colour, quality),
+                encode_as(0xc1, apart(), &colour, quality),
+            ];
+            let same_grey = [
+                encode_as(0xc0, Scan::sequential(false), &grey, quality),
+                encode_as(0xc2, Scan::progressive(false), &grey, quality),
+            ];
+            for files in [&same[..], &same_grey] {
+                let files: Vec<_> = files.iter().map(|file| file.as_ref().unwrap()).collect();
+                for decoder in [decoded_by_another, decoded_by_ours] {
+                    let first = decoder(files[0]);
+                    assert!(files.iter().all(|file| decoder(file) == first));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn long_runs_of_blocks_without_detail_are_said_in_parts() {
+    // More blocks than can end together, and one at the end that has some.
+    let mut pixels = vec![77; 2048 * 1032];
+    for (index, pixel) in pixels.iter_mut().rev().take(3).enumerate() {
+        *pixel = index as u8 * 80;
+    }
+    let bitmap = Bitmap::new(2048, 1032, Channels::Grey, pixels).unwrap();
+    let file = encode(&bitmap, 90).unwrap();
+    let decoded = decoded_by_another(&file);
+    assert!(mean_difference(&decoded, bitmap.pixels()) < 0.1);
+    assert_eq!(decoded, decoded_by_ours(&file));
+}
+
+#[test]
+fn a_progressive_picture_is_smaller() {
+    let picture = picture(400, 300, Channels::Rgb);
+    let size = |kind, scans| encode_as(kind, scans, &picture, 80).unwrap().len();
+    let (sequential, progressive) = (
+        size(0xc0, Scan::sequential(true)),
+        size(0xc2, Scan::progressive(true)),
+    );
+    assert!(progressive < sequential, "{progressive}, {sequential}");
+}

@@ -11,6 +11,7 @@
 //! - [`cron`]: calls the application every so often.
 
 pub mod cron;
+mod hexadecimal;
 mod http_client;
 pub mod postgres;
 pub mod queue;

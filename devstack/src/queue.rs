@@ -7,18 +7,19 @@
 //! Promises:
 //! - What was answered is on disk: a message that was accepted survives a kill right after, one
 //!   that was deleted doesn't come back, and how often a message was received is not forgotten.
-//! - Messages come at least once, and roughly in the order in which they were sent. A message that
+//! - Messages come at least once, and (but for FIFO queues) roughly in the order in which they were sent. A message that
 //!   was received is hidden for the queue's visibility timeout, across restarts too.
 //! - A message that was received as often as the redrive policy allows goes to the dead-letter
 //!   queue instead of being received once more.
+//! - In a FIFO queue (its name ends with `.fifo`) messages come in order, and one that was received holds
+//!   back all others until it is deleted. One that is sent again within five minutes is not taken again.
 //! - A message that nobody deletes is dropped when its queue's retention period is over: four days,
 //!   unless the queue is set otherwise.
 //! - What Scaleway's queues don't have is refused ([supported actions][scaleway]), so that nothing
 //!   works on a laptop only. Where Scaleway's page is silent, Amazon's documentation counts.
 //! - When the disk fails, the server ends. It doesn't go on with what it can't keep.
 //!
-//! Left out: FIFO queues, paging of lists, tags, permissions by key (the one key may do
-//! everything).
+//! Left out: paging of lists, tags, permissions by key (the one key may do everything).
 //!
 //! [scaleway]: https://www.scaleway.com/en/docs/queues/reference-content/queues-support/
 
@@ -26,6 +27,7 @@ mod answer;
 mod attributes;
 mod batch;
 mod fault;
+mod fifo;
 mod folder;
 mod message;
 mod messages;

@@ -11,6 +11,7 @@
 //! - Every request needs a Signature Version 4 of the right keys and region, in its headers or in its
 //!   URL. Clocks may be 15 minutes apart. Presigned URLs expire, and what they sign (type, length,
 //!   checksum) must be sent.
+//! - A bucket is addressed in the path, or as the host `<bucket>.localhost`.
 //! - Browsers may ask (CORS), by default from everywhere: without a signature they get nothing.
 //!
 //! Protocol and signatures are those of the crate s3s; how objects are stored is ours, since its sample
@@ -19,7 +20,7 @@
 //!
 //! There are: put, get (ranges, conditions, overridden response headers), head, delete, delete of many,
 //! list (both versions), uploads in parts, and buckets. There are not: copies, versions, access lists,
-//! policies, tags, lifecycles, websites, POST forms, and addressing by virtual host.
+//! policies, tags, lifecycles, websites and POST forms.
 
 mod access;
 mod buckets;
@@ -27,6 +28,7 @@ mod cors;
 mod credentials;
 mod error;
 mod folder;
+mod host;
 mod incoming;
 mod listing;
 mod object_file;

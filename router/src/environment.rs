@@ -46,6 +46,9 @@ const S3_KEYS: [(&str, &str); 2] = [
     ("S3_SECRET_ACCESS_KEY", "AWS_SECRET_ACCESS_KEY"),
 ];
 
+/// The bucket's own address, which functions call where its name is in the host's.
+const BUCKET_ENDPOINT: &str = "S3_BUCKET_ENDPOINT";
+
 /// The folder that a manifest's paths begin at.
 pub(crate) fn folder_of(manifest: &Path) -> &Path {
     match manifest.parent() {
@@ -58,6 +61,8 @@ pub(crate) fn folder_of(manifest: &Path) -> &Path {
 pub(crate) struct Environment {
     process: HashMap<String, String>,
     file: BTreeMap<String, String>,
+    /// What [`BUCKET_ENDPOINT`] is, if it is not set: a manifest can't put one value into another.
+    bucket_endpoint: Option<String>,
 }
 
 impl Environment {
@@ -74,26 +79,46 @@ impl Environment {
         } else {
             BTreeMap::new()
         };
-        Ok(Self {
-            process: std::env::vars_os()
-                .filter_map(|(name, value)| {
-                    Some((name.into_string().ok()?, value.into_string().ok()?))
-                })
-                .collect(),
+        let process = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Ok(Self::new(process.collect(), file))
+    }
+
+    fn new(process: HashMap<String, String>, file: BTreeMap<String, String>) -> Self {
+        let mut environment = Self {
+            process,
             file,
-        })
+            bucket_endpoint: None,
+        };
+        environment.bucket_endpoint = environment.bucket_endpoint();
+        environment
     }
 
     /// A setting's value; one that is set to nothing is not set. The bucket's keys may also be set by the
-    /// names that Amazon's tools have for them, as a pair.
+    /// names that Amazon's tools have for them, as a pair; the bucket's address follows from others.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.own(name).or_else(|| {
+            if name == BUCKET_ENDPOINT {
+                return self.bucket_endpoint.as_deref();
+            }
             let (_, amazons) = S3_KEYS.into_iter().find(|(ours, _)| *ours == name)?;
             let is_set = S3_KEYS
                 .into_iter()
                 .any(|(ours, _)| self.own(ours).is_some());
             self.own(amazons).filter(|_| !is_set)
         })
+    }
+
+    /// `https://bucket.host`, if that is how buckets are addressed.
+    fn bucket_endpoint(&self) -> Option<String> {
+        let variable = |name: &str| {
+            let spins = format!("SPIN_VARIABLE_{name}");
+            self.own(&spins).or_else(|| self.own(name))
+        };
+        variable("S3_ADDRESSING").filter(|addressing| *addressing == "virtual")?;
+        let (scheme, host) = variable("S3_ENDPOINT")?.split_once("://")?;
+        Some(format!("{scheme}://{}.{host}", variable("S3_BUCKET")?))
     }
 
     fn own(&self, name: &str) -> Option<&str> {
@@ -138,13 +163,33 @@ impl Environment {
 mod tests {
     use super::*;
 
-    fn keys(process: &[(&str, &str)]) -> [Option<String>; 2] {
+    fn environment(process: &[(&str, &str)]) -> Environment {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let environment = Environment {
-            process: process.iter().map(owned).collect(),
-            file: BTreeMap::new(),
-        };
+        Environment::new(process.iter().map(owned).collect(), BTreeMap::new())
+    }
+
+    fn keys(process: &[(&str, &str)]) -> [Option<String>; 2] {
+        let environment = environment(process);
         S3_KEYS.map(|(name, _)| environment.get(name).map(str::to_owned))
+    }
+
+    #[test]
+    fn the_buckets_address_follows_from_others_where_its_name_is_in_the_hosts() {
+        let settings = [
+            ("S3_ENDPOINT", "https://s3.example:8443"),
+            ("S3_BUCKET", "prints"),
+            ("S3_ADDRESSING", "virtual"),
+        ];
+        let with = |more: &[(&str, &str)]| {
+            let environment = environment(&[&settings, more].concat());
+            environment.get(BUCKET_ENDPOINT).map(str::to_owned)
+        };
+        assert_eq!(with(&[]).unwrap(), "https://prints.s3.example:8443");
+        let spins = [("SPIN_VARIABLE_S3_BUCKET", "scans")];
+        assert_eq!(with(&spins).unwrap(), "https://scans.s3.example:8443");
+        let set = [(BUCKET_ENDPOINT, "https://prints.example")];
+        assert_eq!(with(&set).unwrap(), "https://prints.example");
+        assert_eq!(with(&[("S3_ADDRESSING", "path")]), None);
     }
 
     #[test]

@@ -123,17 +123,21 @@ impl Bars {
         total.set_style(ProgressStyle::with_template(
             "{bar:24} {pos} of {len} files",
         )?);
+        // Else it is drawn when the first file is done.
+        total.tick();
         Ok(Self {
             all,
             total,
-            style: ProgressStyle::with_template("{bar:24} {prefix}: {msg}")?,
+            // As wide as the longest message, so that names stand below each other.
+            style: ProgressStyle::with_template("{bar:24} {msg:13} {prefix}")?,
         })
     }
 
     fn begin(&self, name: &str) -> ProgressBar {
-        let bar = ProgressBar::new(0).with_style(self.style.clone());
+        // Of an unknown length, which is set later: none would be shown as reached.
+        let bar = ProgressBar::new(1).with_style(self.style.clone());
         let bar = self.all.insert_before(&self.total, bar);
-        bar.set_prefix(table::plain(name));
+        bar.set_prefix(table::short(name));
         bar
     }
 

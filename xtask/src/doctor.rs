@@ -41,8 +41,8 @@ pub(crate) enum Need {
     NodePackages,
     /// A database, or the programs to run one.
     Postgres,
-    /// Python with boto3, which the devstack is tested with.
-    Boto3,
+    /// Python with boto3, which the devstack is tested with, and Pillow, which prints are compared with.
+    Python,
     /// A browser for browser tests.
     Chromium,
 }
@@ -69,7 +69,7 @@ const ALL: [Need; 10] = [
     Need::Node,
     Need::NodePackages,
     Need::Postgres,
-    Need::Boto3,
+    Need::Python,
     Need::Chromium,
 ];
 
@@ -129,7 +129,7 @@ impl Need {
             Self::Node => "Node and npm",
             Self::NodePackages => "npm packages",
             Self::Postgres => "Postgres",
-            Self::Boto3 => "Python with boto3",
+            Self::Python => "Python, boto3, Pillow",
             Self::Chromium => "Chromium",
         }
     }
@@ -144,7 +144,7 @@ impl Need {
             Self::Node => Ok(node()),
             Self::NodePackages => node_packages(repository),
             Self::Postgres => postgres(repository),
-            Self::Boto3 => boto3(repository),
+            Self::Python => python_with_packages(repository),
             Self::Chromium => Ok(chromium()),
         }
     }
@@ -243,7 +243,7 @@ fn postgres(repository: &Repository) -> Result<Finding> {
     })
 }
 
-fn boto3(repository: &Repository) -> Result<Finding> {
+fn python_with_packages(repository: &Repository) -> Result<Finding> {
     Ok(match python::find(repository)? {
         Some(python) => Finding::Found(python.display().to_string()),
         None if python::can_be_made() => {

@@ -1,6 +1,7 @@
-//! A Python with boto3, for the tests that use the devstack as most people use S3 and SQS.
+//! A Python with boto3, for the tests that use the devstack as most people use S3 and SQS, and Pillow, whose
+//! colours prints are compared with.
 //!
-//! In this order: the one that `TIRAGE_PYTHON` names, `python3` if it has boto3, an environment of our own
+//! In this order: the one that `TIRAGE_PYTHON` names, `python3` if it has both, an environment of our own
 //! in the cache folder. Nothing here changes the system.
 
 use std::fs;
@@ -16,17 +17,17 @@ use crate::toolchain::cache_folder;
 
 /// Which Python the tests run.
 pub(crate) const VARIABLE: &str = "TIRAGE_PYTHON";
-const REQUIREMENTS: &str = "devstack/tests/boto3/requirements.txt";
+const REQUIREMENTS: &str = "tests/requirements.txt";
 
-/// A Python that has boto3 already.
+/// A Python that has what it has to, already.
 ///
 /// # Errors
 /// When nothing says where the cache folder is.
 pub(crate) fn find(repository: &Repository) -> Result<Option<PathBuf>> {
     if let Some(named) = std::env::var_os(VARIABLE) {
-        return Ok(Some(named.into()).filter(|python: &PathBuf| has(python, "boto3")));
+        return Ok(Some(named.into()).filter(|python: &PathBuf| is_enough(python)));
     }
-    if let Some(python) = shell::find_in_path("python3").filter(|python| has(python, "boto3")) {
+    if let Some(python) = shell::find_in_path("python3").filter(|python| is_enough(python)) {
         return Ok(Some(python));
     }
     let environment = Environment::of(repository)?;
@@ -39,7 +40,7 @@ pub(crate) fn can_be_made() -> bool {
         && shell::find_in_path("python3").is_some_and(|python| has(&python, "ensurepip"))
 }
 
-/// A Python that has boto3; made now if there is none.
+/// A Python that has what it has to; made now if there is none.
 ///
 /// # Errors
 /// When the environment can't be made.
@@ -49,7 +50,9 @@ pub(crate) fn ensure(repository: &Repository) -> Result<PathBuf> {
     }
     let environment = Environment::of(repository)?;
     progress::status("Installing", format!("{REQUIREMENTS}, in the cache folder"));
-    environment.make().context("cannot install boto3")?;
+    environment
+        .make()
+        .context("cannot install what the tests need of Python")?;
     Ok(environment.python())
 }
 
@@ -102,6 +105,10 @@ impl Environment {
         fs::copy(&self.requirements, self.stamp())?;
         Ok(())
     }
+}
+
+fn is_enough(python: &Path) -> bool {
+    has(python, "boto3") && has(python, "PIL.ImageCms")
 }
 
 fn has(python: &Path, module: &str) -> bool {

@@ -41,7 +41,7 @@ pub(crate) struct Arguments {
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(
         repository,
-        &[Need::Lints, Need::Node, Need::Postgres, Need::Boto3],
+        &[Need::Lints, Need::Node, Need::Postgres, Need::Python],
     )?;
     let binaries = build::all(repository)?;
     build::guests(repository, &binaries)?;

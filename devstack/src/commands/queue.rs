@@ -25,7 +25,8 @@ pub(crate) struct QueueArguments {
     #[arg(long)]
     port: Option<u16>,
 
-    /// The queue that is there from the start; its dead-letter queue is called <name>-dead
+    /// The queue that is there from the start; its dead-letter queue is called <name>-dead.
+    /// With .fifo at the end it keeps messages in order, and the other is <name>-dead.fifo
     #[arg(long, default_value = "tirage-jobs")]
     queue_name: QueueName,
 

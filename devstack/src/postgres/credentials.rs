@@ -7,8 +7,9 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::Error;
+use super::error::{Doing, Error};
 use super::files;
+use crate::hexadecimal::random_hex;
 
 /// One password for each role that a new cluster has, 64 hexadecimal digits each.
 #[derive(Clone, Serialize, Deserialize)]
@@ -36,10 +37,11 @@ impl Credentials {
 
     /// New ones, kept in `file`.
     pub(super) fn create(file: &Path) -> Result<Self, Error> {
+        let random = || random_hex::<32>().doing(|| "get random bytes".to_owned());
         let credentials = Self {
-            superuser: files::random_hex::<32>()?,
-            owner: files::random_hex::<32>()?,
-            user: files::random_hex::<32>()?,
+            superuser: random()?,
+            owner: random()?,
+            user: random()?,
         };
         let text = serde_json::json!(credentials).to_string();
         files::write_private(file, text.as_bytes())?;

@@ -80,20 +80,6 @@ pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>, Error> {
     }
 }
 
-/// `bytes` random bytes from the operating system, in hexadecimal.
-pub(super) fn random_hex<const BYTES: usize>() -> Result<String, Error> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(io::Error::from)
-        .doing(|| "get random bytes".to_owned())?;
-    Ok(hex(&bytes))
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 fn give_to_owner_of_folder(file: &File, path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if geteuid().is_root() => {

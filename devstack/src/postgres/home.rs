@@ -18,6 +18,7 @@ use sha2::{Digest, Sha256};
 use super::account::Account;
 use super::error::{Doing, Error};
 use super::files;
+use crate::hexadecimal::hex;
 
 /// Finds or chooses the folder below which `data` is, for the cluster in `folder`.
 pub(super) fn find(folder: &Path) -> Result<PathBuf, Error> {
@@ -58,7 +59,7 @@ const BACK_POINTER: &str = "clone";
 fn elsewhere(folder: &Path) -> Result<PathBuf, Error> {
     let base = base()?;
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let mut name = files::hex(&digest);
+    let mut name = hex(&digest);
     name.truncate(16);
     let home = base.join(name);
     // Nobody points to what is there (see `find`), so it is what a removed clone left.

@@ -14,6 +14,7 @@ use super::error::{Doing, Error};
 use super::files;
 use super::folder::Folder;
 use super::syncing::Syncing;
+use crate::hexadecimal::random_hex;
 
 /// Makes the data directory of `folder`, with the roles and the database, unless it is there.
 pub(super) fn ensure(
@@ -29,9 +30,8 @@ pub(super) fn ensure(
     }
     tracing::info!("making a new cluster with Postgres {}", binaries.version());
     // Never a name that was used before: an initdb whose parent was killed may still be writing.
-    let new = folder
-        .home()
-        .join(format!("{PREFIX}{}", files::random_hex::<8>()?));
+    let random = random_hex::<8>().doing(|| "get random bytes".to_owned())?;
+    let new = folder.home().join(format!("{PREFIX}{random}"));
     files::create_folder(&new, 0o700)?;
     account.give(&new)?;
     let data = new.join("data");

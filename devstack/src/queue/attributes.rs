@@ -6,16 +6,20 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 use super::fault::{Code, Fault};
+use super::fifo::SUFFIX;
 use super::message::Moment;
 
-/// A queue's name: 1 to 80 ASCII letters, digits, hyphens and underscores.
+/// A queue's name: 1 to 80 ASCII letters, digits, hyphens and underscores, at the end of which `.fifo` may
+/// stand.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct QueueName(String);
 
 /// A text that cannot be a queue's name.
 #[derive(Debug, thiserror::Error)]
-#[error("a queue's name has 1 to 80 letters, digits, hyphens and underscores")]
+#[error(
+    "a queue's name has 1 to 80 letters, digits, hyphens and underscores, perhaps with .fifo at its end"
+)]
 pub struct InvalidQueueName;
 
 impl QueueName {
@@ -35,7 +39,15 @@ impl QueueName {
 
     /// The name of the queue that takes this one's dead letters.
     pub(super) fn dead_letters(&self) -> Result<Self, InvalidQueueName> {
-        format!("{self}-dead").parse()
+        match self.0.strip_suffix(SUFFIX) {
+            Some(name) => format!("{name}-dead{SUFFIX}").parse(),
+            None => format!("{self}-dead").parse(),
+        }
+    }
+
+    /// Whether its messages come in order.
+    pub(super) fn is_fifo(&self) -> bool {
+        self.0.ends_with(SUFFIX)
     }
 
     /// The queue's name in a redrive policy, as Scaleway writes it.
@@ -49,7 +61,8 @@ impl FromStr for QueueName {
 
     fn from_str(text: &str) -> Result<Self, InvalidQueueName> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-        if (1..=80).contains(&text.len()) && text.bytes().all(allowed) {
+        let name = text.strip_suffix(SUFFIX).unwrap_or(text);
+        if !name.is_empty() && text.len() <= 80 && name.bytes().all(allowed) {
             Ok(Self(text.to_owned()))
         } else {
             Err(InvalidQueueName)
@@ -75,6 +88,9 @@ pub(super) struct Attributes {
     /// How long a receive that doesn't say waits for a message.
     pub(super) wait_seconds: u32,
     pub(super) redrive: Option<Redrive>,
+    /// In a FIFO queue: whether a message that doesn't say is known by its body.
+    #[serde(default)]
+    pub(super) content_based_deduplication: bool,
 }
 
 /// Where messages go that were received too often.
@@ -94,13 +110,18 @@ impl Default for Attributes {
             max_message_size: 256 * 1024,
             wait_seconds: 0,
             redrive: None,
+            content_based_deduplication: false,
         }
     }
 }
 
 impl Attributes {
-    /// These, with what `texts` sets.
-    pub(super) fn with(mut self, texts: &BTreeMap<String, String>) -> Result<Self, Fault> {
+    /// These, with what `texts` sets for the queue of that name.
+    pub(super) fn with(
+        mut self,
+        queue: &QueueName,
+        texts: &BTreeMap<String, String>,
+    ) -> Result<Self, Fault> {
         for (name, text) in texts {
             match name.as_str() {
                 "VisibilityTimeout" => self.visibility_seconds = number(name, text, 0, 43_200)?,
@@ -111,11 +132,19 @@ impl Attributes {
                 "ReceiveMessageWaitTimeSeconds" => self.wait_seconds = number(name, text, 0, 20)?,
                 "RedrivePolicy" if text.is_empty() => self.redrive = None,
                 "RedrivePolicy" => self.redrive = Some(Redrive::parse(text)?),
-                "FifoQueue" | "ContentBasedDeduplication" => {
-                    return Err(Fault::new(
-                        Code::UnsupportedOperation,
-                        "this server has no FIFO queues",
+                // That it is one, its name says.
+                "FifoQueue" if queue.is_fifo() && text == "true" => {}
+                "FifoQueue" => {
+                    return Err(Fault::value(
+                        name,
+                        "it is true for queues whose name ends with .fifo, and not set for others",
                     ));
+                }
+                "ContentBasedDeduplication" if queue.is_fifo() => {
+                    self.content_based_deduplication = text.parse().map_err(|_| {
+                        let reason = format!("{name} must be true or false");
+                        Fault::new(Code::InvalidAttributeValue, reason)
+                    })?;
                 }
                 other if NOT_AT_SCALEWAY.contains(&other) => return Err(Fault::unsupported(other)),
                 other => return Err(unknown(other)),
@@ -153,6 +182,11 @@ impl Attributes {
         ]);
         if let Some(redrive) = &self.redrive {
             all.insert("RedrivePolicy", redrive.text());
+        }
+        if name.is_fifo() {
+            let by_content = self.content_based_deduplication.to_string();
+            all.insert("ContentBasedDeduplication", by_content);
+            all.insert("FifoQueue", true.to_string());
         }
         if asked.iter().any(|name| name == "All") {
             return Ok(all);

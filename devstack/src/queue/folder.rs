@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::Error;
-use super::message::hex;
+use crate::hexadecimal::random_hex;
 
 /// What requests are signed with. Made once, random.
 #[derive(Clone, Serialize, Deserialize)]
@@ -94,12 +94,10 @@ fn read(file: &Path) -> Result<Option<String>, Error> {
 }
 
 fn random<const BYTES: usize>() -> Result<String, Error> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes).map_err(|error| Error::Io {
+    random_hex::<BYTES>().map_err(|error| Error::Io {
         doing: "get random bytes".to_owned(),
-        error: error.into(),
-    })?;
-    Ok(hex(&bytes))
+        error,
+    })
 }
 
 fn failed(doing: &str, path: &Path, error: io::Error) -> Error {

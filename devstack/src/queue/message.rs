@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::fault::{Code, Fault};
+use super::fifo::DeduplicationId;
+use crate::hexadecimal::hex;
 
 /// A point in time, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -47,6 +49,9 @@ pub(super) struct Message {
     pub(super) visible_from: Moment,
     /// How often it was received.
     pub(super) receives: u32,
+    /// In a FIFO queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) deduplication_id: Option<DeduplicationId>,
 }
 
 /// What the sender gave.
@@ -196,10 +201,6 @@ impl std::fmt::Display for Receipt {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{}.{}.{}", self.number, self.receive, self.id)
     }
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -7,14 +7,24 @@ use super::attributes::Counts;
 use super::fault::{Code, Fault};
 use super::message::{Message, Moment, Number, Receipt};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Messages {
+    /// Whether the oldest holds back the others, also while it is hidden.
+    in_order: bool,
     all: BTreeMap<Number, Message>,
     /// The same by when they may be received.
     by_time: BTreeSet<(Moment, Number)>,
 }
 
 impl Messages {
+    pub(super) fn new(in_order: bool) -> Self {
+        Self {
+            in_order,
+            all: BTreeMap::new(),
+            by_time: BTreeSet::new(),
+        }
+    }
+
     pub(super) fn insert(&mut self, number: Number, message: Message) {
         self.by_time.insert((message.visible_from, number));
         self.all.insert(number, message);
@@ -33,14 +43,14 @@ impl Messages {
 
     /// The message that is next to be received, if there is one by `now`.
     pub(super) fn next(&self, now: Moment) -> Option<(Number, &Message)> {
-        let (from, number) = *self.by_time.first()?;
+        let (from, number) = self.first()?;
         let message = self.all.get(&number).filter(|_| from <= now)?;
         Some((number, message))
     }
 
     /// When the next message will be visible.
     pub(super) fn next_visible_from(&self) -> Option<Moment> {
-        self.by_time.first().map(|(from, _)| *from)
+        self.first().map(|(from, _)| from)
     }
 
     /// The oldest message.
@@ -104,6 +114,16 @@ impl Messages {
         Counts {
             received,
             never_received: self.all.len() - received,
+        }
+    }
+
+    /// The message whose turn it is, and when it may be received.
+    fn first(&self) -> Option<(Moment, Number)> {
+        match self.in_order {
+            true => self
+                .oldest()
+                .map(|(number, message)| (message.visible_from, number)),
+            false => self.by_time.first().copied(),
         }
     }
 

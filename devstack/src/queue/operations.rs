@@ -13,6 +13,7 @@ use uuid::Uuid;
 use super::attributes::{Attributes, QueueName};
 use super::batch;
 use super::fault::{Code, Fault};
+use super::fifo::{DeduplicationId, Sent};
 use super::message::{Content, Message, MessageAttribute, Moment, Receipt, md5_of_attributes};
 use super::queues::Queues;
 use super::service::Service;
@@ -89,26 +90,27 @@ struct Send {
     message_body: String,
     #[serde(default)]
     message_attributes: BTreeMap<String, MessageAttribute>,
+    message_deduplication_id: Option<String>,
 }
 
 fn send(queues: &mut Queues, queue: &QueueName, input: Value, now: Moment) -> Result<Value, Fault> {
     refuse(
         &input,
-        &[
-            "DelaySeconds",
-            "MessageGroupId",
-            "MessageDeduplicationId",
-            "MessageSystemAttributes",
-        ],
+        &["DelaySeconds", "MessageGroupId", "MessageSystemAttributes"],
     )?;
     let input: Send = parse(input)?;
     let content = Content::new(input.message_body, input.message_attributes)?;
-    let id = Uuid::new_v4();
-    let mut output = json!({ "MessageId": id, "MD5OfMessageBody": content.md5_of_body() });
+    let deduplication_id = input.message_deduplication_id.as_deref();
+    let deduplication_id = deduplication_id.map(DeduplicationId::parse).transpose()?;
+    let mut output = json!({ "MD5OfMessageBody": content.md5_of_body() });
     if let Some(digest) = md5_of_attributes(content.attributes.iter()) {
         output["MD5OfMessageAttributes"] = digest.into();
     }
-    queues.send(queue, id, content, now)?;
+    let sent = queues.send(queue, Uuid::new_v4(), content, deduplication_id, now)?;
+    output["MessageId"] = json!(sent.id);
+    if queue.is_fifo() {
+        output["SequenceNumber"] = Sent::sequence_number(sent.number).into();
+    }
     Ok(output)
 }
 
@@ -177,7 +179,7 @@ async fn receive(service: &Service, caller: &Caller<'_>, input: Value) -> Result
             "ApproximateFirstReceiveTimestamp" | "AWSTraceHeader" | "MessageGroupId" => {
                 return Err(Fault::unsupported(name));
             }
-            // Those of FIFO queues, which this server hasn't.
+            // Those of FIFO queues.
             "MessageDeduplicationId" | "SequenceNumber" => {}
             _ => {
                 let text = format!("there is no attribute {name}");
@@ -209,6 +211,11 @@ fn describe(receipt: Receipt, message: &Message, caller: &Caller<'_>, asked: &Re
         ("SentTimestamp", message.sent_at.0.to_string()),
         ("ApproximateReceiveCount", message.receives.to_string()),
     ]);
+    if let Some(id) = &message.deduplication_id {
+        let number = Sent::sequence_number(receipt.number);
+        system.insert("MessageDeduplicationId", id.as_str().to_owned());
+        system.insert("SequenceNumber", number);
+    }
     if !asked.attribute_names.iter().any(|name| name == "All") {
         system.retain(|name, _| asked.attribute_names.iter().any(|asked| asked == name));
     }
@@ -261,7 +268,13 @@ async fn create_queue(
     refuse(&input, &["tags", "Tags"])?;
     let input: OfName = parse(input)?;
     let queue = queue_name(&input.queue_name)?;
-    let attributes = Attributes::default().with(&input.attributes)?;
+    if queue.is_fifo() && !input.attributes.contains_key("FifoQueue") {
+        return Err(Fault::value(
+            "QueueName",
+            "only queues with the attribute FifoQueue end with .fifo",
+        ));
+    }
+    let attributes = Attributes::default().with(&queue, &input.attributes)?;
     let name = queue.clone();
     service
         .apply(|queues, now| queues.create(name, attributes, now))
@@ -348,10 +361,6 @@ pub(super) fn of_queue(input: &Value) -> Result<QueueName, Fault> {
 }
 
 fn queue_name(text: &str) -> Result<QueueName, Fault> {
-    if text.ends_with(".fifo") {
-        let text = "this server has no FIFO queues";
-        return Err(Fault::new(Code::UnsupportedOperation, text));
-    }
     text.parse()
         .map_err(|error| Fault::value("QueueName", &format!("{error}")))
 }

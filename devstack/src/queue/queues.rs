@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::attributes::{Attributes, Counts, QueueName};
 use super::fault::{Code, Fault};
+use super::fifo::{DeduplicationId, Memory, Sent};
 use super::message::{Content, Message, Moment, Number, Receipt};
 use super::messages::Messages;
 
@@ -21,6 +22,8 @@ pub(super) enum Change {
     Message(QueueName, Number, Message),
     NoMessage(QueueName, Number),
     NoMessages(QueueName),
+    Sent(QueueName, DeduplicationId, Sent),
+    NoSent(QueueName, DeduplicationId),
 }
 
 /// What is written down of a queue, besides its messages.
@@ -42,6 +45,8 @@ pub(super) struct Queues {
 struct Queue {
     kept: Kept,
     messages: Messages,
+    /// Of a FIFO queue.
+    memory: Memory,
 }
 
 impl Queues {
@@ -49,6 +54,7 @@ impl Queues {
     pub(super) fn restore(
         queues: impl IntoIterator<Item = (QueueName, Kept)>,
         messages: impl IntoIterator<Item = (QueueName, Number, Message)>,
+        sent: impl IntoIterator<Item = (QueueName, DeduplicationId, Sent)>,
     ) -> Self {
         let mut restored = Self::default();
         for (name, kept) in queues {
@@ -59,6 +65,12 @@ impl Queues {
             // The messages of a queue go with it in one transaction, so each has its queue.
             if let Some(queue) = restored.queues.get_mut(&name) {
                 queue.messages.insert(number, message);
+            }
+        }
+        for (name, id, sent) in sent {
+            restored.next = restored.next.max(sent.number.saturating_add(1));
+            if let Some(queue) = restored.queues.get_mut(&name) {
+                queue.memory.insert(id, sent);
             }
         }
         restored
@@ -85,7 +97,7 @@ impl Queues {
                 )),
             };
         }
-        self.check_redrive(&attributes)?;
+        self.check_redrive(&name, &attributes)?;
         let kept = Kept {
             attributes,
             created: now,
@@ -122,8 +134,9 @@ impl Queues {
         name: &QueueName,
         texts: &BTreeMap<String, String>,
     ) -> Result<(), Fault> {
-        let attributes = self.queue(name)?.kept.attributes.clone().with(texts)?;
-        self.check_redrive(&attributes)?;
+        let attributes = self.queue(name)?.kept.attributes.clone();
+        let attributes = attributes.with(name, texts)?;
+        self.check_redrive(name, &attributes)?;
         let queue = self.queue_mut(name)?;
         queue.kept.attributes = attributes;
         let kept = queue.kept.clone();
@@ -155,15 +168,24 @@ impl Queues {
         Ok((&queue.kept, queue.messages.counts()))
     }
 
-    /// Accepts a message.
+    /// Accepts a message. In a FIFO queue, one of the last five minutes is not taken again: what is given
+    /// back is the first.
     pub(super) fn send(
         &mut self,
         name: &QueueName,
         id: Uuid,
         content: Content,
+        deduplication_id: Option<DeduplicationId>,
         now: Moment,
-    ) -> Result<(), Fault> {
-        let limit = self.queue(name)?.kept.attributes.max_message_size;
+    ) -> Result<Sent, Fault> {
+        let queue = self.queue(name)?;
+        let attributes = &queue.kept.attributes;
+        let deduplication_id = DeduplicationId::of(name, attributes, deduplication_id, &content)?;
+        let known = deduplication_id.as_ref();
+        if let Some(sent) = known.and_then(|id| queue.memory.find(id, now)) {
+            return Ok(sent);
+        }
+        let limit = attributes.max_message_size;
         if content.size() > limit as usize {
             return Err(Fault::value(
                 "MessageBody",
@@ -176,8 +198,18 @@ impl Queues {
             sent_at: now,
             visible_from: now,
             receives: 0,
+            deduplication_id: deduplication_id.clone(),
         };
-        self.put(name, message)
+        let number = self.put(name, message)?;
+        let sent = Sent {
+            id,
+            number,
+            at: now,
+        };
+        if let Some(id) = deduplication_id {
+            self.remember(name, id, sent)?;
+        }
+        Ok(sent)
     }
 
     /// Takes up to `most` messages, and hides them. Those that were received too often go to the
@@ -189,6 +221,8 @@ impl Queues {
         now: Moment,
     ) -> Result<Vec<(Receipt, Message)>, Fault> {
         self.expire(name, now)?;
+        // As Scaleway keeps them in order.
+        let most = if name.is_fifo() { most.min(1) } else { most };
         let mut received = Vec::new();
         while received.len() < most {
             let queue = self.queue_mut(name)?;
@@ -288,7 +322,18 @@ impl Queues {
         self.changes.push(Change::NoMessage(name.clone(), number));
         message.receives = 0;
         message.visible_from = now;
-        self.put(dead_letters, message)
+        self.put(dead_letters, message).map(|_| ())
+    }
+
+    /// So that it is known when it is sent again.
+    fn remember(&mut self, name: &QueueName, id: DeduplicationId, sent: Sent) -> Result<(), Fault> {
+        let memory = &mut self.queue_mut(name)?.memory;
+        let forgotten = memory.forget(sent.at).into_iter();
+        memory.insert(id.clone(), sent);
+        let forgotten = forgotten.map(|id| Change::NoSent(name.clone(), id));
+        self.changes.extend(forgotten);
+        self.changes.push(Change::Sent(name.clone(), id, sent));
+        Ok(())
     }
 
     /// Drops what is older than the queue keeps messages.
@@ -304,22 +349,30 @@ impl Queues {
         Ok(())
     }
 
-    fn put(&mut self, name: &QueueName, message: Message) -> Result<(), Fault> {
+    fn put(&mut self, name: &QueueName, message: Message) -> Result<Number, Fault> {
         let number = self.next;
         let change = Change::Message(name.clone(), number, message.clone());
         self.queue_mut(name)?.messages.insert(number, message);
         self.next += 1;
         self.changes.push(change);
-        Ok(())
+        Ok(number)
     }
 
     fn insert(&mut self, name: QueueName, kept: Kept) {
-        let messages = Messages::default();
-        self.queues.insert(name, Queue { kept, messages });
+        let queue = Queue {
+            kept,
+            messages: Messages::new(name.is_fifo()),
+            memory: Memory::default(),
+        };
+        self.queues.insert(name, queue);
     }
 
-    fn check_redrive(&self, attributes: &Attributes) -> Result<(), Fault> {
+    fn check_redrive(&self, name: &QueueName, attributes: &Attributes) -> Result<(), Fault> {
         match &attributes.redrive {
+            Some(redrive) if redrive.dead_letters.is_fifo() != name.is_fifo() => Err(Fault::new(
+                Code::InvalidAttributeValue,
+                "RedrivePolicy: the dead-letter queue of a FIFO queue is one, and no other's is",
+            )),
             Some(redrive) if !self.queues.contains_key(&redrive.dead_letters) => Err(Fault::new(
                 Code::InvalidAttributeValue,
                 "RedrivePolicy: the dead-letter queue does not exist",

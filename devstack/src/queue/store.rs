@@ -18,10 +18,14 @@ use tokio::sync::oneshot;
 
 use super::Error;
 use super::attributes::QueueName;
+use super::fifo::DeduplicationId;
 use super::queues::{Change, Queues};
 
 const QUEUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("queues");
 const MESSAGES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("messages");
+
+/// What was sent to FIFO queues, by deduplication ids.
+const SENT: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("sent");
 
 /// How many requests may wait for the disk before those who come next wait to be let in.
 const WAITING: usize = 1024;
@@ -154,7 +158,16 @@ fn read(database: &Database, folder: &Path) -> Result<Queues, Error> {
         let message = parse(value.value()).map_err(|error| damaged(&error))?;
         messages.push((name(queue)?, number, message));
     }
-    Ok(Queues::restore(queues, messages))
+    let mut sent = Vec::new();
+    let table = transaction.open_table(SENT).map_err(redb::Error::from)?;
+    for entry in table.iter().map_err(redb::Error::from)? {
+        let (key, value) = entry.map_err(redb::Error::from)?;
+        let (queue, id) = key.value();
+        let id = DeduplicationId::parse(id).map_err(|fault| damaged(&fault.message))?;
+        let value = parse(value.value()).map_err(|error| damaged(&error))?;
+        sent.push((name(queue)?, id, value));
+    }
+    Ok(Queues::restore(queues, messages, sent))
 }
 
 fn write_all(database: &Database, batches: &Receiver<Batch>) -> Result<(), redb::Error> {
@@ -190,6 +203,7 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
     {
         let mut queues = transaction.open_table(QUEUES)?;
         let mut messages = transaction.open_table(MESSAGES)?;
+        let mut sent = transaction.open_table(SENT)?;
         for change in changes {
             match change {
                 Change::Queue(name, kept) => {
@@ -198,6 +212,7 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
                 Change::NoQueue(name) => {
                     queues.remove(name.as_str())?;
                     messages.retain_in(all_of(name), |_, _| false)?;
+                    sent.retain(|(queue, _), _| queue != name.as_str())?;
                 }
                 Change::Message(name, number, message) => {
                     messages.insert((name.as_str(), *number), text(message)?.as_slice())?;
@@ -206,6 +221,10 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
                     messages.remove((name.as_str(), *number))?;
                 }
                 Change::NoMessages(name) => messages.retain_in(all_of(name), |_, _| false)?,
+                Change::Sent(name, id, what) => {
+                    sent.insert((name.as_str(), id.as_str()), text(what)?.as_slice())?;
+                }
+                Change::NoSent(name, id) => drop(sent.remove((name.as_str(), id.as_str()))?),
             }
         }
     }

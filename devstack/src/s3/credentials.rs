@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{Doing, Error};
 use super::folder;
+use crate::hexadecimal::random_hex;
 
 /// Who may do everything. `Debug` doesn't show the secret.
 #[derive(Clone, Serialize, Deserialize)]
@@ -34,9 +35,12 @@ impl Credentials {
     }
 
     fn create(file: &Path) -> Result<Self, Error> {
+        let random = || "get random bytes".to_owned();
+        let id = random_hex::<8>().doing(random)?;
+        let secret = random_hex::<32>().doing(random)?;
         let credentials = Self {
-            access_key_id: format!("TIRAGE{}", random_hex::<8>()?.to_uppercase()),
-            secret_access_key: random_hex::<32>()?,
+            access_key_id: format!("TIRAGE{}", id.to_uppercase()),
+            secret_access_key: secret,
         };
         let new = file.with_extension("new");
         let write = || {
@@ -66,17 +70,4 @@ impl fmt::Debug for Credentials {
             .field("access_key_id", &self.access_key_id)
             .finish_non_exhaustive()
     }
-}
-
-fn random_hex<const BYTES: usize>() -> Result<String, Error> {
-    let mut bytes = [0; BYTES];
-    getrandom::fill(&mut bytes)
-        .map_err(io::Error::from)
-        .doing(|| "get random bytes".to_owned())?;
-    Ok(hex(&bytes))
-}
-
-/// Bytes in lower-case hexadecimal.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -15,9 +15,9 @@ use s3s::{S3Error, S3Result, TrailingHeaders, s3_error};
 use tempfile::NamedTempFile;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use super::credentials::hex;
 use super::error::{bad_request, internal};
 use super::object_file::Checksums;
+use crate::hexadecimal::hex;
 
 /// A client that sends nothing for so long is gone.
 const SILENCE: Duration = Duration::from_secs(60);

@@ -15,7 +15,6 @@ use s3s::{S3Request, S3Result, s3_error};
 use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
-use super::credentials::hex;
 use super::error::internal;
 use super::folder;
 use super::incoming::{Announced, Incoming};
@@ -23,6 +22,7 @@ use super::object_file::{Attributes, Checksums, Record};
 use super::objects::{now, stored_encoding};
 use super::operations::blocking;
 use super::storage::{Conditions, Storage};
+use crate::hexadecimal::hex;
 
 const MAX_PARTS: i32 = 10_000;
 /// All parts but the last.

@@ -22,6 +22,7 @@ use super::cors::Cors;
 use super::credentials::Credentials;
 use super::error::{Doing, Error};
 use super::folder::Folder;
+use super::host::Localhost;
 use super::operations::Operations;
 use super::storage::Storage;
 
@@ -163,6 +164,7 @@ fn service(storage: Storage, credentials: &Credentials) -> S3Service {
         credentials.secret_access_key.clone(),
     ));
     builder.set_access(Access { region: REGION });
+    builder.set_host(Localhost);
     builder.build()
 }
 

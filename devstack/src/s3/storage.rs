@@ -13,10 +13,10 @@ use s3s::{S3Result, s3_error};
 use sha2::{Digest, Sha256};
 use tempfile::NamedTempFile;
 
-use super::credentials::hex;
 use super::error::{Doing, Error, internal};
 use super::folder;
 use super::object_file::Record;
+use crate::hexadecimal::hex;
 
 /// By bucket, by key.
 type Index = BTreeMap<String, BTreeMap<String, Arc<Record>>>;

@@ -19,7 +19,7 @@ pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
     assert!(
         has_boto3.is_ok_and(|status| status.success()),
         "{python} has no boto3: run `cargo xtask test`, or set TIRAGE_PYTHON to a Python with \
-         {FOLDER}/requirements.txt"
+         what tests/requirements.txt names"
     );
     let output = Command::new(&python)
         .arg(Path::new(FOLDER).join(name))
@@ -28,7 +28,7 @@ pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
-        .env("NO_PROXY", "127.0.0.1")
+        .env("NO_PROXY", "127.0.0.1,localhost,.localhost")
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .envs(variables.iter().copied())
         .output()

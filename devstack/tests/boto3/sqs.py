@@ -113,6 +113,44 @@ class QueueTest(unittest.TestCase):
         with self.assertRaises(sqs.exceptions.QueueDoesNotExist):
             receive(url)
 
+    def test_a_queue_in_order(self):
+        attributes = {"FifoQueue": "true", "ContentBasedDeduplication": "true"}
+        url = sqs.create_queue(QueueName="ordered.fifo", Attributes=attributes)["QueueUrl"]
+        kept = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        self.assertEqual({name: kept[name] for name in attributes}, attributes)
+
+        sent = [sqs.send_message(QueueUrl=url, MessageBody=body) for body in ("a", "b", "a")]
+        self.assertEqual(sent[2]["MessageId"], sent[0]["MessageId"], "sent again")
+        self.assertEqual(sent[2]["SequenceNumber"], sent[0]["SequenceNumber"])
+        self.assertLess(sent[0]["SequenceNumber"], sent[1]["SequenceNumber"])
+        entries = [
+            {"Id": str(n), "MessageBody": "c", "MessageDeduplicationId": id}
+            for n, id in enumerate(["mine", "other", "mine"])
+        ]
+        batch = sqs.send_message_batch(QueueUrl=url, Entries=entries)["Successful"]
+        self.assertEqual(batch[2]["MessageId"], batch[0]["MessageId"])
+
+        came = []
+        while messages := receive(url):
+            [message] = messages
+            self.assertEqual(receive(url), [], "one in flight holds back the others")
+            came.append((message["Body"], message["Attributes"]["SequenceNumber"]))
+            if message["Body"] == "c":
+                self.assertIn(message["Attributes"]["MessageDeduplicationId"], ["mine", "other"])
+            sqs.delete_message(QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+        numbers = [answer["SequenceNumber"] for answer in (*sent[:2], *batch[:2])]
+        self.assertEqual(came, list(zip("abcc", numbers)))
+
+        unsupported = "AWS.SimpleQueueService.UnsupportedOperation"
+        self.assert_refused(
+            unsupported, sqs.send_message, QueueUrl=url, MessageBody="a", MessageGroupId="g"
+        )
+        sqs.set_queue_attributes(QueueUrl=url, Attributes={"ContentBasedDeduplication": "false"})
+        self.assert_refused(
+            "InvalidParameterValue", sqs.send_message, QueueUrl=url, MessageBody="d"
+        )
+        sqs.delete_queue(QueueUrl=url)
+
     def test_what_scaleway_does_not_have(self):
         unsupported = "AWS.SimpleQueueService.UnsupportedOperation"
         self.assert_refused(

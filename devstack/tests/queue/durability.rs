@@ -99,6 +99,39 @@ async fn queues_their_settings_and_a_purge_survive_a_kill() {
     );
 }
 
+#[tokio::test]
+async fn what_a_queue_in_order_has_taken_it_knows_again_after_a_kill() {
+    let folder = TempDir::new().unwrap();
+    let in_order = || {
+        let mut command = queue_command(folder.path());
+        let queue = Part::start(command.arg("--queue-name=jobs.fifo"));
+        let sqs = Sqs::of(&queue);
+        (queue, sqs)
+    };
+    let send = async |sqs: &Sqs, body: &str| {
+        let input = json!({ "MessageBody": body, "MessageDeduplicationId": body });
+        let answer = sqs.call("SendMessage", input).await;
+        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        answer.output["SequenceNumber"].clone()
+    };
+    let (queue, sqs) = in_order();
+    let first = send(&sqs, "first").await;
+    send(&sqs, "second").await;
+    let received = sqs.receive(0).await;
+    assert_eq!(bodies(&received), ["first"]);
+    queue.kill_9();
+
+    let (queue, sqs) = in_order();
+    assert_eq!(sqs.receive(0).await.len(), 0, "the first is still hidden");
+    sqs.delete(&received[0]).await;
+    queue.kill_9();
+
+    let (_queue, sqs) = in_order();
+    assert_eq!(send(&sqs, "first").await, first);
+    assert_eq!(bodies(&sqs.receive(0).await), ["second"]);
+    assert_eq!(sqs.counts().await, (0, 1));
+}
+
 /// Senders and receivers at full speed while the server is killed under them, again and again. What
 /// was accepted and not deleted must be there; what was deleted must not.
 #[tokio::test(flavor = "multi_thread")]

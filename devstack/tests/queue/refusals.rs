@@ -41,7 +41,11 @@ async fn what_scaleway_does_not_have_is_refused_and_named() {
             json!({ "QueueName": "x", "Attributes": { "DelaySeconds": "1" } }),
             "DelaySeconds",
         ),
-        ("CreateQueue", json!({ "QueueName": "x.fifo" }), "FIFO"),
+        (
+            "CreateQueue",
+            json!({ "QueueName": "x", "Attributes": { "DeduplicationScope": "queue" } }),
+            "DeduplicationScope",
+        ),
         (
             "SetQueueAttributes",
             json!({ "Attributes": { "KmsMasterKeyId": "k" } }),
@@ -90,6 +94,21 @@ async fn what_is_no_request_of_sqs_is_refused() {
     let half = "x".repeat(128 * 1024 + 1);
     for (action, input, expected) in [
         ("SendMessage", json!({}), "MissingParameter"),
+        (
+            "SendMessage",
+            json!({ "MessageBody": "a", "MessageDeduplicationId": "d" }),
+            "InvalidParameterValue",
+        ),
+        (
+            "CreateQueue",
+            json!({ "QueueName": "x.fifo" }),
+            "InvalidParameterValue",
+        ),
+        (
+            "CreateQueue",
+            json!({ "QueueName": "x", "Attributes": { "FifoQueue": "true" } }),
+            "InvalidParameterValue",
+        ),
         (
             "SendMessage",
             json!({ "MessageBody": 3 }),

@@ -13,3 +13,4 @@ mod objects;
 mod presigned;
 mod support;
 mod uploads;
+mod virtual_host;

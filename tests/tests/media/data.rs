@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::client::{check_prints, settled, upload};
-use crate::part::repository;
 use crate::stack::Stack;
+use tirage_tests::repository;
 
 /// `TIRAGE_DATA`, or beside the repository.
-fn folder() -> Option<PathBuf> {
+pub(crate) fn folder() -> Option<PathBuf> {
     let folder = match std::env::var_os("TIRAGE_DATA") {
         Some(folder) => folder.into(),
         None => repository().join("../shared/data"),

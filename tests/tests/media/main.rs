@@ -9,10 +9,14 @@
 
 mod api;
 mod client;
+mod colour;
 mod data;
+mod limits;
 mod live;
 mod nothing_lost;
 mod part;
 mod picture;
 mod proxy;
+mod settings;
 mod stack;
+mod two_routers;

@@ -10,13 +10,32 @@ pub(crate) fn png(width: u32, height: u32, seed: u64) -> Vec<u8> {
         }
     }
     pixels[..8].copy_from_slice(&seed.to_le_bytes());
+    encode(width, height, &pixels)
+}
+
+/// A PNG that nothing compresses, so that every print of it takes its time: each pixel is chance.
+pub(crate) fn noise(width: u32, height: u32, seed: u64) -> Vec<u8> {
+    // Xorshift (Marsaglia, 2003): chance enough, and the same each time.
+    let mut state = seed | 1;
+    let chance = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state
+    });
+    let length = 3 * width as usize * height as usize;
+    let pixels: Vec<_> = chance.flat_map(u64::to_le_bytes).take(length).collect();
+    encode(width, height, &pixels)
+}
+
+fn encode(width: u32, height: u32, pixels: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, width, height);
     encoder.set_color(png::ColorType::Rgb);
     encoder
         .write_header()
         .unwrap()
-        .write_image_data(&pixels)
+        .write_image_data(pixels)
         .unwrap();
     bytes
 }

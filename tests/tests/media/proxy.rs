@@ -5,9 +5,11 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::{Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -53,11 +55,13 @@ type State = Mutex<Option<Plan>>;
 pub(crate) struct Proxy {
     addresses: [SocketAddr; 3],
     state: Arc<State>,
+    doubles: Arc<AtomicBool>,
 }
 
 impl Proxy {
     pub(crate) async fn start(database: String, objects: String, queue: String) -> Self {
         let state = Arc::new(State::default());
+        let doubles = Arc::new(AtomicBool::new(false));
         let mut addresses = Vec::new();
         for (target, upstream) in [
             (Target::Database, database),
@@ -66,12 +70,24 @@ impl Proxy {
         ] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             addresses.push(listener.local_addr().unwrap());
-            tokio::spawn(serve(listener, target, upstream, Arc::clone(&state)));
+            let way = Way {
+                target,
+                upstream,
+                state: Arc::clone(&state),
+                doubles: Arc::clone(&doubles),
+            };
+            tokio::spawn(serve(listener, Arc::new(way)));
         }
         Self {
             addresses: addresses.try_into().unwrap(),
             state,
+            doubles,
         }
+    }
+
+    /// From now on each message goes into the queue twice.
+    pub(crate) fn double_messages(&self) {
+        self.doubles.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn url(&self, target: Target) -> String {
@@ -108,13 +124,21 @@ fn due(state: &State, target: Target) -> Option<Plan> {
     state.take_if(|plan| plan.calls_before == plan.step.call)
 }
 
-async fn serve(listener: TcpListener, target: Target, upstream: String, state: Arc<State>) {
+/// To one of the targets.
+struct Way {
+    target: Target,
+    upstream: String,
+    state: Arc<State>,
+    /// Whether messages are to be sent twice.
+    doubles: Arc<AtomicBool>,
+}
+
+async fn serve(listener: TcpListener, way: Arc<Way>) {
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let upstream = upstream.clone();
-        let state = Arc::clone(&state);
+        let way = Arc::clone(&way);
         tokio::spawn(async move {
-            let answer = service_fn(|request| forward(request, target, &upstream, &state));
+            let answer = service_fn(|request| forward(request, &way));
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), answer)
                 .await;
@@ -124,15 +148,14 @@ async fn serve(listener: TcpListener, target: Target, upstream: String, state: A
 
 async fn forward(
     request: Request<Incoming>,
-    target: Target,
-    upstream: &str,
-    state: &State,
+    way: &Way,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let due = due(state, target);
+    let due = due(&way.state, way.target);
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Ok(failed());
     };
+    let body = body.to_bytes();
     let (before, after) = match due {
         Some(plan) if plan.step.when == When::Before => (Some(plan.act), None),
         Some(plan) => (None, Some(plan.act)),
@@ -142,15 +165,10 @@ async fn forward(
         act();
         return Ok(failed());
     }
-    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
-    let answered = reqwest::Client::new()
-        .request(head.method, format!("{upstream}{path}"))
-        // The caller's own `Host` is among them, which is signed.
-        .headers(head.headers)
-        .body(body.to_bytes())
-        .send()
-        .await;
-    let Ok(answered) = answered else {
+    if way.doubles.load(Ordering::Relaxed) && is_message(&head) {
+        let _ = way.send(&head, body.clone()).await;
+    }
+    let Ok(answered) = way.send(&head, body).await else {
         return Ok(failed());
     };
     let mut response = Response::new(());
@@ -165,6 +183,24 @@ async fn forward(
     }
     response.headers_mut().remove("transfer-encoding");
     Ok(response.map(|()| Full::new(bytes)))
+}
+
+impl Way {
+    async fn send(&self, head: &Parts, body: Bytes) -> reqwest::Result<reqwest::Response> {
+        let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+        reqwest::Client::new()
+            .request(head.method.clone(), format!("{}{path}", self.upstream))
+            // The caller's own `Host` is among them, which is signed.
+            .headers(head.headers.clone())
+            .body(body)
+            .send()
+            .await
+    }
+}
+
+fn is_message(head: &Parts) -> bool {
+    let action = head.headers.get("x-amz-target");
+    action.is_some_and(|action| action == "AmazonSQS.SendMessage")
 }
 
 /// As a dead peer's load balancer would say it.

@@ -3,7 +3,7 @@
 //! The functions reach database, bucket and queue through a [`Proxy`], which can act before or after any
 //! of their calls.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tirage_jobs::Secret;
 
-use crate::part::{Part, binary, repository};
+use crate::part::Part;
 use crate::proxy::{Proxy, Target};
+use tirage_tests::{binary, repository};
 
 pub(crate) const SECRET: &str = "a secret of the tests, which is long enough";
 const PASSWORD: &str = "of-the-gateway";
@@ -27,6 +28,15 @@ pub(crate) enum Victim {
     Queue,
 }
 
+/// The settings of a router.
+pub(crate) type Settings = Vec<(&'static str, String)>;
+
+/// A second router, with a trigger of its own. Killed when dropped.
+pub(crate) struct Second {
+    _router: Part,
+    _trigger: Part,
+}
+
 pub(crate) struct Stack {
     folder: TempDir,
     _postgres: Part,
@@ -37,7 +47,7 @@ pub(crate) struct Stack {
     _trigger: Part,
     pub(crate) url: String,
     pub(crate) proxy: Proxy,
-    environment: Vec<(&'static str, String)>,
+    environment: Settings,
 }
 
 impl Stack {
@@ -47,7 +57,27 @@ impl Stack {
 
     /// With settings of the router's.
     pub(crate) async fn with(settings: &[(&'static str, &str)]) -> Self {
+        Self::with_manifest(settings, &[]).await
+    }
+
+    /// With these lines of the manifest in place of those.
+    pub(crate) async fn with_manifest(
+        settings: &[(&'static str, &str)],
+        lines: &[(&str, &str)],
+    ) -> Self {
+        let set = |environment: &mut Settings| {
+            for (name, value) in settings {
+                environment.retain(|(known, _)| known != name);
+                environment.push((name, (*value).to_owned()));
+            }
+        };
+        Self::adapted(set, lines).await
+    }
+
+    /// With the router's settings as they are after `adapt`.
+    pub(crate) async fn adapted(adapt: impl FnOnce(&mut Settings), lines: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().unwrap();
+        write_manifest(folder.path(), lines);
         let postgres = Part::start(
             Command::new(binary("tirage-devstack"))
                 .arg("postgres")
@@ -119,27 +149,14 @@ impl Stack {
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
         ];
         environment.extend(database);
-        environment.extend(
-            settings
-                .iter()
-                .map(|(name, value)| (*name, (*value).to_owned())),
-        );
-        let router = start_router(&environment);
+        adapt(&mut environment);
+        let router = start_router(folder.path(), &environment);
         let url = listening(&router.line);
         // Wherever it is started again, it is found at the same address.
         let address = url.trim_start_matches("http://").to_owned();
         environment.retain(|(name, _)| *name != "HTTP_ADDR");
         environment.push(("HTTP_ADDR", address));
-        let trigger = Part::start(
-            Command::new(binary("tirage-devstack"))
-                .args(["trigger", "--target", &format!("{url}/jobs/photo")])
-                .env_clear()
-                .env("QUEUE_ENDPOINT", queue.field("endpoint"))
-                .env("QUEUE_NAME", queue.field("queue_name"))
-                .env("SQS_ACCESS_KEY_ID", queue.field("access_key_id"))
-                .env("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key"))
-                .env("S3_REGION", queue.field("region")),
-        );
+        let trigger = start_trigger(&queue, &url);
         Self {
             folder,
             _postgres: postgres,
@@ -160,8 +177,26 @@ impl Stack {
 
     /// A setting, as the router has it.
     pub(crate) fn setting(&self, name: &str) -> &str {
+        self.find_setting(name).unwrap()
+    }
+
+    pub(crate) fn find_setting(&self, name: &str) -> Option<&str> {
         let found = self.environment.iter().find(|(known, _)| *known == name);
-        &found.unwrap().1
+        Some(&found?.1)
+    }
+
+    /// Starts another router with the same settings but these, and a trigger that calls it.
+    pub(crate) fn start_second(&self, settings: &[(&'static str, String)]) -> Second {
+        let mut environment = self.environment.clone();
+        environment.retain(|(name, _)| *name != "HTTP_ADDR");
+        environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
+        environment.extend_from_slice(settings);
+        let router = start_router(self.folder.path(), &environment);
+        let trigger = start_trigger(&self.queue.lock().unwrap(), &listening(&router.line));
+        Second {
+            _router: router,
+            _trigger: trigger,
+        }
     }
 
     pub(crate) fn kill(&self, victim: Victim) {
@@ -177,7 +212,9 @@ impl Stack {
     /// Brings back what was killed.
     pub(crate) fn revive(&self, victim: Victim) {
         match victim {
-            Victim::Router => *self.router.lock().unwrap() = start_router(&self.environment),
+            Victim::Router => {
+                *self.router.lock().unwrap() = start_router(self.folder.path(), &self.environment);
+            }
             Victim::ObjectStore => {
                 *self.objects.lock().unwrap() = start_objects(&self.folder.path().join("s3"));
             }
@@ -208,7 +245,7 @@ impl Stack {
     }
 }
 
-fn start_objects(folder: &std::path::Path) -> Part {
+fn start_objects(folder: &Path) -> Part {
     Part::start(
         Command::new(binary("tirage-devstack"))
             .arg("s3")
@@ -217,7 +254,7 @@ fn start_objects(folder: &std::path::Path) -> Part {
     )
 }
 
-fn start_queue(folder: &std::path::Path) -> Part {
+fn start_queue(folder: &Path) -> Part {
     Part::start(
         Command::new(binary("tirage-devstack"))
             .arg("queue")
@@ -227,11 +264,40 @@ fn start_queue(folder: &std::path::Path) -> Part {
     )
 }
 
-fn start_router(environment: &[(&'static str, String)]) -> Part {
+fn start_trigger(queue: &Part, application: &str) -> Part {
+    Part::start(
+        Command::new(binary("tirage-devstack"))
+            .args(["trigger", "--target", &format!("{application}/jobs/photo")])
+            .env_clear()
+            .env("QUEUE_ENDPOINT", queue.field("endpoint"))
+            .env("QUEUE_NAME", queue.field("queue_name"))
+            .env("SQS_ACCESS_KEY_ID", queue.field("access_key_id"))
+            .env("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key"))
+            .env("S3_REGION", queue.field("region")),
+    )
+}
+
+/// Ours with other lines, and what it names beside it.
+fn write_manifest(folder: &Path, lines: &[(&str, &str)]) {
+    let mut manifest = std::fs::read_to_string(repository().join("spin.toml")).unwrap();
+    for (line, other) in lines {
+        assert_eq!(manifest.matches(line).count(), 1, "{line}");
+        manifest = manifest.replace(line, other);
+    }
+    std::fs::write(folder.join("spin.toml"), manifest).unwrap();
+    // Linked, since a copy would look newer than what it was compiled from.
+    let build = repository().join("build").canonicalize().unwrap();
+    std::os::unix::fs::symlink(build, folder.join("build")).unwrap();
+    // The web app, of which nothing is wanted.
+    std::fs::create_dir_all(folder.join("frontend/dist")).unwrap();
+    std::fs::write(folder.join("frontend/dist/index.html"), "").unwrap();
+}
+
+fn start_router(folder: &Path, environment: &[(&'static str, String)]) -> Part {
     Part::start(
         Command::new(binary("tirage"))
             .args(["serve", "--exit-with-stdin", "--manifest"])
-            .arg(repository().join("spin.toml"))
+            .arg(folder.join("spin.toml"))
             .env_clear()
             .envs(environment.iter().map(|(name, value)| (name, value))),
     )

@@ -7,7 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 use tirage_devstack::postgres::Cluster;
 
-use crate::harness::{Router, binary, repository};
+use crate::harness::Router;
+use tirage_tests::{binary, repository};
 
 /// The bundle with a database of its own.
 pub(crate) struct Bundle {

@@ -47,12 +47,12 @@ fn a_missing_component_is_named() {
 
 #[tokio::test]
 async fn the_manifest_of_the_current_folder_is_the_default() {
-    let mut router = std::process::Command::new(crate::harness::binary("tirage"))
+    let mut router = std::process::Command::new(tirage_tests::binary("tirage"))
         .arg("serve")
         .env_clear()
         .env("HTTP_ADDR", "127.0.0.1:0")
         .env("DATABASE_URL", "postgres://nobody:x@127.0.0.1:9/none")
-        .current_dir(crate::harness::repository())
+        .current_dir(tirage_tests::repository())
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()

@@ -6,7 +6,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use crate::application::{Bundle, describe, get_json};
-use crate::harness::{binary, repository};
+use tirage_tests::{binary, repository};
 
 #[tokio::test]
 async fn what_was_answered_survives_a_killed_router() {

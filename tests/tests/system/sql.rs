@@ -10,7 +10,8 @@ use sql_cases::{PASSWORD, ROLE, SETUP};
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::Connection;
 
-use crate::harness::{Application, Router, binary};
+use crate::harness::{Application, Router};
+use tirage_tests::binary;
 
 const IN_PROCESS: &str = "http://sql.tirage.internal";
 

@@ -17,7 +17,7 @@ pub(super) struct Row {
 impl Row {
     pub(super) fn new(file: &str, outcome: Result<Uploaded>) -> Self {
         Self {
-            file: file.to_owned(),
+            file: short(file),
             outcome,
         }
     }
@@ -93,6 +93,20 @@ pub(super) fn summary(rows: &[Row]) -> String {
     counts.join(", ")
 }
 
+/// The longest name that leaves room for the rest of a line.
+const LONGEST: usize = 32;
+
+/// A file's name as it is shown: if it is long, without its middle, since the end says what it is.
+pub(super) fn short(name: &str) -> String {
+    let letters: Vec<_> = plain(name).chars().collect();
+    if letters.len() <= LONGEST {
+        return letters.into_iter().collect();
+    }
+    let (begin, end) = (LONGEST / 2, letters.len() - (LONGEST / 2 - 1));
+    let text = |letters: &[char]| letters.iter().collect::<String>();
+    format!("{}…{}", text(&letters[..begin]), text(&letters[end..]))
+}
+
 /// The text without what would make a terminal do things: names are other people's.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
@@ -105,6 +119,16 @@ mod tests {
     use anyhow::anyhow;
 
     use super::*;
+
+    #[test]
+    fn of_a_long_name_begin_and_end_are_shown() {
+        assert_eq!(short("beach\x07.jpg"), "beach\u{fffd}.jpg");
+        let whole = "0123456789abcdef0123456789a.jpeg";
+        assert_eq!(short(whole), whole);
+        let long = short("0123456789ABCDEFGH0123456789ä.jpeg");
+        assert_eq!(long, "0123456789ABCDEF…123456789ä.jpeg");
+        assert_eq!(long.chars().count(), LONGEST);
+    }
 
     #[test]
     fn columns_stand_below_each_other_and_say_what_is_known() {

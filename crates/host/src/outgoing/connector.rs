@@ -4,7 +4,7 @@
 //! network opens nothing, and there is no second look-up in between that could answer otherwise.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -155,6 +155,10 @@ async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError
     let addresses: Vec<_> = match host {
         Host::Ipv4(address) => vec![(*address, port).into()],
         Host::Ipv6(address) => vec![(*address, port).into()],
+        Host::Domain(name) if is_below_localhost(name) => vec![
+            (Ipv4Addr::LOCALHOST, port).into(),
+            (Ipv6Addr::LOCALHOST, port).into(),
+        ],
         Host::Domain(name) => tokio::net::lookup_host((name.as_str(), port))
             .await
             .map_err(ConnectError::Resolve)?
@@ -166,6 +170,14 @@ async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError
         ))),
         false => Ok(addresses),
     }
+}
+
+/// RFC 6761, 6.3: such a name is this machine, and no name server is to be asked. Few systems' resolvers
+/// know that.
+fn is_below_localhost(name: &str) -> bool {
+    name.strip_suffix('.')
+        .unwrap_or(name)
+        .ends_with(".localhost")
 }
 
 /// Those addresses that may be connected to.
@@ -290,6 +302,17 @@ mod tests {
         let addresses = ["10.0.0.1", "169.254.169.254", "fe80::1"];
         let permitted = permitted_of("db.internal", Grant::Named, &addresses).unwrap();
         assert_eq!(permitted, ["10.0.0.1"]);
+    }
+
+    #[tokio::test]
+    async fn a_name_below_localhost_is_this_machine_and_has_to_be_named() {
+        for name in ["bucket.localhost", "bucket.localhost."] {
+            let host = Host::parse(name).unwrap();
+            let addresses = resolve(&host, 80).await.unwrap();
+            assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+            assert!(permitted(addresses.clone(), Some(Grant::Wildcard), &host).is_err());
+            assert!(permitted(addresses, Some(Grant::Named), &host).is_ok());
+        }
     }
 
     #[test]

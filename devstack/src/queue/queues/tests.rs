@@ -1,5 +1,6 @@
 //! What each operation does, one at a time.
 
+mod fifo;
 mod model;
 
 use super::*;
@@ -31,7 +32,7 @@ fn queues(visibility_seconds: u32, max_receives: u32) -> Queues {
 fn send(queues: &mut Queues, body: &str, now: Moment) {
     let content = Content::new(body.to_owned(), BTreeMap::new()).unwrap();
     queues
-        .send(&name("jobs"), Uuid::new_v4(), content, now)
+        .send(&name("jobs"), Uuid::new_v4(), content, None, now)
         .unwrap();
 }
 

@@ -77,13 +77,14 @@ impl Plain {
 
 /// What is on disk: changes applied to a plain map.
 #[derive(Default)]
-struct Disk {
+pub(super) struct Disk {
     queues: BTreeMap<QueueName, Kept>,
     messages: BTreeMap<(QueueName, Number), Message>,
+    sent: BTreeMap<(QueueName, DeduplicationId), Sent>,
 }
 
 impl Disk {
-    fn apply(&mut self, changes: Vec<Change>) {
+    pub(super) fn apply(&mut self, changes: Vec<Change>) {
         for change in changes {
             match change {
                 Change::Queue(name, kept) => {
@@ -92,6 +93,7 @@ impl Disk {
                 Change::NoQueue(name) => {
                     self.queues.remove(&name);
                     self.messages.retain(|(queue, _), _| *queue != name);
+                    self.sent.retain(|(queue, _), _| *queue != name);
                 }
                 Change::Message(name, number, message) => {
                     self.messages.insert((name, number), message);
@@ -102,15 +104,23 @@ impl Disk {
                 Change::NoMessages(name) => {
                     self.messages.retain(|(queue, _), _| *queue != name);
                 }
+                Change::Sent(name, id, sent) => {
+                    self.sent.insert((name, id), sent);
+                }
+                Change::NoSent(name, id) => {
+                    assert!(self.sent.remove(&(name, id)).is_some());
+                }
             }
         }
     }
 
-    fn restore(&self) -> Queues {
+    pub(super) fn restore(&self) -> Queues {
         let messages = self.messages.iter();
+        let sent = self.sent.iter();
         Queues::restore(
             self.queues.clone(),
             messages.map(|((name, number), message)| (name.clone(), *number, message.clone())),
+            sent.map(|((name, id), sent)| (name.clone(), id.clone(), *sent)),
         )
     }
 }

@@ -9,7 +9,8 @@ use bytes::Buf;
 use postgres_protocol::message::backend::{Header, Message};
 use tokio::io::AsyncReadExt;
 
-use super::{Connection, malformed};
+use super::Connection;
+use super::answers::malformed;
 use crate::Error;
 
 impl Connection {

@@ -196,21 +196,6 @@ impl Connection {
         Ok(self.status)
     }
 
-    /// Waits until all is answered but what is in line before the last sync, and tells how the
-    /// session stood then.
-    ///
-    /// # Errors
-    /// Only those after which the connection is broken.
-    pub async fn only_last_sync(&mut self) -> Result<TransactionStatus, Error> {
-        while self.awaiting_ready > 1 {
-            match self.next_event().await {
-                Err(error) if self.broken => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(self.status)
-    }
-
     /// The right to cancel what this connection is doing.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()

@@ -9,7 +9,9 @@
 //! ReadyForQuery messages are still to come. When that number is known to reach zero the session is
 //! in a known state again; [`Connection::ready`] waits for it.
 
+mod answers;
 mod line;
+mod queue;
 mod wire;
 
 use std::io;
@@ -17,14 +19,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
-use postgres_protocol::IsNull;
-use postgres_protocol::message::backend::{Message, ReadyForQueryBody};
-use postgres_protocol::message::frontend::{self, BindError};
+use postgres_protocol::message::backend::Message;
 
+pub(crate) use self::answers::unexpected;
+pub use self::answers::{Event, TransactionStatus};
 use self::line::Line;
 use crate::socket::{self, Socket};
-use crate::statements::Plan;
-use crate::{CancelToken, Column, Config, Error, Row, ServerError, authenticate};
+use crate::{CancelToken, Column, Config, Error, Row, authenticate};
 
 /// A session with a Postgres server.
 ///
@@ -54,20 +55,6 @@ pub struct Connection {
     cancel_token: CancelToken,
 }
 
-/// What the server says in answer to what was queued.
-#[derive(Debug)]
-pub enum Event {
-    /// A statement's result begins; no columns for a statement that returns no rows.
-    Columns(Arc<[Column]>),
-    /// One row of it.
-    Row(Row),
-    /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement.
-    Complete(String),
-    /// All up to one [`queue_sync`](Connection::queue_sync) or
-    /// [`queue_simple`](Connection::queue_simple) is done.
-    Ready(TransactionStatus),
-}
-
 /// What a statement returned.
 #[derive(Debug, Clone)]
 pub struct Outcome {
@@ -77,17 +64,6 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// The command tag, such as `SELECT 3`.
     pub tag: String,
-}
-
-/// Where a session stands between statements.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TransactionStatus {
-    /// In no transaction.
-    Idle,
-    /// In a transaction.
-    Open,
-    /// In a transaction that failed and takes nothing but its end.
-    Failed,
 }
 
 impl Connection {
@@ -220,193 +196,6 @@ impl Connection {
         Ok(self.status)
     }
 
-    /// Waits until all is answered but what is in line before the last sync, and tells how the
-    /// session stood then.
-    ///
-    /// # Errors
-    /// Only those after which the connection is broken.
-    pub async fn only_last_sync(&mut self) -> Result<TransactionStatus, Error> {
-        while self.awaiting_ready > 1 {
-            match self.next_event().await {
-                Err(error) if self.broken => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(self.status)
-    }
-
-    /// Puts one statement in line, all text in and out: Parse, Bind, Describe, Execute. It has no
-    /// name with the server.
-    ///
-    /// If a statement fails, the server skips all that is in line up to the next sync.
-    ///
-    /// # Errors
-    /// [`Error::Encode`], and then nothing is put in line.
-    pub fn queue_statement<'a>(
-        &mut self,
-        statement: &str,
-        parameters: impl IntoIterator<Item = Option<&'a str>>,
-    ) -> Result<(), Error> {
-        self.queue(statement, parameters, None)
-    }
-
-    /// As [`queue_statement`](Self::queue_statement), but a statement that comes again and again is
-    /// parsed by the server only once ([`keep_statements`](Self::keep_statements)).
-    ///
-    /// # Errors
-    /// [`Error::Encode`], and then nothing is put in line. Its answer may be [`Error::Outdated`].
-    pub fn queue_repeated<'a>(
-        &mut self,
-        statement: &str,
-        parameters: impl IntoIterator<Item = Option<&'a str>>,
-    ) -> Result<(), Error> {
-        let plan = self.line.statements.meet(statement);
-        let text = plan.as_ref().map(|plan| Arc::clone(&plan.text));
-        self.queue(statement, parameters, plan).inspect_err(|_| {
-            if let Some(text) = text {
-                self.line.statements.forget(&text);
-            }
-        })
-    }
-
-    fn queue<'a>(
-        &mut self,
-        statement: &str,
-        parameters: impl IntoIterator<Item = Option<&'a str>>,
-        plan: Option<Plan>,
-    ) -> Result<(), Error> {
-        let name = plan.as_ref().map_or("", |plan| &plan.name);
-        let must_parse = plan.as_ref().is_none_or(|plan| plan.is_new);
-        let must_describe = plan.as_ref().is_none_or(|plan| plan.columns.is_none());
-        let forgotten = self.line.statements.take_forgotten();
-        self.write(|buffer| {
-            let mut names = forgotten.iter();
-            names.try_for_each(|name| frontend::close(b'S', name, buffer))
-        })?;
-        self.write(|buffer| {
-            if must_parse {
-                frontend::parse(name, statement, [], buffer)?;
-            }
-            frontend::bind(
-                "",
-                name,
-                [],
-                parameters,
-                |parameter, buffer| match parameter {
-                    Some(text) => {
-                        buffer.extend_from_slice(text.as_bytes());
-                        Ok(IsNull::No)
-                    }
-                    None => Ok(IsNull::Yes),
-                },
-                [],
-                buffer,
-            )
-            .map_err(|error| match error {
-                BindError::Serialization(error) => error,
-                BindError::Conversion(error) => io::Error::other(error),
-            })?;
-            if must_describe {
-                frontend::describe(b'P', "", buffer)?;
-            }
-            frontend::execute("", 0, buffer)
-        })?;
-        self.needs_sync = true;
-        self.line.push_statement(plan);
-        Ok(())
-    }
-
-    /// Puts the end of a group of statements in line; outside an open transaction it commits.
-    pub fn queue_sync(&mut self) {
-        self.begin_exchange();
-        frontend::sync(&mut self.outgoing);
-        self.needs_sync = false;
-        self.expect_ready();
-    }
-
-    /// Puts a request in line to answer what came before it without waiting for a sync.
-    pub fn queue_flush(&mut self) {
-        self.begin_exchange();
-        frontend::flush(&mut self.outgoing);
-    }
-
-    /// Puts statements of the simple protocol in line; a sync is part of it.
-    ///
-    /// # Errors
-    /// [`Error::Encode`], and then nothing is put in line.
-    pub fn queue_simple(&mut self, statements: &str) -> Result<(), Error> {
-        if self.needs_sync {
-            self.queue_sync();
-        }
-        self.write(|buffer| frontend::query(statements, buffer))?;
-        self.expect_ready();
-        Ok(())
-    }
-
-    /// Sends what is in line and waits for the next thing the server says. Losing this future loses
-    /// nothing.
-    ///
-    /// # Errors
-    /// [`Error::Server`] when a statement failed: what follows up to the next sync was skipped.
-    /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange.
-    /// [`Error::Outdated`] when a statement could not be bound by its name.
-    pub async fn next_event(&mut self) -> Result<Event, Error> {
-        loop {
-            return match self.message().await? {
-                Message::ParseComplete => {
-                    self.line.parsed();
-                    continue;
-                }
-                Message::BindComplete => match self.line.bound() {
-                    Some(columns) => Ok(Event::Columns(columns)),
-                    None => continue,
-                },
-                Message::RowDescription(body) => {
-                    let columns: Arc<[Column]> = Column::read_all(&body)?.into();
-                    self.line.described(&columns);
-                    Ok(Event::Columns(columns))
-                }
-                Message::NoData => {
-                    let none = Arc::default();
-                    self.line.described(&none);
-                    Ok(Event::Columns(none))
-                }
-                Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
-                Message::CommandComplete(body) => {
-                    self.line.completed();
-                    Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
-                }
-                Message::EmptyQueryResponse => {
-                    self.line.completed();
-                    Ok(Event::Complete(String::new()))
-                }
-                Message::ReadyForQuery(body) => {
-                    self.became_ready(&body)?;
-                    Ok(Event::Ready(self.status))
-                }
-                Message::ErrorResponse(body) => Err(self.failed(ServerError::read(body.fields()))),
-                Message::NoticeResponse(body) => {
-                    let notice = ServerError::read(body.fields());
-                    tracing::debug!(severity = notice.severity, %notice, "notice from Postgres");
-                    continue;
-                }
-                Message::CopyInResponse(_) | Message::CopyOutResponse(_) => {
-                    self.broken = true;
-                    Err(Error::Copy)
-                }
-                Message::CloseComplete
-                | Message::ParameterDescription(_)
-                | Message::ParameterStatus(_)
-                | Message::NotificationResponse(_)
-                | Message::PortalSuspended => continue,
-                other => {
-                    self.broken = true;
-                    Err(unexpected(&other))
-                }
-            };
-        }
-    }
-
     /// The right to cancel what this connection is doing.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
@@ -479,46 +268,6 @@ impl Connection {
         (self.stream, self.incoming)
     }
 
-    /// Writes messages into the line, all of them or none.
-    pub(crate) fn write(
-        &mut self,
-        messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
-    ) -> Result<(), Error> {
-        self.begin_exchange();
-        let before = self.outgoing.len();
-        messages(&mut self.outgoing).map_err(|error| {
-            self.outgoing.truncate(before);
-            Error::Encode(error)
-        })
-    }
-
-    /// The next message of any kind.
-    pub(crate) async fn message(&mut self) -> Result<Message, Error> {
-        if self.broken {
-            return Err(Error::Broken);
-        }
-        std::future::poll_fn(|context| self.poll_message(context))
-            .await
-            .inspect_err(|_error| {
-                self.broken = true;
-            })
-    }
-
-    pub(crate) fn became_ready(&mut self, body: &ReadyForQueryBody) -> Result<(), Error> {
-        self.status = match body.status() {
-            b'I' => TransactionStatus::Idle,
-            b'T' => TransactionStatus::Open,
-            b'E' => TransactionStatus::Failed,
-            other => {
-                self.broken = true;
-                return Err(Error::Protocol(format!("transaction status {other}")));
-            }
-        };
-        self.awaiting_ready = self.awaiting_ready.saturating_sub(1);
-        self.line.synced();
-        Ok(())
-    }
-
     pub(crate) fn set_cancel_key(&mut self, process_id: i32, secret_key: i32) {
         self.cancel_token.process_id = process_id;
         self.cancel_token.secret_key = secret_key;
@@ -530,37 +279,6 @@ impl Connection {
 
     pub(crate) fn proved_password(&mut self) {
         self.password_proved = true;
-    }
-
-    /// An exchange begins with the first request after everything was answered.
-    fn begin_exchange(&mut self) {
-        if !self.is_busy() {
-            self.answered = false;
-            self.sent = false;
-        }
-    }
-
-    fn expect_ready(&mut self) {
-        self.awaiting_ready += 1;
-        self.line.push_sync();
-    }
-
-    /// Sorts an error of the server's by what is left of the session.
-    fn failed(&mut self, error: ServerError) -> Error {
-        if !error.ends_session() {
-            self.answered = true;
-            return match self.line.skip_failed(&error) {
-                true => Error::Outdated(Box::new(error)),
-                false => Error::Server(Box::new(error)),
-            };
-        }
-        self.broken = true;
-        // Answers come in the order of the requests. So if the farewell is the first that is heard
-        // since the exchange began, nothing of the exchange was looked at.
-        if !self.answered && error.is_unavailable() {
-            return Error::Stale;
-        }
-        Error::Server(Box::new(error))
     }
 
     /// Reads on to the end of a failed exchange.
@@ -581,22 +299,4 @@ impl std::fmt::Debug for Connection {
             .field("broken", &self.broken)
             .finish_non_exhaustive()
     }
-}
-
-fn malformed(error: io::Error) -> Error {
-    Error::Protocol(error.to_string())
-}
-
-/// Names a message that has no business here.
-pub(crate) fn unexpected(message: &Message) -> Error {
-    Error::Protocol(
-        match message {
-            Message::CopyData(_) | Message::CopyDone => "copy data",
-            Message::BackendKeyData(_) => "a cancel key",
-            Message::ReadyForQuery(_) => "ready for query",
-            Message::RowDescription(_) | Message::DataRow(_) => "rows",
-            _ => "a message of another phase",
-        }
-        .to_owned(),
-    )
 }

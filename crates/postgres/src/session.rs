@@ -3,12 +3,10 @@
 //! A relay ends the login on both of its sides, and then only passes bytes on. It needs the server's
 //! stream as it is after the login, and what the server said of the session until then.
 
-use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::io::Cursor;
 
-use bytes::{Buf, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use crate::socket::Socket;
 use crate::{CancelToken, Config, Connection, Error};
@@ -63,39 +61,16 @@ impl Session {
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
     }
-}
 
-impl AsyncRead for Session {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.unread.is_empty() {
-            return Pin::new(&mut self.stream).poll_read(context, buffer);
-        }
-        let length = self.unread.len().min(buffer.remaining());
-        buffer.put_slice(self.unread.get(..length).unwrap_or_default());
-        self.unread.advance(length);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Session {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+    /// What the server says, and what is said to it.
+    pub fn split(
+        self,
+    ) -> (
+        impl AsyncRead + Send + Sync + Unpin + 'static,
+        impl AsyncWrite + Send + Sync + Unpin + 'static,
+    ) {
+        let (from_server, to_server) = tokio::io::split(self.stream);
+        (Cursor::new(self.unread).chain(from_server), to_server)
     }
 }
 

@@ -11,10 +11,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Session};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
 
 /// Sends a message and reads until the server is ready; what came, and where it says `Z`.
-async fn ask(session: &mut Session, statement: &str) -> BytesMut {
+async fn ask(session: &mut (impl AsyncRead + AsyncWrite + Unpin), statement: &str) -> BytesMut {
     let mut query = vec![b'Q'];
     query.extend_from_slice(&u32::try_from(statement.len() + 5).unwrap().to_be_bytes());
     query.extend_from_slice(statement.as_bytes());
@@ -39,7 +39,7 @@ async fn it_begins_as_it_was_asked_to_and_is_then_a_plain_stream() {
         ("search_path", "elsewhere"),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let mut session = Session::log_in(&config, &settings).await.unwrap();
+    let session = Session::log_in(&config, &settings).await.unwrap();
     assert!(session.password_proved_by_login());
     let parameter = |name: &str| {
         let mut parameters = session.parameters().iter();
@@ -56,6 +56,9 @@ async fn it_begins_as_it_was_asked_to_and_is_then_a_plain_stream() {
         Some(cluster.version())
     );
 
+    let cancel_token = session.cancel_token();
+    let (from_server, to_server) = session.split();
+    let mut session = join(from_server, to_server);
     let answer = ask(
         &mut session,
         "select 'work_mem=' || current_setting('work_mem'), \
@@ -70,7 +73,6 @@ async fn it_begins_as_it_was_asked_to_and_is_then_a_plain_stream() {
         assert!(found, "{expected} in {answer:?}");
     }
 
-    let cancel_token = session.cancel_token();
     let statements = "set statement_timeout = 0; select pg_sleep(600)";
     let mut answer = pin!(ask(&mut session, statements));
     let answer = loop {

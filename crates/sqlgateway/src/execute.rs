@@ -9,13 +9,14 @@
 //! begin transactions. After a COMMIT of its own, each further statement would be a transaction of
 //! its own, and without syncs it isn't. Such a batch is sent step by step.
 //!
+//! The cleaning of the session is sent along with the end of the request. It must come after the
+//! commit, which may run triggers, and a sync between them would be a second answer and two more
+//! wake-ups. So a single statement that reads or writes rows is put between BEGIN and COMMIT too.
+//!
 //! Statements that come again are run by a name that the server has for them. Where a name is
 //! outdated, nothing was done yet ([`Error::Outdated`]) or is rolled back, and the caller runs all
-//! of it again with [`Names::None`]. Where a batch might have committed something by itself, names
-//! are not used to begin with.
-//!
-//! The cleaning of the session is sent along with the end of the request where no transaction can be
-//! left open by then; the caller has its answer before the server begins with it.
+//! of it again, [plainly](Manner::Plain). Where a batch might have committed something by itself,
+//! names are not used to begin with.
 
 use std::collections::BTreeSet;
 
@@ -23,39 +24,38 @@ use tirage_postgres::{Error, Event};
 
 use crate::answer::Answer;
 use crate::failure::Failure;
-use crate::pool::Lease;
+use crate::kind::{controls_transactions, only_reads_or_writes_rows};
+use crate::lease::Lease;
 use crate::request::{Options, Query};
 use crate::types::Types;
 
-/// Whether statements that come again may be run by the name that the server has for them.
+/// How a request is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Names {
-    /// They may.
-    Repeated,
-    /// Every statement is parsed anew.
-    None,
+pub(crate) enum Manner {
+    /// Statements that come again by the name that the server has for them, all in one round trip.
+    Quick,
+    /// Every statement is parsed anew, and one alone is in no block of ours.
+    Plain,
 }
 
 /// Runs one statement in a transaction of its own; its result as JSON.
 pub(crate) async fn single(
     lease: &mut Lease,
     query: &Query<'_>,
-    names: Names,
+    manner: Manner,
     options: Options,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
-    queue(lease, query, names)?;
-    lease.queue_sync();
-    let controls_transactions = controls_transactions(&query.statement);
     // Types that have to be asked for are asked before the cleaning.
-    let cleans_at_once = !controls_transactions && options.raw_text;
-    if cleans_at_once {
-        lease.queue_cleaning()?;
-    }
-    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
-    ready(lease).await?;
-    look_up(lease, answer.unknown_types().collect(), End::Sync).await?;
-    lease.finish();
+    let in_block =
+        manner == Manner::Quick && options.raw_text && only_reads_or_writes_rows(&query.statement);
+    let answer = if in_block {
+        block(lease, query, options, limit)
+            .await
+            .map_err(run_plainly_if_not_in_block)?
+    } else {
+        alone(lease, query, manner, options, limit).await?
+    };
     let json = answer.finish(lease.types(), limit)?;
     if json.len() > limit {
         return Err(Failure::ResponseTooLarge(limit));
@@ -63,30 +63,78 @@ pub(crate) async fn single(
     Ok(json)
 }
 
+/// From BEGIN to the end of the cleaning in one round trip.
+async fn block(
+    lease: &mut Lease,
+    query: &Query<'_>,
+    options: Options,
+    limit: usize,
+) -> Result<Answer, Failure> {
+    queue_own(lease, "BEGIN", Manner::Quick)?;
+    queue(lease, query, Manner::Quick)?;
+    queue_own(lease, "COMMIT", Manner::Quick)?;
+    lease.queue_cleaning()?;
+    receive_own(lease).await?;
+    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
+    receive_own(lease).await?;
+    lease.receive_cleaning().await;
+    Ok(answer)
+}
+
+/// Just the statement. The session is cleaned when the lease ends.
+async fn alone(
+    lease: &mut Lease,
+    query: &Query<'_>,
+    manner: Manner,
+    options: Options,
+    limit: usize,
+) -> Result<Answer, Failure> {
+    queue(lease, query, manner)?;
+    lease.queue_sync();
+    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
+    ready(lease).await?;
+    look_up(lease, answer.unknown_types().collect(), End::Sync).await?;
+    lease.finish();
+    Ok(answer)
+}
+
+/// Functions of some extensions refuse to run in a block. The block was rolled back, so nothing is
+/// done twice.
+fn run_plainly_if_not_in_block(failure: Failure) -> Failure {
+    match failure {
+        Failure::Statement(Error::Server(error)) if error.code == ACTIVE_SQL_TRANSACTION => {
+            Failure::Statement(Error::Outdated(error))
+        }
+        other => other,
+    }
+}
+
+const ACTIVE_SQL_TRANSACTION: &str = "25001";
+
 /// Runs statements in one transaction; `{"results":[...]}`.
 pub(crate) async fn batch(
     lease: &mut Lease,
     queries: &[Query<'_>],
-    names: Names,
+    manner: Manner,
     options: Options,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
-    let (end, names) = if queries
+    let (end, manner) = if queries
         .iter()
         .any(|query| controls_transactions(&query.statement))
     {
-        (End::Sync, Names::None)
+        (End::Sync, Manner::Plain)
     } else {
-        (End::Flush, names)
+        (End::Flush, manner)
     };
-    queue_own(lease, &options.transaction.begin(), names)?;
+    queue_own(lease, &options.transaction.begin(), manner)?;
     if end == End::Flush {
         for query in queries {
-            queue(lease, query, names)?;
+            queue(lease, query, manner)?;
         }
     }
     end.queue(lease);
-    receive(lease, None, options, limit, 0).await?;
+    receive_own(lease).await?;
     end.receive(lease).await?;
 
     let mut answers = Vec::with_capacity(queries.len());
@@ -94,7 +142,7 @@ pub(crate) async fn batch(
     for query in queries {
         if end == End::Sync {
             lease.begin();
-            queue(lease, query, names)?;
+            queue(lease, query, manner)?;
             end.queue(lease);
         }
         let answer = receive(lease, query.array_mode, options, limit, size).await?;
@@ -110,12 +158,10 @@ pub(crate) async fn batch(
     .await?;
     let json = join(answers, lease.types(), limit)?;
 
-    queue_own(lease, "COMMIT", names)?;
-    lease.queue_sync();
+    queue_own(lease, "COMMIT", manner)?;
     lease.queue_cleaning()?;
-    receive(lease, None, options, limit, 0).await?;
-    ready(lease).await?;
-    lease.finish();
+    receive_own(lease).await?;
+    lease.receive_cleaning().await;
     Ok(json)
 }
 
@@ -144,25 +190,36 @@ impl End {
     }
 }
 
-fn queue(lease: &mut Lease, query: &Query<'_>, names: Names) -> Result<(), Failure> {
+fn queue(lease: &mut Lease, query: &Query<'_>, manner: Manner) -> Result<(), Failure> {
     if !only_reads_or_writes_rows(&query.statement) {
         lease.may_have_prepared();
     }
     let parameters = query.parameters.iter().map(Option::as_deref);
-    match names {
-        Names::Repeated => lease.queue_repeated(&query.statement, parameters),
-        Names::None => lease.queue_statement(&query.statement, parameters),
+    match manner {
+        Manner::Quick => lease.queue_repeated(&query.statement, parameters),
+        Manner::Plain => lease.queue_statement(&query.statement, parameters),
     }
     .map_err(Failure::Statement)
 }
 
 /// Puts a statement of the gateway's own in line.
-fn queue_own(lease: &mut Lease, statement: &str, names: Names) -> Result<(), Failure> {
-    match names {
-        Names::Repeated => lease.queue_repeated(statement, []),
-        Names::None => lease.queue_statement(statement, []),
+fn queue_own(lease: &mut Lease, statement: &str, manner: Manner) -> Result<(), Failure> {
+    match manner {
+        Manner::Quick => lease.queue_repeated(statement, []),
+        Manner::Plain => lease.queue_statement(statement, []),
     }
     .map_err(Failure::Statement)
+}
+
+/// Waits for the end of one that was put in line so.
+async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
+    loop {
+        match event(lease, usize::MAX).await? {
+            Event::Columns(_) => {}
+            Event::Complete(_) => return Ok(()),
+            Event::Row(_) | Event::Ready(_) => return Err(Failure::Conversion),
+        }
+    }
 }
 
 /// The result of the next statement in line. `before` is what the answer holds already, in bytes.
@@ -255,100 +312,4 @@ fn join(answers: Vec<Answer>, types: &Types, limit: usize) -> Result<Vec<u8>, Fa
     }
     json.extend_from_slice(b"]}");
     Ok(json)
-}
-
-/// Whether the statement may begin or end a transaction, judged by its first word.
-fn controls_transactions(statement: &str) -> bool {
-    matches!(
-        first_word(statement).as_str(),
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "prepare"
-    )
-}
-
-/// Whether the statement can make no prepared statements, unless by way of a function that somebody
-/// wrote for that.
-fn only_reads_or_writes_rows(statement: &str) -> bool {
-    matches!(
-        first_word(statement).as_str(),
-        "select" | "insert" | "update" | "delete" | "merge" | "with" | "values" | "table"
-    )
-}
-
-/// In lower case.
-fn first_word(statement: &str) -> String {
-    skip_blanks(statement)
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .map(|character| character.to_ascii_lowercase())
-        .collect()
-}
-
-/// Skips white space, comments (which nest) and empty statements.
-fn skip_blanks(statement: &str) -> &str {
-    let mut rest = statement;
-    loop {
-        rest = rest
-            .trim_start_matches(|character: char| character.is_whitespace() || character == ';');
-        rest = if let Some(comment) = rest.strip_prefix("--") {
-            comment
-                .find(['\n', '\r'])
-                .map_or("", |end| comment.get(end..).unwrap_or_default())
-        } else if rest.starts_with("/*") {
-            after_comment(rest)
-        } else {
-            return rest;
-        };
-    }
-}
-
-fn after_comment(text: &str) -> &str {
-    let mut depth = 0_usize;
-    let mut rest = text;
-    loop {
-        if let Some(inside) = rest.strip_prefix("/*") {
-            depth += 1;
-            rest = inside;
-        } else if let Some(outside) = rest.strip_prefix("*/") {
-            depth -= 1;
-            rest = outside;
-            if depth == 0 {
-                return rest;
-            }
-        } else {
-            let mut characters = rest.chars();
-            if characters.next().is_none() {
-                return rest;
-            }
-            rest = characters.as_str();
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn statements_that_control_transactions_are_told_by_their_first_word() {
-        for statement in [
-            "commit",
-            " ROLLBACK to savepoint a",
-            "-- why\n;End",
-            "/* a /* b */ c */ begin;",
-            "start transaction",
-            "\u{feff}\n; prepare transaction 'a'".trim_start_matches('\u{feff}'),
-        ] {
-            assert!(controls_transactions(statement), "{statement}");
-        }
-        for statement in [
-            "",
-            "--commit",
-            "/* commit",
-            "select 'commit'",
-            "committed",
-            "insert into t values (1)",
-        ] {
-            assert!(!controls_transactions(statement), "{statement}");
-        }
-    }
 }

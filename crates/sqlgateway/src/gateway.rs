@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::accounts::{Accounts, caused_by_caller};
 use crate::caller::Caller;
-use crate::execute::{self, Names};
+use crate::execute::{self, Manner};
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::request::{Options, Payload};
@@ -138,7 +138,7 @@ impl Gateway {
     }
 
     /// Runs the payload, on another connection if the server turns out to have left the first before
-    /// it saw anything, and without names if one turns out to be outdated.
+    /// it saw anything, and plainly if a name turns out to be outdated.
     async fn run(
         &self,
         pool: &Arc<Pool>,
@@ -147,23 +147,23 @@ impl Gateway {
     ) -> Result<Vec<u8>, Failure> {
         let deadline = Instant::now() + self.settings.wait;
         let limit = self.settings.max_response_bytes;
-        let mut names = Names::Repeated;
+        let mut manner = Manner::Quick;
         loop {
             let mut lease = pool.lease(deadline).await?;
             let result = match payload {
                 Payload::Single(query) => {
-                    execute::single(&mut lease, query, names, options, limit).await
+                    execute::single(&mut lease, query, manner, options, limit).await
                 }
                 Payload::Batch(queries) => {
-                    execute::batch(&mut lease, queries, names, options, limit).await
+                    execute::batch(&mut lease, queries, manner, options, limit).await
                 }
             };
             match result {
                 Err(Failure::Statement(Error::Stale))
                     if !lease.has_begun() && Instant::now() < deadline => {}
-                Err(Failure::Statement(Error::Outdated(error))) if names == Names::Repeated => {
+                Err(Failure::Statement(Error::Outdated(error))) if manner == Manner::Quick => {
                     pool.statement_was_outdated(&error);
-                    names = Names::None;
+                    manner = Manner::Plain;
                 }
                 result => return result,
             }

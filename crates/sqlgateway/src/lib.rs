@@ -14,10 +14,10 @@
 //! - **One request, one transaction.** A statement is its own; a batch commits whole or not at all.
 //!   Nothing that a request did to its session (`SET`, `BEGIN`, temporary tables, locks, cursors)
 //!   is seen by the next.
-//! - **The reset costs the caller nothing.** A connection is cleaned after its answer was given and
-//!   before anybody else may have it.
+//! - **Cleaning is no request of its own.** Where that is possible the server cleans the session in the
+//!   same round trip; otherwise nobody waits for it.
 //! - **No error that could have been avoided.** A connection that Postgres had closed is replaced;
-//!   a statement is sent again only if the server certainly never saw it.
+//!   a statement is sent again only if the server certainly never saw it, or has undone it.
 //! - **Who leaves is cleaned up after.** Dropping a request's future cancels its statement.
 //! - **Every limit is a setting** ([`Settings`]) with an answer of its own: 413, 507, 503.
 //!
@@ -27,9 +27,12 @@ mod accounts;
 mod answer;
 mod array;
 mod caller;
+mod cleaning;
 mod execute;
 mod failure;
 mod gateway;
+mod kind;
+mod lease;
 mod parameter;
 mod patience;
 mod pool;

@@ -1,54 +1,28 @@
 //! Connections to one database as one role, shared by its requests.
 //!
 //! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
-//! last, or makes one. When a [`Lease`] ends whose request has sent its own cleaning along, the
-//! connection goes back at once: the server cleans it meanwhile, and who takes it next reads first
-//! that this is done. Otherwise a task cleans the connection and puts it back, and only then frees
-//! the permit; a lease that ends in the middle of a statement has it cancelled first. Either way the
-//! caller doesn't wait for the cleaning, and the next one never sees an uncleaned connection.
+//! last, or makes one. Those in here are clean: a [`Lease`] sees to that before it gives one back.
 
-use std::ops::{Deref, DerefMut};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tirage_postgres::{Config, Connection, Error, Event, ServerError, TransactionStatus};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tirage_postgres::{Config, Connection, ServerError};
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::failure::Failure;
+use crate::lease::Lease;
 use crate::patience::patiently;
 use crate::settings::Settings;
 use crate::types::Types;
 
-/// Everything that a request may have left in its session, except plans, which are worth keeping.
-/// It is DISCARD ALL without DISCARD PLANS
-/// (<https://www.postgresql.org/docs/current/sql-discard.html>), one statement after the other, and
-/// without DEALLOCATE ALL, which would forget our own statements.
-const RESET: [&str; 7] = [
-    "CLOSE ALL",
-    "SET SESSION AUTHORIZATION DEFAULT",
-    "RESET ALL",
-    "UNLISTEN *",
-    "DISCARD TEMP",
-    "DISCARD SEQUENCES",
-    "SELECT pg_catalog.pg_advisory_unlock_all()",
-];
-
-/// Whether DEALLOCATE ALL is needed. The answer takes as long as a small statement, so it is asked
-/// only where a request has done more than read and write rows.
-const HAS_STATEMENTS: &str =
-    "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)";
-
-/// How long cleaning may take before the connection is thrown away instead.
-const CLEANING: Duration = Duration::from_secs(2);
-
-/// How long the server takes for it as a rule, by a wide margin.
-const CLEANING_TAKES: Duration = Duration::from_micros(300);
-
 /// A connection that was idle for longer than this is asked for a sign of life before it is used,
 /// because what is between it and Postgres may have forgotten it without a word.
 const QUIET: Duration = Duration::from_secs(30);
+
+/// How long the server may take to give one.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Connections to one database as one role.
 #[derive(Debug)]
@@ -69,15 +43,6 @@ pub(crate) struct Pool {
 struct Idle {
     connection: Connection,
     since: Instant,
-    /// Its cleaning was sent along, and its end has not been read yet.
-    is_cleaning: bool,
-}
-
-impl Idle {
-    /// Whether it needs no waiting for, as far as can be told without asking.
-    fn is_at_rest(&self) -> bool {
-        !self.is_cleaning || self.since.elapsed() > CLEANING_TAKES
-    }
 }
 
 impl Pool {
@@ -117,18 +82,13 @@ impl Pool {
             Some(connection) => connection,
             None => self.connect(deadline).await?,
         };
-        Ok(Lease {
-            pool: self.clone(),
-            loan: Some((connection, permit)),
-            has_begun: false,
-            left: Left::default(),
-        })
+        Ok(Lease::new(self.clone(), connection, permit))
     }
 
     /// Puts a fresh connection into the pool, if there is room for it.
     pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
         if let Ok(permit) = self.permits.clone().try_acquire_owned() {
-            self.put_back(self.prepare(connection), false);
+            self.put_back(self.prepare(connection));
             drop(permit);
         }
     }
@@ -160,63 +120,22 @@ impl Pool {
         }
     }
 
-    /// An idle connection, clean and alive. Rather than wait for one that is being cleaned it makes
-    /// another, while there is room: the next request finds more of them at rest.
+    /// An idle connection that is alive.
     async fn take_idle(&self) -> Option<Connection> {
         loop {
-            let at_rest = self.pop_at_rest();
-            if at_rest.is_none()
-                && self.has_room()
-                // Where the server has no more for us, what we have must do.
-                && let Ok(Ok(another)) = timeout(CLEANING, Connection::connect(&self.config)).await
-            {
-                return Some(self.prepare(another));
+            // The one that was used last: the others may then be idle for long enough to be closed.
+            let Idle {
+                mut connection,
+                since,
+            } = self.idle().pop()?;
+            if connection.has_been_closed() {
+                continue;
             }
-            let idle = at_rest.or_else(|| self.pop_oldest())?;
-            if let Some(connection) = self.revive(idle).await {
+            if since.elapsed() < QUIET
+                || matches!(timeout(SIGN_OF_LIFE, connection.ping()).await, Ok(Ok(())))
+            {
                 return Some(connection);
             }
-        }
-    }
-
-    /// The one that was used last: the others may then be idle for long enough to be closed.
-    fn pop_at_rest(&self) -> Option<Idle> {
-        let mut idle = self.idle();
-        let last = idle.iter().rposition(Idle::is_at_rest)?;
-        Some(idle.remove(last))
-    }
-
-    /// The one whose cleaning began first.
-    fn pop_oldest(&self) -> Option<Idle> {
-        let mut idle = self.idle();
-        (!idle.is_empty()).then(|| idle.remove(0))
-    }
-
-    /// Whether one more connection may be made although some are idle, for somebody with a permit.
-    fn has_room(&self) -> bool {
-        let idle = self.idle().len();
-        idle > 0 && idle <= self.permits.available_permits()
-    }
-
-    /// The connection, if it is clean and the server still there.
-    async fn revive(&self, idle: Idle) -> Option<Connection> {
-        let Idle {
-            mut connection,
-            since,
-            is_cleaning,
-        } = idle;
-        if is_cleaning && !self.is_clean(&mut connection, finish_cleaning).await {
-            return None;
-        }
-        if connection.has_been_closed() {
-            return None;
-        }
-        if since.elapsed() < QUIET {
-            return Some(connection);
-        }
-        match timeout(CLEANING, connection.ping()).await {
-            Ok(Ok(())) => Some(connection),
-            _ => None,
         }
     }
 
@@ -237,38 +156,12 @@ impl Pool {
             .saturating_add(64 * 1024)
     }
 
-    /// Lets `cleaning` come to its end; whether it did.
-    async fn is_clean(
-        &self,
-        connection: &mut Connection,
-        cleaning: impl AsyncFnOnce(&mut Connection) -> Result<(), Error>,
-    ) -> bool {
-        let cleaned = timeout(CLEANING, async {
-            match cleaning(connection).await {
-                // The request has deallocated everything.
-                Err(Error::Outdated(_)) => {
-                    connection.statements_are_gone();
-                    clean(connection, true).await
-                }
-                cleaned => cleaned,
-            }
-        });
-        match cleaned.await {
-            Ok(Ok(())) => {
-                connection.keep_statements(self.statements_kept());
-                return true;
-            }
-            Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
-            Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
-        }
-        false
-    }
-
-    fn put_back(self: &Arc<Self>, connection: Connection, is_cleaning: bool) {
+    /// Takes a connection back, which must be clean.
+    pub(crate) fn put_back(self: &Arc<Self>, mut connection: Connection) {
+        connection.keep_statements(self.statements_kept());
         self.idle().push(Idle {
             connection,
             since: Instant::now(),
-            is_cleaning,
         });
         if !self.has_sweeper.swap(true, Ordering::Relaxed) {
             let pool = Arc::downgrade(self);
@@ -295,163 +188,3 @@ const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
 
 /// How many of our names may get lost until no more are given.
 const NAMES_LOST: usize = 5;
-
-/// A connection on loan.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    pool: Arc<Pool>,
-    /// There until the lease is dropped.
-    loan: Option<(Connection, OwnedSemaphorePermit)>,
-    has_begun: bool,
-    left: Left,
-}
-
-impl Lease {
-    /// Says that the request may have made prepared statements of its own.
-    pub(crate) fn may_have_prepared(&mut self) {
-        self.left.may_have_prepared = true;
-    }
-
-    /// Puts the cleaning in line behind a request that certainly leaves no transaction open: the
-    /// server goes over to it without being asked again. After a sync, and nothing else may follow.
-    ///
-    /// # Errors
-    /// [`Failure::Statement`].
-    pub(crate) fn queue_cleaning(&mut self) -> Result<(), Failure> {
-        let may_have_prepared = self.left.may_have_prepared;
-        queue_reset(self, may_have_prepared).map_err(Failure::Statement)?;
-        self.left.is_cleaning = true;
-        Ok(())
-    }
-
-    /// Says that the server has nothing left to do for this request, so there is nothing to cancel.
-    pub(crate) fn finish(&mut self) {
-        self.left.finished = true;
-    }
-
-    /// Says that the request has had an effect, so it must not be made again.
-    pub(crate) fn begin(&mut self) {
-        self.has_begun = true;
-    }
-
-    /// Whether the request may have had an effect.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun
-    }
-
-    pub(crate) fn types(&self) -> &Types {
-        &self.pool.types
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        let Some((connection, permit)) = self.loan.take() else {
-            return;
-        };
-        // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
-            return;
-        };
-        if self.left.finished && self.left.is_cleaning && !connection.is_broken() {
-            self.pool.put_back(connection, true);
-        } else {
-            runtime.spawn(recycle(self.pool.clone(), connection, self.left, permit));
-        }
-    }
-}
-
-/// How a request leaves its session.
-#[derive(Clone, Copy, Debug, Default)]
-struct Left {
-    /// The server has nothing left to do for it.
-    finished: bool,
-    /// The cleaning is in line already.
-    is_cleaning: bool,
-    /// There may be prepared statements of its own.
-    may_have_prepared: bool,
-}
-
-async fn recycle(
-    pool: Arc<Pool>,
-    mut connection: Connection,
-    left: Left,
-    permit: OwnedSemaphorePermit,
-) {
-    if !left.finished && (connection.is_busy() || connection.is_broken()) {
-        // Once the server has acted on this, a late signal cannot hit the next statement.
-        if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
-            tracing::debug!(%error, "could not cancel an abandoned statement");
-            return;
-        }
-    }
-    // A cleaning that was sent along may have been what was cancelled: it is done again.
-    let cleaning =
-        async |connection: &mut Connection| clean(connection, left.may_have_prepared).await;
-    if pool.is_clean(&mut connection, cleaning).await {
-        pool.put_back(connection, false);
-    }
-    drop(permit);
-}
-
-async fn clean(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
-    if connection.ready().await? != TransactionStatus::Idle {
-        connection.batch_execute("ROLLBACK").await?;
-    }
-    queue_reset(connection, may_have_prepared)?;
-    finish_cleaning(connection).await
-}
-
-/// Puts [`RESET`] in line, and its sync.
-fn queue_reset(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
-    for statement in RESET {
-        connection.queue_repeated(statement, [])?;
-    }
-    if may_have_prepared {
-        connection.queue_repeated(HAS_STATEMENTS, [])?;
-    }
-    connection.queue_sync();
-    Ok(())
-}
-
-/// Waits for the end of [`RESET`], which is the last thing in line, and sees to what it found.
-async fn finish_cleaning(connection: &mut Connection) -> Result<(), Error> {
-    if connection.only_last_sync().await? != TransactionStatus::Idle {
-        return Err(Error::Protocol("a transaction is still open".to_owned()));
-    }
-    let mut has_statements = false;
-    loop {
-        match connection.next_event().await? {
-            Event::Row(row) => has_statements = row.text(0) == Some("t"),
-            Event::Ready(_) => break,
-            Event::Columns(_) | Event::Complete(_) => {}
-        }
-    }
-    if has_statements {
-        connection.statements_are_gone();
-        connection.batch_execute("DEALLOCATE ALL").await?;
-    }
-    Ok(())
-}
-
-impl Deref for Lease {
-    type Target = Connection;
-
-    #[expect(
-        clippy::expect_used,
-        reason = "only dropping takes the connection away"
-    )]
-    fn deref(&self) -> &Connection {
-        &self.loan.as_ref().expect("there until dropped").0
-    }
-}
-
-impl DerefMut for Lease {
-    #[expect(
-        clippy::expect_used,
-        reason = "only dropping takes the connection away"
-    )]
-    fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.loan.as_mut().expect("there until dropped").0
-    }
-}

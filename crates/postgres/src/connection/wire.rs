@@ -9,8 +9,12 @@ use bytes::Buf;
 use postgres_protocol::message::backend::{Header, Message};
 use tokio::io::AsyncReadExt;
 
-use super::{Connection, malformed};
+use super::Connection;
+use super::answers::malformed;
 use crate::Error;
+
+/// Room for what the server says next, in bytes: it sends no more at once, and then reading takes one call.
+const READ_AHEAD: usize = 8 * 1024;
 
 impl Connection {
     /// Writes what can be written, then parses, then reads.
@@ -29,6 +33,7 @@ impl Connection {
                 }
                 return Poll::Ready(Ok(message));
             }
+            self.incoming.reserve(READ_AHEAD);
             let read = ready!(pin!(self.stream.read_buf(&mut self.incoming)).poll(context));
             return Poll::Ready(Err(match (read, self.write_error.take()) {
                 (Ok(1..), error) => {

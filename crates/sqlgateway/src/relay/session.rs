@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use tirage_postgres::{CancelToken, Session};
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_tungstenite::tungstenite::Message;
@@ -53,7 +53,7 @@ pub(super) async fn relay(client: Client, upstream: Session, settings: &Settings
     let activity = watch::Sender::new(Activity::new());
     let heard = client.heard();
     let (mut to_client, mut from_client, unread) = client.split();
-    let (mut from_server, mut to_server) = tokio::io::split(upstream);
+    let (mut from_server, mut to_server) = upstream.split();
     let ending = tokio::select! {
         ending = pass_requests(&mut from_client, &mut to_server, unread, &activity) => ending,
         ending = pass_answers(&mut from_server, &mut to_client, &activity, settings) => ending,
@@ -76,7 +76,7 @@ pub(super) async fn relay(client: Client, upstream: Session, settings: &Settings
 
 async fn pass_requests(
     from_client: &mut FromClient,
-    to_server: &mut WriteHalf<Session>,
+    to_server: &mut (impl AsyncWrite + Unpin),
     unread: BytesMut,
     activity: &watch::Sender<Activity>,
 ) -> Ending {
@@ -108,7 +108,7 @@ async fn pass_requests(
 }
 
 async fn pass_answers(
-    from_server: &mut ReadHalf<Session>,
+    from_server: &mut (impl AsyncRead + Unpin),
     to_client: &mut ToClient,
     activity: &watch::Sender<Activity>,
     settings: &Settings,
@@ -180,8 +180,8 @@ async fn watch_over(
 
 /// Ends the server's side, and what it is still doing for the client with it.
 async fn end_server(
-    mut from_server: ReadHalf<Session>,
-    mut to_server: WriteHalf<Session>,
+    mut from_server: impl AsyncRead + Unpin,
+    mut to_server: impl AsyncWrite + Unpin,
     has_begun: bool,
     cancel_token: &CancelToken,
 ) {

@@ -8,6 +8,7 @@
 
 mod failures;
 mod interactive;
+mod leaks;
 mod pool;
 mod relay;
 mod sessions;

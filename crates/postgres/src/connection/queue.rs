@@ -1,0 +1,148 @@
+//! The lower layer's one half: what is put in line, without anything being sent yet.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use postgres_protocol::IsNull;
+use postgres_protocol::message::frontend::{self, BindError};
+
+use super::Connection;
+use crate::Error;
+use crate::statements::Plan;
+
+impl Connection {
+    /// Puts one statement in line, all text in and out: Parse, Bind, Describe, Execute. It has no
+    /// name with the server.
+    ///
+    /// If a statement fails, the server skips all that is in line up to the next sync.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line.
+    pub fn queue_statement<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Result<(), Error> {
+        self.queue(statement, parameters, None)
+    }
+
+    /// As [`queue_statement`](Self::queue_statement), but a statement that comes again and again is
+    /// parsed by the server only once ([`keep_statements`](Self::keep_statements)).
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line. Its answer may be [`Error::Outdated`].
+    pub fn queue_repeated<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+    ) -> Result<(), Error> {
+        let plan = self.line.statements.meet(statement);
+        let text = plan.as_ref().map(|plan| Arc::clone(&plan.text));
+        self.queue(statement, parameters, plan).inspect_err(|_| {
+            if let Some(text) = text {
+                self.line.statements.forget(&text);
+            }
+        })
+    }
+
+    fn queue<'a>(
+        &mut self,
+        statement: &str,
+        parameters: impl IntoIterator<Item = Option<&'a str>>,
+        plan: Option<Plan>,
+    ) -> Result<(), Error> {
+        let name = plan.as_ref().map_or("", |plan| &plan.name);
+        let must_parse = plan.as_ref().is_none_or(|plan| plan.is_new);
+        let must_describe = plan.as_ref().is_none_or(|plan| plan.columns.is_none());
+        let forgotten = self.line.statements.take_forgotten();
+        self.write(|buffer| {
+            let mut names = forgotten.iter();
+            names.try_for_each(|name| frontend::close(b'S', name, buffer))
+        })?;
+        self.write(|buffer| {
+            if must_parse {
+                frontend::parse(name, statement, [], buffer)?;
+            }
+            frontend::bind(
+                "",
+                name,
+                [],
+                parameters,
+                |parameter, buffer| match parameter {
+                    Some(text) => {
+                        buffer.extend_from_slice(text.as_bytes());
+                        Ok(IsNull::No)
+                    }
+                    None => Ok(IsNull::Yes),
+                },
+                [],
+                buffer,
+            )
+            .map_err(|error| match error {
+                BindError::Serialization(error) => error,
+                BindError::Conversion(error) => io::Error::other(error),
+            })?;
+            if must_describe {
+                frontend::describe(b'P', "", buffer)?;
+            }
+            frontend::execute("", 0, buffer)
+        })?;
+        self.needs_sync = true;
+        self.line.push_statement(plan);
+        Ok(())
+    }
+
+    /// Puts the end of a group of statements in line; outside an open transaction it commits.
+    pub fn queue_sync(&mut self) {
+        self.begin_exchange();
+        frontend::sync(&mut self.outgoing);
+        self.needs_sync = false;
+        self.expect_ready();
+    }
+
+    /// Puts a request in line to answer what came before it without waiting for a sync.
+    pub fn queue_flush(&mut self) {
+        self.begin_exchange();
+        frontend::flush(&mut self.outgoing);
+    }
+
+    /// Puts statements of the simple protocol in line; a sync is part of it.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line.
+    pub fn queue_simple(&mut self, statements: &str) -> Result<(), Error> {
+        if self.needs_sync {
+            self.queue_sync();
+        }
+        self.write(|buffer| frontend::query(statements, buffer))?;
+        self.expect_ready();
+        Ok(())
+    }
+
+    /// Writes messages into the line, all of them or none.
+    pub(crate) fn write(
+        &mut self,
+        messages: impl FnOnce(&mut BytesMut) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        self.begin_exchange();
+        let before = self.outgoing.len();
+        messages(&mut self.outgoing).map_err(|error| {
+            self.outgoing.truncate(before);
+            Error::Encode(error)
+        })
+    }
+
+    /// An exchange begins with the first request after everything was answered.
+    fn begin_exchange(&mut self) {
+        if !self.is_busy() {
+            self.answered = false;
+            self.sent = false;
+        }
+    }
+
+    fn expect_ready(&mut self) {
+        self.awaiting_ready += 1;
+        self.line.push_sync();
+    }
+}

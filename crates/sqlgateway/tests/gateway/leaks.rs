@@ -1,0 +1,217 @@
+//! What functions and triggers leave in a session, of which a statement's text says nothing, and
+//! nobody after them sees. As Neon's clients ask: raw, so that a statement goes between BEGIN and
+//! COMMIT, and its session is cleaned in the same round trip.
+
+use http::StatusCode;
+use serde_json::{Value, json};
+use tirage_sqlgateway::Settings;
+
+use crate::support::{Answer, Client, superuser};
+
+/// Often enough for everything to have a name with the server.
+const OFTEN: usize = 5;
+
+/// One connection, so that whatever leaks is seen.
+fn one_connection() -> Client {
+    Client::with(
+        superuser(),
+        Settings {
+            max_connections: 1,
+            ..Settings::default()
+        },
+    )
+}
+
+async fn ask(client: &Client, query: &str, params: Value) -> Answer {
+    let headers = [
+        ("neon-raw-text-output", "true"),
+        ("neon-array-mode", "true"),
+    ];
+    let body = json!({"query": query, "params": params}).to_string();
+    client.send(&headers, body).await
+}
+
+/// The only value of the only row.
+async fn value(client: &Client, query: &str) -> Value {
+    let answer = ask(client, query, json!([])).await;
+    assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text());
+    answer.json()["rows"][0][0].take()
+}
+
+/// What is left, where it is looked for, and what is there when nothing was left.
+const LEAKS: [(&str, &str, &str); 10] = [
+    (
+        "set search_path = elsewhere",
+        "select current_setting('search_path')",
+        "\"$user\", public",
+    ),
+    (
+        "select set_config('tirage.account', 'me', false)",
+        "select coalesce(current_setting('tirage.account', true), '')",
+        "",
+    ),
+    (
+        "set role pg_monitor",
+        "select current_user::text || current_setting('role')",
+        "postgresnone",
+    ),
+    (
+        "set session authorization pg_monitor",
+        "select session_user::text || current_user::text",
+        "postgrespostgres",
+    ),
+    (
+        "set session characteristics as transaction read only",
+        "select current_setting('transaction_read_only')",
+        "off",
+    ),
+    (
+        "create temp table leaked (n int)",
+        "select coalesce(to_regclass('leaked')::text, '')",
+        "",
+    ),
+    (
+        "declare leaked cursor with hold for select 1",
+        "select count(*)::text from pg_cursors where name = 'leaked'",
+        "0",
+    ),
+    (
+        "listen leaked",
+        "select count(*)::text from pg_listening_channels()",
+        "0",
+    ),
+    (
+        "select pg_advisory_lock(4712)",
+        "select count(*)::text from pg_locks where locktype = 'advisory' and objid = 4712",
+        "0",
+    ),
+    (
+        "select pg_advisory_lock_shared(4712)",
+        "select count(*)::text from pg_locks where locktype = 'advisory' and objid = 4712",
+        "0",
+    ),
+];
+
+#[tokio::test]
+async fn nothing_that_a_function_or_a_trigger_leaves_is_seen_by_the_next_request() {
+    let client = one_connection();
+    for setup in [
+        "create function leave(what text) returns void language plpgsql as 'begin execute what; end'",
+        "create table left_at_once (what text)",
+        "create table left_at_commit (what text)",
+        "create function leave_row() returns trigger language plpgsql as \
+         'begin execute new.what; return new; end'",
+        "create trigger leave before insert on left_at_once for each row execute function leave_row()",
+        "create constraint trigger leave after insert on left_at_commit \
+         deferrable initially deferred for each row execute function leave_row()",
+    ] {
+        client.rows(setup).await;
+    }
+    let pid = value(&client, "select pg_backend_pid()").await;
+    for (leak, look, clean) in LEAKS {
+        for way in [
+            "select leave($1)",
+            "insert into left_at_once values ($1)",
+            "insert into left_at_commit values ($1)",
+        ] {
+            for _ in 0..OFTEN {
+                let answer = ask(&client, way, json!([leak])).await;
+                assert_eq!(answer.status, StatusCode::OK, "{leak}: {}", answer.text());
+                assert_eq!(value(&client, look).await, clean, "{way}: {leak}");
+            }
+        }
+    }
+    // The trigger of a batch that is deferred to its commit.
+    for (leak, look, clean) in LEAKS {
+        let body = json!({"queries": [
+            {"query": "insert into left_at_commit values ($1)", "params": [leak]},
+        ]});
+        let answer = client.send(&[], body.to_string()).await;
+        assert_eq!(answer.status, StatusCode::OK, "{leak}: {}", answer.text());
+        assert_eq!(value(&client, look).await, clean, "{leak}");
+    }
+    assert_eq!(
+        value(&client, "select pg_backend_pid()").await,
+        pid,
+        "it was one session"
+    );
+}
+
+#[tokio::test]
+async fn a_sequence_that_a_function_asked_is_forgotten() {
+    let client = one_connection();
+    client.rows("create sequence asked").await;
+    for _ in 0..OFTEN {
+        value(&client, "select nextval('asked')").await;
+        for look in ["select currval('asked')", "select lastval()"] {
+            let answer = ask(&client, look, json!([])).await;
+            assert_eq!(answer.json()["code"], "55000", "{look}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_failed_statement_leaves_nothing_either() {
+    let client = one_connection();
+    for _ in 0..OFTEN {
+        // Locks of a session are not undone by the failure.
+        let answer = ask(
+            &client,
+            "select pg_advisory_lock(4713), 1 / (pg_backend_pid() - pg_backend_pid())",
+            json!([]),
+        )
+        .await;
+        assert_eq!(answer.json()["code"], "22012");
+        let look =
+            "select count(*)::text from pg_locks where locktype = 'advisory' and objid = 4713";
+        assert_eq!(value(&client, look).await, "0");
+    }
+}
+
+#[tokio::test]
+async fn who_deallocates_everything_in_a_function_is_answered_once() {
+    let client = one_connection();
+    client.rows("create table answered_once (n int)").await;
+    client
+        .rows(
+            "create function forget(statements text) returns int language plpgsql as \
+             'begin execute statements; return 1; end'",
+        )
+        .await;
+    for forget in ["deallocate all", "discard plans"] {
+        for round in 1..=OFTEN {
+            for _ in 0..OFTEN {
+                value(&client, "select 1").await;
+            }
+            let insert = "insert into answered_once select forget($1)";
+            let answer = ask(&client, insert, json!([forget])).await;
+            assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+            let count = value(&client, "select count(*) from answered_once").await;
+            assert_eq!(count, round.to_string(), "{forget}");
+        }
+        client.rows("delete from answered_once").await;
+    }
+}
+
+/// Functions of some extensions run in no block that somebody else began. This one can't tell, but
+/// it fails in the same way once; a sequence remembers that, whatever is rolled back.
+#[tokio::test]
+async fn what_refuses_to_run_in_a_block_is_run_alone() {
+    let client = one_connection();
+    client.rows("create table ran (n int)").await;
+    client.rows("create sequence tries").await;
+    client
+        .rows(
+            "create function refuse() returns int language plpgsql as $$ begin \
+             insert into ran values (1); \
+             if nextval('tries') % 2 = 1 then \
+             raise 'not in a transaction block' using errcode = '25001'; end if; \
+             return 1; end $$",
+        )
+        .await;
+    for round in 1..=OFTEN {
+        assert_eq!(value(&client, "select refuse()").await, "1");
+        let count = value(&client, "select count(*) from ran").await;
+        assert_eq!(count, round.to_string());
+    }
+}

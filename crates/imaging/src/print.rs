@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::bitmap::{Bitmap, Channels};
 use crate::colour::Profile;
 use crate::decode::{Plan, decode};
-use crate::encode::encode;
+use crate::encode::{encode, memory_per_pixel};
 use crate::error::Error;
 use crate::exif::Tags;
 use crate::format::Format;
@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::metadata::{Metadata, Position};
 use crate::orientation::Orientation;
 use crate::resize::resize;
-use crate::variant::Variant;
+use crate::variant::{Encoding, Variant};
 
 /// A picture, printed.
 #[derive(Clone, Debug, PartialEq)]
@@ -70,7 +70,15 @@ pub fn print(file: &[u8], variants: &[Variant], limits: &Limits) -> Result<Print
         .map_or((1, 1), size);
     let (stored_width, stored_height) = orientation.size(largest.0, largest.1);
     let plan = Plan::new(&header, stored_width, stored_height);
-    limits.check_memory(memory(file, &plan, (stored_width, stored_height)))?;
+    let wanted = variants.iter().map(|variant| {
+        let (width, height) = size(variant);
+        let encoding = match variant.encoding() {
+            encoding if header.alpha => encoding.with_transparency(),
+            encoding => encoding,
+        };
+        (u64::from(width) * u64::from(height), encoding)
+    });
+    limits.check_memory(memory(file, &plan, (stored_width, stored_height), wanted))?;
 
     let profile = profile(&mut header);
     let decoded = decode(file, &header, plan)?;
@@ -165,8 +173,13 @@ fn develop(
     Ok(profile.to_srgb(orientation.apply(resized)))
 }
 
-/// What the whole work takes, in bytes, reckoned generously.
-fn memory(file: &[u8], plan: &Plan, (width, height): (u32, u32)) -> u64 {
+/// What the whole work takes, in bytes, reckoned generously; `prints` are pixels and encodings.
+fn memory(
+    file: &[u8],
+    plan: &Plan,
+    (width, height): (u32, u32),
+    prints: impl Iterator<Item = (u64, Encoding)>,
+) -> u64 {
     /// Code, tables, stacks, buffers of codecs.
     const BASE: u64 = 8 << 20;
     let channels = plan.channels.count() as u64;
@@ -181,7 +194,13 @@ fn memory(file: &[u8], plan: &Plan, (width, height): (u32, u32)) -> u64 {
         0
     };
     let resizing = source + weighted + between + largest * channels;
-    // The pixels twice while they are turned or resized, and what the encoder makes of them.
-    let printing = largest * (2 * 4 + 8);
-    BASE + file.len() as u64 + plan.memory.max(resizing).max(printing)
+    let (mut writing, mut files) = (0, 0);
+    for (pixels, encoding) in prints {
+        let (working, kept) = memory_per_pixel(encoding);
+        writing = writing.max(pixels * working);
+        files += pixels * kept;
+    }
+    // The pixels twice while they are turned or resized.
+    let printing = largest * 2 * 4 + writing;
+    BASE + file.len() as u64 + files + plan.memory.max(resizing).max(printing)
 }

@@ -13,7 +13,8 @@ pub struct Variant {
 /// How a print is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Progressive JPEG; lossless WebP where the picture has transparency, which JPEG lacks.
+    /// JPEG, progressive from 1,000 pixels on; lossless WebP where the picture has transparency, which JPEG
+    /// lacks.
     Jpeg {
         /// As libjpeg counts it, 1 to 100.
         quality: u8,

@@ -437,3 +437,19 @@ fn avif_is_read_with_its_opacity() {
     }
     assert!(pixel(1, 0)[3] > 240 && pixel(1, 3)[3] < 15);
 }
+
+#[test]
+fn prints_that_are_kept_count_as_memory() {
+    let file = jpeg(&Picture::gradient(600, 400), &[]);
+    let limits = Limits {
+        memory_bytes: 40 << 20,
+        ..Limits::default()
+    };
+    let prints = |count: usize| {
+        let variants: Vec<_> = (0..count).map(|n| format!("n{n}:600:jpeg:100")).collect();
+        let variants = Variant::parse_all(variants.iter().map(String::as_str)).unwrap();
+        print(&file, &variants, &limits)
+    };
+    assert!(prints(10).is_ok());
+    assert!(matches!(prints(40), Err(Error::TooMuchMemory { .. })));
+}

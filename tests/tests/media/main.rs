@@ -11,6 +11,7 @@ mod api;
 mod client;
 mod colour;
 mod data;
+mod golden;
 mod limits;
 mod live;
 mod nothing_lost;

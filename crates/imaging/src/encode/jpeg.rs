@@ -25,8 +25,10 @@ use crate::jpeg::{Block, ZIGZAG};
 /// take longer to write and to read.
 const PROGRESSIVE_FROM: u32 = 1000;
 
-/// From this quality on colours have the size of the picture.
-const FULL_COLOUR_FROM: u8 = 90;
+/// Whether colours have the size of the picture at this quality, or else half of it.
+pub(super) fn has_full_colour(quality: u8) -> bool {
+    quality >= 90
+}
 
 /// The picture as a file.
 ///
@@ -45,7 +47,7 @@ pub(super) fn encode(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
 fn encode_as(kind: u8, scans: Vec<Scan>, bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     let side = |side: u32| u16::try_from(side).map_err(|error| Error::Encoder(error.to_string()));
     let size = (side(bitmap.width())?, side(bitmap.height())?);
-    let reduction = if quality < FULL_COLOUR_FROM { 2 } else { 1 };
+    let reduction = if has_full_colour(quality) { 1 } else { 2 };
     let steps = [
         quantisation(&BRIGHTNESS, quality),
         quantisation(&COLOUR, quality),

@@ -12,9 +12,10 @@ pub(super) struct Planes {
     pub(super) bands: Vec<Band>,
     colours: Colours,
     target: (usize, usize),
+    pixels: Vec<u8>,
 }
 
-/// A plane: the blocks of the row of units that is being read, and all rows that came of those before.
+/// A plane: the blocks of the row of units that is being read, and rows that came of those before.
 pub(super) struct Band {
     /// What a block of it becomes.
     pub(super) size: Size,
@@ -28,6 +29,7 @@ pub(super) struct Band {
     pub(super) stride: usize,
     samples: Vec<u8>,
     filter: Filter,
+    /// Its resized rows that other planes don't have yet.
     resized: Vec<u8>,
 }
 
@@ -74,14 +76,19 @@ impl Planes {
                     stride,
                     samples: vec![0; stride * vertical * side],
                     filter: Filter::new(geometry.across, geometry.down, &mut known),
-                    resized: Vec::with_capacity(target.0.next_multiple_of(16) * target.1),
+                    resized: Vec::new(),
                 }
             })
             .collect();
+        let colours = Colours::of(frame);
+        // A row is written a little beyond its end.
+        let mut pixels = Vec::new();
+        pixels.reserve_exact(target.0 * target.1 * colours.channels().count() + 64);
         Self {
             bands,
-            colours: Colours::of(frame),
+            colours,
             target,
+            pixels,
         }
     }
 
@@ -104,38 +111,43 @@ impl Planes {
                 // Two bytes and a start for each weight; those across and down.
                 let weights = (geometry.across.span() + 16) * target.0
                     + (geometry.down.span() + 16) * target.1;
-                row * rows + 2 * weights + (target.0 + 16) * target.1
+                // Rows that wait for other planes'.
+                let waiting = (geometry.down.span() + 64) * (target.0 + 16);
+                row * rows + 2 * weights + waiting
             })
             .sum();
         let pixels = target.0 * target.1 * frame.components.len();
         (bands + pixels) as u64
     }
 
-    /// Resizes a row of units that has been read.
+    /// Resizes a row of units that has been read, and makes pixels of the rows that all planes have by now.
     pub(super) fn advance(&mut self) {
         for band in &mut self.bands {
             for row in band.samples.chunks_exact(band.stride) {
                 band.filter.push(row, &mut band.resized);
             }
         }
+        let width = self.target.0;
+        let stride = width.next_multiple_of(16);
+        let rows = self.bands.iter().map(|band| band.resized.len() / stride);
+        let rows = rows.min().unwrap_or(0);
+        for row in 0..rows {
+            let samples = row * stride..(row + 1) * stride;
+            let planes: Vec<&[u8]> = self
+                .bands
+                .iter()
+                .map(|band| &band.resized[samples.clone()])
+                .collect();
+            colour::append(self.colours, &planes, width, &mut self.pixels);
+        }
+        for band in &mut self.bands {
+            band.resized.drain(..rows * stride);
+        }
     }
 
     /// The pixels, when all rows of units are read.
     pub(super) fn finish(self) -> Vec<u8> {
-        let (width, height) = self.target;
-        let stride = width.next_multiple_of(16);
-        let mut pixels = Vec::new();
-        // A row is written a little beyond its end.
-        pixels.reserve_exact(width * height * self.colours.channels().count() + 64);
-        let planes: Vec<&[u8]> = self.bands.iter().map(|band| &band.resized[..]).collect();
-        for row in 0..height {
-            let rows: Vec<&[u8]> = planes
-                .iter()
-                .map(|plane| &plane[row * stride..(row + 1) * stride])
-                .collect();
-            colour::append(self.colours, &rows, width, &mut pixels);
-        }
-        pixels
+        self.pixels
     }
 }
 

@@ -11,16 +11,17 @@ mod kept;
 mod planes;
 mod scan;
 mod streamed;
+mod tables;
 mod transform;
 
 #[cfg(test)]
 mod tests;
 
 use bits::Bits;
-use huffman::Tables;
 use kept::Kept;
 use planes::Planes;
-use scan::{Scan, damaged, table};
+use scan::{Scan, damaged, missing_table};
+use tables::Tables;
 use transform::{Size, Transform};
 
 use crate::bitmap::Bitmap;
@@ -28,6 +29,10 @@ use crate::decode::Plan;
 use crate::error::Error;
 use crate::format::Format;
 use crate::header::jpeg::{Frame, Segment, Segments};
+
+/// More scans than any encoder writes: libjpeg's has ten. Each takes as long as the picture is large, and
+/// can be a hundred bytes short.
+const SCANS_MOST: u32 = 100;
 
 pub(super) fn decode(
     file: &[u8],
@@ -46,6 +51,7 @@ pub(super) fn decode(
     let mut transforms: Vec<Option<Transform>> = frame.components.iter().map(|_| None).collect();
     let mut tables = Tables::default();
     let mut kept = None;
+    let mut scans = 0;
     let mut segments = Segments::of(file);
     loop {
         let Segment { marker, content } = segments.next_segment().ok_or_else(ends_early)?;
@@ -55,11 +61,18 @@ pub(super) fn decode(
             0xdd => tables.read_restart_interval(content).ok_or_else(damaged)?,
             0xda => {
                 let scan = Scan::read(content, frame).ok_or_else(damaged)?;
+                scans += 1;
+                if scans > SCANS_MOST {
+                    return Err(Error::broken(Format::Jpeg, "it has too many scans"));
+                }
                 for coded in &scan.components {
                     let component = coded.component;
                     if transforms[component].is_none() {
-                        let quantisation = usize::from(frame.components[component].quantisation);
-                        let quantisation = table(&tables.quantisation, quantisation)?;
+                        let selector = usize::from(frame.components[component].quantisation);
+                        let quantisation = tables.quantisation.get(selector);
+                        let quantisation = quantisation
+                            .and_then(Option::as_ref)
+                            .ok_or_else(missing_table)?;
                         let size = planes.bands[component].size;
                         transforms[component] = Some(Transform::new(size, quantisation));
                     }
@@ -107,8 +120,9 @@ pub(super) fn memory(frame: &Frame, (width, height): (u32, u32), plan: Plan) -> 
     let picture = (width as usize, height as usize);
     // All coefficients, of two bytes each, with the blocks that fill up units.
     let kept = if frame.keeps_coefficients() {
-        let whole = |side: u32| u64::from(side.next_multiple_of(32));
-        frame.samples(whole(width) * whole(height)) * 2
+        let (across, down) = frame.densest();
+        let whole = |side: u32, most: usize| u64::from(side).next_multiple_of(8 * most as u64);
+        frame.samples(whole(width, across) * whole(height, down)) * 2
     } else {
         0
     };

@@ -68,6 +68,12 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
                 break segment.content.first().copied().unwrap_or(0);
             }
             0xe0 => jfif |= segment.content.starts_with(b"JFIF\0"),
+            0xde => {
+                return Err(Error::UnsupportedFeature {
+                    format: Format::Jpeg,
+                    feature: "hierarchical coding",
+                });
+            }
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if frame.is_none() => {
                 frame = Some(read_frame(segment)?);
             }
@@ -240,7 +246,10 @@ struct IccParts<'f> {
 
 impl<'f> IccParts<'f> {
     fn add(&mut self, content: &'f [u8]) {
-        if let Some([number, _, part @ ..]) = content.strip_prefix(b"ICC_PROFILE\0") {
+        // Their number is a byte.
+        if self.parts.len() < 255
+            && let Some([number, _, part @ ..]) = content.strip_prefix(b"ICC_PROFILE\0")
+        {
             self.parts.push((*number, part));
         }
     }

@@ -27,10 +27,10 @@ impl Colours {
         let identifiers: Vec<u8> = frame.components.iter().map(|c| c.identifier).collect();
         match (identifiers.as_slice(), frame.adobe_transform) {
             ([_], _) => Self::Grey,
-            ([_, _, _], Some(0)) => Self::Rgb,
-            ([b'R', b'G', b'B'], None) if !frame.jfif => Self::Rgb,
-            ([_, _, _, _], Some(2)) => Self::InvertedYcck,
-            ([_, _, _, _], Some(_)) => Self::InvertedCmyk,
+            ([_, _, _], _) if frame.jfif => Self::YCbCr,
+            ([_, _, _], Some(0)) | ([b'R', b'G', b'B'], None) => Self::Rgb,
+            ([_, _, _, _], Some(0)) => Self::InvertedCmyk,
+            ([_, _, _, _], Some(_)) => Self::InvertedYcck,
             ([_, _, _, _], None) => Self::Cmyk,
             _ => Self::YCbCr,
         }
@@ -86,7 +86,7 @@ fn sixteen_by_sixteen(
 ) {
     let start = pixels.len();
     // What is beyond the row is written as well, and then taken back.
-    pixels.resize(start + width.next_multiple_of(16) * 3 + 4, 0);
+    pixels.resize(start + width.next_multiple_of(16) * 3, 0);
     let [a, b, c] = planes.map(|plane| plane.as_chunks::<16>().0);
     let (targets, _) = pixels[start..].as_chunks_mut::<48>();
     for (((target, a), b), c) in targets.iter_mut().zip(a).zip(b).zip(c) {

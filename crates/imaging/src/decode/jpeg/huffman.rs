@@ -1,16 +1,18 @@
 //! Huffman's codes, as tables to read them with.
 
 use super::bits::{Bits, signed};
-use crate::jpeg::Block;
+use super::tables::Codes;
 
-/// Codes of up to so many bits, and the number behind them, are read at one look.
-const LOOK: u32 = 10;
+/// So many bits are looked at, which are two symbols as often as not.
+const LOOK: u32 = 11;
+
+type Looks = [u64; 1 << LOOK];
 
 /// A table of codes for symbols (T.81, annex C), each of which says how many coefficients are zero, and
 /// how many bits the next one has.
 pub(super) struct Huffman {
     /// What the next bits mean: an [`Entry`] each.
-    looks: Box<[u32; 1 << LOOK]>,
+    looks: Box<Looks>,
     /// The symbols of short codes, and the lengths of these above, for whom needs no more.
     short: Box<[u16; 1 << LOOK]>,
     /// For each length in bits, the first code that is none, followed by ones up to 16 bits.
@@ -20,19 +22,79 @@ pub(super) struct Huffman {
     symbols: Vec<u8>,
 }
 
-/// What the beginning of the bits means:
-/// - the lowest six bits: how many of them are read with it; none if the code is longer than the look,
-///   and then nothing else but [`APART`](Entry::APART) is said;
-/// - the next seven: how many coefficients are skipped, [`REST`] for the rest of the block;
-/// - then [`APART`], if the number isn't among the bits that were looked at;
-/// - the upper half: the number, or else how many bits it has.
-struct Entry;
+/// What the beginning of the bits means, from the lowest bit on:
+/// - six bits: how many are read with it; none if the code is longer than the look;
+/// - six: how many are read with the first symbol alone;
+/// - seven: how many coefficients that skips, [`REST`] for the rest of the block;
+/// - one, [`APART`](Self::APART): whether its number isn't among the bits that were looked at;
+/// - seven: how many the second symbol skips, none if there is no second one;
+/// - one: whether that one has a number;
+/// - from bit 32 on, sixteen each: the numbers, or how many bits the first has if it is apart.
+struct Entry(u64);
 
 impl Entry {
-    const APART: u32 = 1 << 13;
+    const APART: u64 = 1 << 19;
+    const LONG: Self = Self(Self::APART);
 
-    fn of(bits: u32, skipped: u32, number: i16) -> u32 {
-        bits | skipped << 6 | u32::from(number.cast_unsigned()) << 16
+    fn one(length: u32, skipped: u32, number: i16) -> Self {
+        let number = u64::from(number.cast_unsigned());
+        Self(u64::from(length | length << 6 | skipped << 12) | number << 32)
+    }
+
+    fn apart(length: u32, skipped: u32, size: u32) -> Self {
+        Self(u64::from(length | length << 6 | skipped << 12) | Self::APART | u64::from(size) << 32)
+    }
+
+    /// The same with a second symbol, which is read alone as `second`.
+    fn and(&self, second: &Self) -> Self {
+        let has_number = u64::from(second.skipped() != REST as usize);
+        let number = second.0 >> 32 & 0xffff;
+        Self(
+            (self.0 + u64::from(second.length()))
+                | (second.skipped() as u64) << 20
+                | has_number << 27
+                | number << 48,
+        )
+    }
+
+    #[inline(always)]
+    fn is_apart(&self) -> bool {
+        self.0 & Self::APART != 0
+    }
+
+    #[inline(always)]
+    fn length(&self) -> u32 {
+        self.0 as u32 & 63
+    }
+
+    #[inline(always)]
+    fn first_length(&self) -> u32 {
+        self.0 as u32 >> 6 & 63
+    }
+
+    #[inline(always)]
+    fn skipped(&self) -> usize {
+        (self.0 >> 12) as usize & 127
+    }
+
+    #[inline(always)]
+    fn number(&self) -> i32 {
+        i32::from((self.0 >> 32) as i16)
+    }
+
+    #[inline(always)]
+    fn second_skipped(&self) -> usize {
+        (self.0 >> 20) as usize & 127
+    }
+
+    #[inline(always)]
+    fn second_has_number(&self) -> usize {
+        (self.0 >> 27) as usize & 1
+    }
+
+    #[inline(always)]
+    fn second_number(&self) -> i32 {
+        (self.0.cast_signed() >> 48) as i32
     }
 }
 
@@ -41,7 +103,7 @@ const REST: u32 = 127;
 
 /// What symbols say.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+enum Kind {
     /// How many bits the difference of two means has (T.81, F.1.2.1).
     Mean,
     /// How many coefficients are zero, and how many bits the next one has (T.81, F.1.2.2).
@@ -49,29 +111,40 @@ pub(super) enum Kind {
 }
 
 impl Huffman {
-    /// The table of these symbols, of which `counts` have codes of each length from 1 to 16; none if there
-    /// are more than codes.
-    pub(super) fn new(kind: Kind, counts: &[u8; 16], symbols: &[u8]) -> Option<Self> {
+    /// The table of these codes for means; none if there are more than codes.
+    pub(super) fn of_means(codes: &Codes) -> Option<Self> {
+        Self::new(Kind::Mean, codes)
+    }
+
+    /// The table of these codes for details; none if there are more than codes.
+    pub(super) fn of_details(codes: &Codes) -> Option<Self> {
+        Self::new(Kind::Detail, codes)
+    }
+
+    fn new(kind: Kind, codes: &Codes) -> Option<Self> {
         let mut table = Self {
-            looks: Box::new([Entry::APART; 1 << LOOK]),
+            looks: Box::new([Entry::LONG.0; 1 << LOOK]),
             short: Box::new([0; 1 << LOOK]),
             limits: [0; 17],
             offsets: [0; 17],
-            symbols: symbols.to_vec(),
+            symbols: codes.symbols.clone(),
         };
         let (mut code, mut index) = (0_u32, 0_usize);
-        for (length, &count) in (1_u32..).zip(counts) {
+        for (length, &count) in (1_u32..).zip(&codes.counts) {
             table.offsets[length as usize] = index as i32 - code as i32;
             for _ in 0..count {
                 if code >> length != 0 {
                     return None;
                 }
-                table.look(kind, code, length, *symbols.get(index)?);
+                table.look(kind, code, length, *codes.symbols.get(index)?);
                 code += 1;
                 index += 1;
             }
             table.limits[length as usize] = code << (16 - length);
             code <<= 1;
+        }
+        if kind == Kind::Detail {
+            table.look_twice();
         }
         Some(table)
     }
@@ -85,70 +158,125 @@ impl Huffman {
         let first = code << (LOOK - length);
         for rest in 0..1 << (LOOK - length) {
             self.short[(first + rest) as usize] = u16::from(symbol) | (length as u16) << 8;
-            self.looks[(first + rest) as usize] = if length + size <= LOOK {
+            let entry = if length + size <= LOOK {
                 let number = rest >> (LOOK - length - size);
                 // At most ten bits.
-                Entry::of(length + size, skipped, signed(number, size) as i16)
+                Entry::one(length + size, skipped, signed(number, size) as i16)
             } else {
-                Entry::of(length, skipped, size as i16) | Entry::APART
+                Entry::apart(length, skipped, size)
             };
+            self.looks[(first + rest) as usize] = entry.0;
         }
     }
 
-    /// How many coefficients are zero, and the number after them.
-    #[inline(always)]
-    fn next(&self, kind: Kind, bits: &mut Bits<'_>) -> Option<(u32, i32)> {
-        bits.fill();
-        let entry = self.looks[bits.peek(LOOK) as usize];
-        if entry & Entry::APART == 0 {
-            bits.skip(entry & 63);
-            return Some((entry >> 6 & 127, entry.cast_signed() >> 16));
+    /// Adds second symbols where the look has them as a whole.
+    fn look_twice(&mut self) {
+        let alone = self.looks.clone();
+        for (bits, look) in self.looks.iter_mut().enumerate() {
+            let first = Entry(*look);
+            if first.is_apart() || first.skipped() == REST as usize {
+                continue;
+            }
+            // Zeros follow, which its code must not need.
+            let rest = bits << first.length() & ((1 << LOOK) - 1);
+            let second = Entry(alone[rest]);
+            if !second.is_apart() && first.length() + second.length() <= LOOK {
+                *look = first.and(&second).0;
+            }
         }
-        if entry & 63 == 0 {
+    }
+
+    /// What an entry means that has no number or no code: how many coefficients are zero, and the number
+    /// after them.
+    #[inline(always)]
+    fn apart(&self, kind: Kind, entry: &Entry, bits: &mut Bits<'_>) -> Option<(usize, i32)> {
+        if entry.length() == 0 {
             let (symbol, length) = self.long_symbol(bits.peek(16))?;
             bits.skip(length);
             let (skipped, size) = meaning(kind, symbol);
-            return Some((skipped, bits.take_signed(size)));
+            return Some((skipped as usize, bits.take_signed(size)));
         }
-        bits.skip(entry & 63);
-        // A code and its number have 32 bits at most, which were filled in.
-        let size = entry >> 16;
-        let number = signed(bits.peek(size.max(1)), size);
+        bits.skip(entry.length());
+        // Codes and numbers have 25 bits at most, which were filled in; and these numbers have some.
+        let size = entry.number().cast_unsigned();
+        let number = signed(bits.peek(size), size);
         bits.skip(size);
-        Some((entry >> 6 & 127, if size == 0 { 0 } else { number }))
+        Some((entry.skipped(), number))
     }
 
     /// The difference to the mean of the block before. None if the bits are no code.
     #[inline(always)]
     pub(super) fn mean(&self, bits: &mut Bits<'_>) -> Option<i32> {
-        self.next(Kind::Mean, bits).map(|(_, number)| number)
+        bits.fill();
+        let entry = Entry(self.looks[bits.peek(LOOK) as usize]);
+        if entry.is_apart() {
+            return self
+                .apart(Kind::Mean, &entry, bits)
+                .map(|(_, number)| number);
+        }
+        bits.skip(entry.length());
+        Some(entry.number())
     }
 
     /// Gives each coefficient after the mean that isn't zero to `set`, with its place in the order of
-    /// storage; the last such place, or 0. None if the bits are no code, or go on beyond the block.
+    /// storage; and some that are zero, and some at places from 64 on, which mean nothing, because to ask
+    /// takes longer. Whether there were any. None if the bits are no code, or go on beyond the block.
     #[inline(always)]
     pub(super) fn details(
         &self,
         bits: &mut Bits<'_>,
         mut set: impl FnMut(usize, i32),
-    ) -> Option<usize> {
+    ) -> Option<bool> {
         let mut local = *bits;
-        let (mut place, mut last) = (1, 0);
-        while place < 64 {
-            let (skipped, number) = self.next(Kind::Detail, &mut local)?;
-            place += skipped as usize;
-            if place >= 64 {
-                if skipped != REST {
+        let looks: &Looks = &self.looks;
+        let (mut place, mut has_details) = (1, false);
+        loop {
+            local.fill();
+            let entry = Entry(looks[local.peek(LOOK) as usize]);
+            if entry.is_apart() {
+                let (skipped, number) = self.apart(Kind::Detail, &entry, &mut local)?;
+                place += skipped;
+                if place >= 64 {
+                    if skipped != REST as usize {
+                        return None;
+                    }
+                    break;
+                }
+                set(place, number);
+                has_details = true;
+                place += 1;
+                if place == 64 {
+                    break;
+                }
+                continue;
+            }
+            place += entry.skipped();
+            if place >= 63 {
+                // There is no place for a second one: what looked like it belongs to the next block.
+                local.skip(entry.first_length());
+                if place == 63 {
+                    set(place, entry.number());
+                    has_details = true;
+                } else if entry.skipped() != REST as usize {
                     return None;
                 }
                 break;
             }
-            set(place, number);
-            last = place;
-            place += 1;
+            local.skip(entry.length());
+            set(place, entry.number());
+            has_details = true;
+            let second = place + 1 + entry.second_skipped();
+            set(second, entry.second_number());
+            place = second + entry.second_has_number();
+            if place >= 64 {
+                if place > 64 && entry.second_skipped() != REST as usize {
+                    return None;
+                }
+                break;
+            }
         }
         *bits = local;
-        Some(last)
+        Some(has_details)
     }
 
     /// The next symbol, as progressive scans use it. None if the bits are no code.
@@ -183,66 +311,5 @@ fn meaning(kind: Kind, symbol: u8) -> (u32, u32) {
         (Kind::Detail, 15, 0) => (15, 0),
         (Kind::Detail, _, 0) => (REST, 0),
         (Kind::Detail, skipped, size) => (skipped, size),
-    }
-}
-
-/// The tables that a file has set so far, four of each kind (T.81, B.2.4).
-#[derive(Default)]
-pub(super) struct Tables {
-    pub(super) quantisation: [Option<Block<u16>>; 4],
-    pub(super) means: [Option<Huffman>; 4],
-    pub(super) details: [Option<Huffman>; 4],
-    /// After how many units decoding begins anew; 0 for never.
-    pub(super) restart_interval: u32,
-}
-
-impl Tables {
-    /// Reads the segment "define quantization tables" (T.81, B.2.4.1); none if it contradicts itself.
-    pub(super) fn read_quantisation(&mut self, mut content: &[u8]) -> Option<()> {
-        while let Some((&selector, rest)) = content.split_first() {
-            let table = self.quantisation.get_mut(usize::from(selector & 15))?;
-            let mut values = [0; 64];
-            content = match selector >> 4 {
-                0 => {
-                    let (bytes, rest) = rest.split_first_chunk::<64>()?;
-                    values = bytes.map(u16::from);
-                    rest
-                }
-                1 => {
-                    let (bytes, rest) = rest.split_first_chunk::<128>()?;
-                    for (value, pair) in values.iter_mut().zip(bytes.as_chunks().0) {
-                        *value = u16::from_be_bytes(*pair);
-                    }
-                    rest
-                }
-                _ => return None,
-            };
-            *table = Some(values);
-        }
-        Some(())
-    }
-
-    /// Reads the segment "define Huffman tables" (T.81, B.2.4.2); none if it contradicts itself.
-    pub(super) fn read_huffman(&mut self, mut content: &[u8]) -> Option<()> {
-        while let Some((&selector, rest)) = content.split_first() {
-            let (counts, rest) = rest.split_first_chunk::<16>()?;
-            let count: usize = counts.iter().map(|&count| usize::from(count)).sum();
-            let (symbols, rest) = rest.split_at_checked(count)?;
-            let (kind, tables) = match selector >> 4 {
-                0 => (Kind::Mean, &mut self.means),
-                1 => (Kind::Detail, &mut self.details),
-                _ => return None,
-            };
-            let table = tables.get_mut(usize::from(selector & 15))?;
-            *table = Some(Huffman::new(kind, counts, symbols)?);
-            content = rest;
-        }
-        Some(())
-    }
-
-    /// Reads the segment "define restart interval" (T.81, B.2.4.4).
-    pub(super) fn read_restart_interval(&mut self, content: &[u8]) -> Option<()> {
-        self.restart_interval = u16::from_be_bytes(*content.first_chunk()?).into();
-        Some(())
     }
 }

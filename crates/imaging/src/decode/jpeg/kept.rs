@@ -2,9 +2,10 @@
 //! other. Their coefficients are kept until the last scan is read.
 
 use super::bits::Bits;
-use super::huffman::{Huffman, Tables};
+use super::huffman::Huffman;
 use super::planes::{Band, Planes};
-use super::scan::{Coded, Restarts, Scan, check_end, damaged, table};
+use super::scan::{Restarts, Scan, check_end, damaged, missing_table};
+use super::tables::Tables;
 use super::transform::Transform;
 use crate::error::Error;
 use crate::jpeg::Block;
@@ -46,12 +47,7 @@ impl Kept {
         tables: &Tables,
         bands: &[Band],
     ) -> Result<usize, Error> {
-        let mut decoder = Decoder {
-            scan,
-            progressive,
-            means: [0; 4],
-            blocks_left: 0,
-        };
+        let mut decoder = Decoder::new(scan, progressive, tables)?;
         let mut restarts = Restarts::new(tables.restart_interval);
         // A scan of one component has no blocks that only fill up units (T.81, A.2.2).
         let (across, down) = match scan.components.as_slice() {
@@ -81,7 +77,7 @@ impl Kept {
                             + unit_across * horizontal
                             + column;
                         let block = &mut plane.blocks[place];
-                        decoder.block(&mut bits, index, *coded, tables, block)?;
+                        decoder.block(&mut bits, index, block).ok_or_else(damaged)?;
                     }
                 }
             }
@@ -92,7 +88,7 @@ impl Kept {
 
     /// Makes samples and rows of all that was read.
     pub(super) fn finish(self, transforms: &[Transform], planes: &mut Planes) {
-        let mut coefficients = [0.0; 64];
+        let mut coefficients = [0.0; 128];
         for unit_down in 0..self.units.1 {
             for ((plane, transform), band) in
                 self.planes.iter().zip(transforms).zip(&mut planes.bands)
@@ -101,16 +97,16 @@ impl Kept {
                     let start = (unit_down * band.vertical + row) * plane.stride;
                     let blocks = &plane.blocks[start..start + plane.stride];
                     for (column, block) in blocks.iter().enumerate() {
-                        let mut last = 0;
+                        let mut has_details = false;
                         for (place, &value) in block.iter().enumerate() {
                             if value != 0 {
                                 transform.set(&mut coefficients, place, value.into());
-                                last = place;
+                                has_details |= place > 0;
                             }
                         }
                         let stride = band.stride;
                         let target = band.block(column, row);
-                        transform.samples(&mut coefficients, last, target, stride);
+                        transform.samples(&mut coefficients, has_details, target, stride);
                     }
                 }
             }
@@ -119,53 +115,87 @@ impl Kept {
     }
 }
 
-/// What is remembered from block to block.
+/// Reads blocks, and remembers from block to block what it has to.
 struct Decoder<'s> {
     scan: &'s Scan,
-    progressive: bool,
+    kind: Kind,
+    /// The tables of each component of the scan, as far as it needs them.
+    tables: Vec<(Option<Huffman>, Option<Huffman>)>,
     /// Of the block before, for each component of the scan.
     means: [i32; 4],
     /// How many blocks have no more new coefficients in this scan.
     blocks_left: u32,
 }
 
-impl Decoder<'_> {
-    fn block(
-        &mut self,
-        bits: &mut Bits<'_>,
-        index: usize,
-        coded: Coded,
-        tables: &Tables,
-        block: &mut Block<i16>,
-    ) -> Result<(), Error> {
-        let means = || table(&tables.means, coded.means);
-        let details = || table(&tables.details, coded.details);
-        let read = if !self.progressive {
-            let details = details()?;
-            self.mean(bits, means()?, index, block)
-                .and_then(|()| whole(bits, details, block))
-        } else if self.scan.first == 0 && self.scan.high == 0 {
-            self.mean(bits, means()?, index, block)
-        } else if self.scan.first == 0 {
-            if bits.take(1) == 1 {
-                block[0] |= 1 << self.scan.low;
-            }
-            Some(())
-        } else if self.scan.high == 0 {
-            self.first_details(bits, details()?, block)
-        } else {
-            self.more_details(bits, details()?, block)
+/// What a scan has of each block.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// All of it.
+    Whole,
+    /// The upper bits of the mean.
+    FirstMean,
+    /// One bit more of it.
+    MoreMean,
+    /// The upper bits of other coefficients.
+    FirstDetails,
+    /// One bit more of them.
+    MoreDetails,
+}
+
+impl<'s> Decoder<'s> {
+    fn new(scan: &'s Scan, progressive: bool, tables: &Tables) -> Result<Self, Error> {
+        let kind = match (progressive, scan.first, scan.high) {
+            (false, ..) => Kind::Whole,
+            (true, 0, 0) => Kind::FirstMean,
+            (true, 0, _) => Kind::MoreMean,
+            (true, _, 0) => Kind::FirstDetails,
+            (true, ..) => Kind::MoreDetails,
         };
-        read.ok_or_else(damaged)
+        let has_means = matches!(kind, Kind::Whole | Kind::FirstMean);
+        let has_details = !matches!(kind, Kind::FirstMean | Kind::MoreMean);
+        let mut own = Vec::new();
+        for coded in &scan.components {
+            let means = has_means.then(|| tables.means(coded.means).ok_or_else(missing_table));
+            let details =
+                has_details.then(|| tables.details(coded.details).ok_or_else(missing_table));
+            own.push((means.transpose()?, details.transpose()?));
+        }
+        Ok(Self {
+            scan,
+            kind,
+            tables: own,
+            means: [0; 4],
+            blocks_left: 0,
+        })
     }
 
-    fn mean(
-        &mut self,
-        bits: &mut Bits<'_>,
-        means: &Huffman,
-        index: usize,
-        block: &mut Block<i16>,
-    ) -> Option<()> {
+    /// Reads a block of that component of the scan. None if its bits are none.
+    fn block(&mut self, bits: &mut Bits<'_>, index: usize, block: &mut Block<i16>) -> Option<()> {
+        match self.kind {
+            Kind::Whole => {
+                self.mean(bits, index, block)?;
+                let details = self.tables.get(index)?.1.as_ref()?;
+                let set = |place, value| {
+                    if let Some(coefficient) = block.get_mut::<usize>(place) {
+                        *coefficient = value as i16;
+                    }
+                };
+                details.details(bits, set).map(|_| ())
+            }
+            Kind::FirstMean => self.mean(bits, index, block),
+            Kind::MoreMean => {
+                if bits.take(1) == 1 {
+                    block[0] |= 1 << self.scan.low;
+                }
+                Some(())
+            }
+            Kind::FirstDetails => self.first_details(bits, index, block),
+            Kind::MoreDetails => self.more_details(bits, index, block),
+        }
+    }
+
+    fn mean(&mut self, bits: &mut Bits<'_>, index: usize, block: &mut Block<i16>) -> Option<()> {
+        let means = self.tables.get(index)?.0.as_ref()?;
         let mean = self.means.get_mut(index)?;
         *mean = mean.wrapping_add(means.mean(bits)?);
         block[0] = (*mean << self.scan.low) as i16;
@@ -176,9 +206,10 @@ impl Decoder<'_> {
     fn first_details(
         &mut self,
         bits: &mut Bits<'_>,
-        details: &Huffman,
+        index: usize,
         block: &mut Block<i16>,
     ) -> Option<()> {
+        let details = self.tables.get(index)?.1.as_ref()?;
         if self.blocks_left > 0 {
             self.blocks_left -= 1;
             return Some(());
@@ -205,9 +236,10 @@ impl Decoder<'_> {
     fn more_details(
         &mut self,
         bits: &mut Bits<'_>,
-        details: &Huffman,
+        index: usize,
         block: &mut Block<i16>,
     ) -> Option<()> {
+        let details = self.tables.get(index)?.1.as_ref()?;
         let bit = 1_i16 << self.scan.low;
         let refine = |value: &mut i16, bits: &mut Bits<'_>| {
             if bits.take(1) == 1 && *value & bit == 0 {
@@ -247,11 +279,4 @@ impl Decoder<'_> {
         }
         Some(())
     }
-}
-
-/// All details of a block that isn't coded progressively.
-fn whole(bits: &mut Bits<'_>, details: &Huffman, block: &mut Block<i16>) -> Option<()> {
-    details
-        .details(bits, |place, value| block[place & 63] = value as i16)
-        .map(|_| ())
 }

@@ -109,8 +109,8 @@ impl Planes {
                 let row = geometry.across.length + 64;
                 let rows = geometry.down.span() + 8 + sampling.1 * 8 + 2;
                 // Two bytes and a start for each weight; those across and down.
-                let weights = (geometry.across.span() + 16) * target.0
-                    + (geometry.down.span() + 16) * target.1;
+                let weights = (geometry.across.span() + 16) * target.0.next_multiple_of(16)
+                    + (geometry.down.span() + 16) * target.1.next_multiple_of(16);
                 // Rows that wait for other planes'.
                 let waiting = (geometry.down.span() + 64) * (target.0 + 16);
                 row * rows + 2 * weights + waiting

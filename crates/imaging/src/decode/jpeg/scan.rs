@@ -31,41 +31,44 @@ impl Scan {
         let (&count, rest) = content.split_first()?;
         let (components, rest) = rest.split_at_checked(2 * usize::from(count))?;
         let &[first, last, bits, ..] = rest.first_chunk::<3>()?;
-        let components = components
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|&[identifier, tables]| {
-                Some(Coded {
-                    component: frame
-                        .components
-                        .iter()
-                        .position(|c| c.identifier == identifier)?,
-                    means: usize::from(tables >> 4 & 3),
-                    details: usize::from(tables & 3),
-                })
-            })
-            .collect::<Option<Vec<_>>>()?;
-        let mut met: Vec<_> = components.iter().map(|coded| coded.component).collect();
-        met.sort_unstable();
-        met.dedup();
+        let mut coded: Vec<Coded> = Vec::new();
+        for &[identifier, tables] in components.as_chunks::<2>().0 {
+            // Some files give all components the same identifier.
+            let is_meant = |&component: &usize| {
+                frame.components[component].identifier == identifier
+                    && coded.iter().all(|coded| coded.component != component)
+            };
+            coded.push(Coded {
+                component: (0..frame.components.len()).find(is_meant)?,
+                means: usize::from(tables >> 4 & 3),
+                details: usize::from(tables & 3),
+            });
+        }
+        if coded.is_empty() {
+            return None;
+        }
+        // What sequential scans say here means nothing, and is often wrong.
+        if !frame.progressive {
+            return Some(Self {
+                components: coded,
+                first: 0,
+                last: 63,
+                high: 0,
+                low: 0,
+            });
+        }
         let scan = Self {
+            components: coded,
             first: first.into(),
             last: last.into(),
             high: u32::from(bits >> 4),
             low: u32::from(bits & 15),
-            components,
         };
-        let is_whole = !met.is_empty() && met.len() == scan.components.len();
-        let is_coded = if frame.progressive {
-            let refines = scan.high == 0 || scan.high == scan.low + 1;
-            // Means come by themselves, and details one component at a time (T.81, G.1.1.1).
-            let kind = scan.last == 0 || scan.first > 0 && scan.components.len() == 1;
-            scan.first <= scan.last && scan.last < 64 && scan.low < 14 && refines && kind
-        } else {
-            true
-        };
-        (is_whole && is_coded).then_some(scan)
+        let refines = scan.high == 0 || scan.high == scan.low + 1;
+        // Means come by themselves, and details one component at a time (T.81, G.1.1.1).
+        let kind = scan.last == 0 || scan.first > 0 && scan.components.len() == 1;
+        (scan.first <= scan.last && scan.last < 64 && scan.low < 14 && refines && kind)
+            .then_some(scan)
     }
 }
 
@@ -119,10 +122,8 @@ pub(super) fn check_end(bits: &Bits<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The table that a component in a scan refers to.
-pub(super) fn table<T>(tables: &[Option<T>; 4], selector: usize) -> Result<&T, Error> {
-    tables
-        .get(selector)
-        .and_then(Option::as_ref)
-        .ok_or_else(|| Error::broken(Format::Jpeg, "a table is missing"))
+/// A scan refers to a table that isn't there, or isn't one.
+#[cold]
+pub(super) fn missing_table() -> Error {
+    Error::broken(Format::Jpeg, "a table is missing")
 }

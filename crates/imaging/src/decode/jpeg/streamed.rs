@@ -2,9 +2,10 @@
 //! that no coefficients are kept.
 
 use super::bits::Bits;
-use super::huffman::{Huffman, Tables};
+use super::huffman::Huffman;
 use super::planes::Planes;
-use super::scan::{Restarts, Scan, check_end, damaged, table};
+use super::scan::{Restarts, Scan, check_end, damaged, missing_table};
+use super::tables::Tables;
 use super::transform::{Coefficients, Transform};
 use crate::error::Error;
 
@@ -17,47 +18,35 @@ pub(super) fn read(
     planes: &mut Planes,
     (units_across, units_down): (usize, usize),
 ) -> Result<(), Error> {
-    struct Component<'t> {
-        index: usize,
-        transform: &'t Transform,
-        means: &'t Huffman,
-        details: &'t Huffman,
-        mean: i32,
-    }
     let mut components = Vec::new();
     for coded in &scan.components {
-        components.push(Component {
-            index: coded.component,
+        let component = Component {
             transform: &transforms[coded.component],
-            means: table(&tables.means, coded.means)?,
-            details: table(&tables.details, coded.details)?,
+            means: tables.means(coded.means).ok_or_else(missing_table)?,
+            details: tables.details(coded.details).ok_or_else(missing_table)?,
             mean: 0,
-        });
+            coefficients: [0.0; 128],
+        };
+        components.push((coded.component, component));
     }
     let mut restarts = Restarts::new(tables.restart_interval);
-    let mut coefficients = [0.0; 64];
     for _ in 0..units_down {
         for unit in 0..units_across {
             if restarts.is_due(&mut bits)? {
-                for component in &mut components {
+                for (_, component) in &mut components {
                     component.mean = 0;
                 }
             }
-            for component in &mut components {
-                let band = &mut planes.bands[component.index];
-                let (horizontal, vertical) = (band.horizontal, band.vertical);
-                for (down, across) in
-                    (0..vertical).flat_map(|down| (0..horizontal).map(move |across| (down, across)))
-                {
-                    let transform = component.transform;
-                    let difference = component.means.mean(&mut bits).ok_or_else(damaged)?;
-                    component.mean = component.mean.wrapping_add(difference);
-                    transform.set(&mut coefficients, 0, component.mean);
-                    let last = details(component.details, &mut bits, transform, &mut coefficients)
-                        .ok_or_else(damaged)?;
-                    let stride = band.stride;
-                    let target = band.block(unit * horizontal + across, down);
-                    transform.samples(&mut coefficients, last, target, stride);
+            for (index, component) in &mut components {
+                let band = &mut planes.bands[*index];
+                for down in 0..band.vertical {
+                    for across in unit * band.horizontal..(unit + 1) * band.horizontal {
+                        let stride = band.stride;
+                        let target = band.block(across, down);
+                        component
+                            .read(&mut bits, target, stride)
+                            .ok_or_else(damaged)?;
+                    }
                 }
             }
         }
@@ -67,16 +56,31 @@ pub(super) fn read(
     Ok(())
 }
 
-/// Sets all coefficients of a block but its mean; where the last of them is, or 0. By itself, because it
-/// is where the time goes, and what is around it needs registers as well.
-#[inline(never)]
-fn details(
-    details: &Huffman,
-    bits: &mut Bits<'_>,
-    transform: &Transform,
-    coefficients: &mut Coefficients,
-) -> Option<usize> {
-    details.details(bits, |place, value| {
-        transform.set(coefficients, place, value)
-    })
+struct Component<'t> {
+    transform: &'t Transform,
+    means: Huffman,
+    details: Huffman,
+    /// Of the block before.
+    mean: i32,
+    /// Zeros between two blocks.
+    coefficients: Coefficients,
+}
+
+impl Component<'_> {
+    /// Reads a block, and writes its samples to the rows of `target`. By itself, and with bits of its own,
+    /// because this is where the time goes: what is around it would take its registers.
+    #[inline(never)]
+    fn read(&mut self, bits: &mut Bits<'_>, target: &mut [u8], stride: usize) -> Option<()> {
+        let mut local = *bits;
+        let transform = self.transform;
+        let coefficients = &mut self.coefficients;
+        self.mean = self.mean.wrapping_add(self.means.mean(&mut local)?);
+        transform.set(coefficients, 0, self.mean);
+        let has_details = self.details.details(&mut local, |place, value| {
+            transform.set(coefficients, place, value);
+        })?;
+        *bits = local;
+        transform.samples(coefficients, has_details, target, stride);
+        Some(())
+    }
 }

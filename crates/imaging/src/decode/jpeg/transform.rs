@@ -30,7 +30,8 @@ impl Size {
 }
 
 /// Coefficients of a block, column by column, as [`Transform`] wants them: times its factors.
-pub(super) type Coefficients = Block<f32>;
+/// What belongs to no place comes behind the block. (A power of two, so that no place needs a check.)
+pub(super) type Coefficients = [f32; 128];
 
 /// What turns the coefficients of one component into samples.
 pub(super) struct Transform {
@@ -49,24 +50,24 @@ impl Transform {
         Self { size, factors }
     }
 
-    /// Sets the coefficient at this place in the order of storage, below 64.
+    /// Sets the coefficient at this place in the order of storage, below 256; those from 64 on are none.
     #[inline(always)]
     pub(super) fn set(&self, coefficients: &mut Coefficients, place: usize, value: i32) {
-        let place = place & 63;
-        coefficients[usize::from(COLUMNWISE[place] & 63)] = value as f32 * self.factors[place];
+        coefficients[usize::from(COLUMNWISE[place & 255] & 127)] =
+            value as f32 * self.factors[place & 63];
     }
 
-    /// The samples of a block of which all coefficients are zero that are stored behind `last`. They are
-    /// written to the rows of `target`, of `stride` each; the coefficients are zero then.
+    /// The samples of a block, which is of one value if it has no details. They are written to the rows of
+    /// `target`, of `stride` each; the coefficients are zero then.
     #[inline(always)]
     pub(super) fn samples(
         &self,
         coefficients: &mut Coefficients,
-        last: usize,
+        has_details: bool,
         target: &mut [u8],
         stride: usize,
     ) {
-        if last == 0 || self.size == Size::One {
+        if !has_details || self.size == Size::One {
             let mean = (coefficients[0] + 128.0 + ROUNDING).to_bits();
             let mean = mean.wrapping_sub(ROUNDING.to_bits()).cast_signed();
             let mean = mean.clamp(0, 255) as u8;
@@ -98,12 +99,12 @@ fn flat<const SIDE: usize>(value: u8, target: &mut [u8], stride: usize) {
     }
 }
 
-/// [`ZIGZAG`] with rows and columns exchanged.
-const COLUMNWISE: Block<u8> = {
-    let mut places = ZIGZAG;
+/// [`ZIGZAG`] with rows and columns exchanged, and behind it what belongs nowhere.
+const COLUMNWISE: [u8; 256] = {
+    let mut places = [64; 256];
     let mut index = 0;
     while index < 64 {
-        places[index] = places[index] % 8 * 8 + places[index] / 8;
+        places[index] = ZIGZAG[index] % 8 * 8 + ZIGZAG[index] / 8;
         index += 1;
     }
     places
@@ -132,7 +133,7 @@ fn eight(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
             *vector = load(coefficients, column * 8 + half * 4);
         }
     }
-    coefficients.fill(0.0);
+    coefficients[..64].fill(0.0);
     let [left, right] = transpose(halves.map(eight_across));
     let (left, right) = (eight_across(left), eight_across(right));
     for (row, target) in target.chunks_mut(stride).take(8).enumerate() {
@@ -277,13 +278,13 @@ mod tests {
                     *value = random(400 / (place as i32 + 1));
                 }
                 let transform = Transform::new(size, &[3; 64]);
-                let mut coefficients = [0.0; 64];
+                let mut coefficients = [0.0; 128];
                 for (place, &value) in values.iter().enumerate() {
                     transform.set(&mut coefficients, place, value);
                 }
                 let side = size as usize;
                 let mut samples = vec![0; 8 * side];
-                transform.samples(&mut coefficients, last, &mut samples, 8);
+                transform.samples(&mut coefficients, last > 0, &mut samples, 8);
                 let wanted = formula(&values.map(|value| value * 3), size);
                 for (index, wanted) in wanted.iter().enumerate() {
                     let got = samples[index / side * 8 + index % side];

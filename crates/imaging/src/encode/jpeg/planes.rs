@@ -84,24 +84,24 @@ fn fill(
     blue: &mut Plane,
     red: &mut Plane,
 ) {
-    let (width, reduction) = (brightness.width, blue.reduction);
+    let width = brightness.width;
     let colours = blue
         .samples
         .chunks_exact_mut(blue.width)
         .zip(red.samples.chunks_exact_mut(red.width));
-    let pairs = brightness.samples.chunks_exact_mut(width * reduction);
-    for (pair, (target, (blue, red))) in pairs.zip(colours).enumerate() {
-        for (index, target) in target.chunks_exact_mut(width).enumerate() {
-            let row = rows.get(index, from + pair * reduction + index);
-            across(row, target, |pixels| brightness_of(split(pixels)));
+    if blue.reduction == 1 {
+        let targets = brightness.samples.chunks_exact_mut(width).zip(colours);
+        for (y, (target, (blue, red))) in targets.enumerate() {
+            whole(rows.get(0, from + y), target, blue, red);
         }
-        if reduction == 1 {
-            let row = rows.row(0);
-            across(row, blue, |pixels| colour_of(split(pixels), BLUE));
-            across(row, red, |pixels| colour_of(split(pixels), RED));
-        } else {
-            reduced(rows.row(0), rows.row(1), blue, red);
-        }
+        return;
+    }
+    let pairs = brightness.samples.chunks_exact_mut(2 * width).zip(colours);
+    for (pair, (targets, (blue, red))) in pairs.enumerate() {
+        rows.get(0, from + 2 * pair);
+        rows.get(1, from + 2 * pair + 1);
+        let (upper, lower) = targets.split_at_mut(width);
+        halved([rows.row(0), rows.row(1)], [upper, lower], blue, red);
     }
 }
 
@@ -152,25 +152,34 @@ impl<'b> Rows<'b> {
     }
 }
 
-/// Sixteen samples of sixteen pixels, all along a row.
-#[inline(always)]
-fn across(row: &[u8], target: &mut [u8], sample: impl Fn(&[u8; 48]) -> u8x16) {
-    for (pixels, target) in row.as_chunks().0.iter().zip(target.chunks_mut(16)) {
-        let samples = sample(pixels).to_array();
-        put(&samples, target);
+/// A row with colours of its size, sixteen pixels at a time.
+fn whole(row: &[u8], brightness: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
+    let targets = brightness
+        .chunks_mut(16)
+        .zip(blue.chunks_mut(16))
+        .zip(red.chunks_mut(16));
+    for (pixels, ((brightness, blue), red)) in row.as_chunks().0.iter().zip(targets) {
+        let pixels = split(pixels);
+        put(&component(pixels, BRIGHTNESS), brightness);
+        put(&component(pixels, BLUE), blue);
+        put(&component(pixels, RED), red);
     }
 }
 
-/// Colours of two rows, for each square of four pixels.
-fn reduced(upper: &[u8], lower: &[u8], blue: &mut [u8], red: &mut [u8]) {
-    let rows = upper
-        .as_chunks::<48>()
-        .0
-        .iter()
-        .zip(lower.as_chunks::<48>().0);
-    let targets = blue.chunks_mut(8).zip(red.chunks_mut(8));
-    for ((upper, lower), (blue, red)) in rows.zip(targets) {
+/// Two rows, with colours for each square of four pixels, sixteen across at a time.
+fn halved(rows: [&[u8]; 2], targets: [&mut [u8]; 2], blue: &mut [u8], red: &mut [u8]) {
+    let [upper, lower] = rows.map(|row| row.as_chunks::<48>().0);
+    let [upper_target, lower_target] = targets;
+    let targets = upper_target
+        .chunks_mut(16)
+        .zip(lower_target.chunks_mut(16))
+        .zip(blue.chunks_mut(8).zip(red.chunks_mut(8)));
+    for ((upper, lower), ((upper_target, lower_target), (blue, red))) in
+        upper.iter().zip(lower).zip(targets)
+    {
         let (upper, lower) = (split(upper), split(lower));
+        put(&component(upper, BRIGHTNESS), upper_target);
+        put(&component(lower, BRIGHTNESS), lower_target);
         let squares = [0, 1, 2].map(|channel| {
             let low = widen_low(upper[channel]) + widen_low(lower[channel]);
             let high = widen_high(upper[channel]) + widen_high(lower[channel]);
@@ -205,16 +214,12 @@ const BRIGHTNESS: Weights = ([9798, 19235, 3735], 0);
 const BLUE: Weights = ([-5529, -10855, 16384], 128);
 const RED: Weights = ([16384, -13720, -2664], 128);
 
+/// A component of sixteen pixels.
 #[inline(always)]
-fn brightness_of(pixels: [u8x16; 3]) -> u8x16 {
-    colour_of(pixels, BRIGHTNESS)
-}
-
-#[inline(always)]
-fn colour_of(pixels: [u8x16; 3], weights: Weights) -> u8x16 {
+fn component(pixels: [u8x16; 3], weights: Weights) -> [u8; 16] {
     let low = weigh(pixels.map(|samples| widen_low(samples) << 6), weights);
     let high = weigh(pixels.map(|samples| widen_high(samples) << 6), weights);
-    u8x16::narrow_i16x8(low, high)
+    u8x16::narrow_i16x8(low, high).to_array()
 }
 
 /// A component of eight pixels, which are in sixty-fourths.

@@ -82,7 +82,7 @@ impl Weights {
         // Below two.
         self.values.extend(
             row.iter()
-                .map(|weight| (weight * (one / sum)).round() as i16),
+                .map(|weight| (weight * (one / sum)).round_ties_even() as i16),
         );
         let values = &mut self.values[first..];
         let missing =

@@ -120,3 +120,87 @@ fn a_progressive_picture_is_smaller() {
     );
     assert!(progressive < sequential, "{progressive}, {sequential}");
 }
+
+/// The same file with the bytes of each scan header changed, its marker and length not.
+fn with_scan_headers(file: &[u8], change: impl Fn(&mut [u8])) -> Vec<u8> {
+    let mut changed = file.to_vec();
+    for at in 0..file.len() - 4 {
+        if let [0xff, 0xda, high, low] = file[at..at + 4] {
+            let length = usize::from(u16::from_be_bytes([high, low]));
+            change(&mut changed[at + 4..at + 2 + length]);
+        }
+    }
+    changed
+}
+
+#[test]
+fn means_may_come_one_component_at_a_time() {
+    let picture = picture(70, 45, Channels::Rgb);
+    let mut scans: Vec<Scan> = Vec::new();
+    scans.extend([0, 1, 2].map(|component| Scan::new([component], (0, 0), (0, 0))));
+    scans.extend([2, 0, 1].map(|component| Scan::new([component], (1, 63), (0, 0))));
+    let file = encode_as(0xc2, scans, &picture, 85).unwrap();
+    let together = encode_as(0xc0, Scan::sequential(true), &picture, 85).unwrap();
+    assert_eq!(decoded_by_ours(&file), decoded_by_ours(&together));
+}
+
+#[test]
+fn what_sequential_scans_say_of_coefficients_means_nothing() {
+    let picture = picture(70, 45, Channels::Rgb);
+    let apart = [0, 1, 2].map(|component| Scan::new([component], (0, 63), (0, 0)));
+    for scans in [Vec::from(apart), Scan::sequential(true)] {
+        let file = encode_as(0xc1, scans, &picture, 85).unwrap();
+        let odd = with_scan_headers(&file, |header| {
+            let end = header.len();
+            header[end - 3..].copy_from_slice(&[0, 0, 0x21]);
+        });
+        assert_ne!(odd, file);
+        assert_eq!(decoded_by_ours(&odd), decoded_by_ours(&file));
+    }
+}
+
+#[test]
+fn components_may_all_have_the_same_identifier() {
+    let picture = picture(70, 45, Channels::Rgb);
+    let file = encode_as(0xc0, Scan::sequential(true), &picture, 85).unwrap();
+    let mut same = with_scan_headers(&file, |header| {
+        for component in 0..3 {
+            header[1 + 2 * component] = 1;
+        }
+    });
+    let frame = same
+        .windows(2)
+        .position(|pair| pair == [0xff, 0xc0])
+        .unwrap();
+    for component in 0..3 {
+        same[frame + 10 + 3 * component] = 1;
+    }
+    assert_eq!(decoded_by_ours(&same), decoded_by_ours(&file));
+}
+
+#[test]
+fn jfif_beats_what_adobe_says() {
+    let picture = picture(70, 45, Channels::Rgb);
+    let file = encode(&picture, 85).unwrap();
+    let adobe = b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0\0";
+    let (start, rest) = file.split_at(2);
+    let before_jfif = [start, adobe, rest].concat();
+    assert_eq!(decoded_by_ours(&before_jfif), decoded_by_ours(&file));
+    // Without JFIF it is believed, as libjpeg does: three channels as they are.
+    let without_jfif = [start, adobe, &rest[18..]].concat();
+    assert_ne!(decoded_by_ours(&without_jfif), decoded_by_ours(&file));
+}
+
+#[test]
+fn a_picture_of_very_many_scans_is_refused() {
+    let picture = picture(16, 16, Channels::Grey);
+    let refused = |count: usize| {
+        let mut scans = vec![Scan::new([0], (0, 0), (0, 1))];
+        scans.extend((0..count).map(|_| Scan::new([0], (0, 0), (1, 0))));
+        let file = encode_as(0xc2, scans, &picture, 80).unwrap();
+        let header = Header::read(&file, &Limits::default()).unwrap();
+        decode(&file, &header, Plan::new(&header, 16, 16)).is_err()
+    };
+    assert!(!refused(50));
+    assert!(refused(200));
+}

@@ -42,3 +42,22 @@ pub(crate) fn transpose([left, right]: [[f32x4; 8]; 2]) -> [[f32x4; 8]; 2] {
         join(quarter(&left, 4), quarter(&right, 4)),
     ]
 }
+
+/// What tests of reading and of writing have in common.
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::io::Cursor;
+
+    /// The pixels as a decoder sees them that isn't ours.
+    pub(crate) fn decoded_by_another(file: &[u8]) -> Vec<u8> {
+        let mut decoder = jpeg_decoder::Decoder::new(Cursor::new(file));
+        decoder.decode().unwrap()
+    }
+
+    /// Of all samples.
+    pub(crate) fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
+        assert_eq!(a.len(), b.len());
+        let differences = a.iter().zip(b).map(|(a, b)| u64::from(a.abs_diff(*b)));
+        differences.sum::<u64>() as f64 / a.len() as f64
+    }
+}

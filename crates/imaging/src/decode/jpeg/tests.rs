@@ -1,13 +1,12 @@
 //! What is read is what another decoder reads.
 
-use std::io::Cursor;
-
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
 use crate::bitmap::{Bitmap, Channels};
 use crate::decode::{Plan, decode};
 use crate::error::Error;
 use crate::header::Header;
+use crate::jpeg::testing::{decoded_by_another, mean_difference};
 use crate::limits::Limits;
 
 /// A picture without sharp edges, whose colours change as slowly as its brightness.
@@ -52,21 +51,6 @@ fn ours(file: &[u8], reduction: u32) -> Result<Bitmap, Error> {
     decode(file, &header, plan)
 }
 
-fn theirs(file: &[u8]) -> Vec<u8> {
-    let mut decoder = jpeg_decoder::Decoder::new(Cursor::new(file));
-    decoder.decode().unwrap()
-}
-
-fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let sum: u64 = a
-        .iter()
-        .zip(b)
-        .map(|(a, b)| u64::from(a.abs_diff(*b)))
-        .sum();
-    sum as f64 / a.len() as f64
-}
-
 #[test]
 fn every_sampling_is_read() {
     use SamplingFactor::{F_1_1, F_1_2, F_1_4, F_2_1, F_2_2, F_2_4, F_4_1, F_4_2};
@@ -82,7 +66,7 @@ fn every_sampling_is_read() {
                     (bitmap.width(), bitmap.height(), bitmap.channels()),
                     (size.0.into(), size.1.into(), Channels::Rgb)
                 );
-                let difference = mean_difference(bitmap.pixels(), &theirs(&file));
+                let difference = mean_difference(bitmap.pixels(), &decoded_by_another(&file));
                 // The other repeats samples that are four times as wide; ours are filtered.
                 assert!(difference < 2.5, "{sampling:?} {size:?}: {difference}");
             }
@@ -100,7 +84,7 @@ fn every_colour_is_read() {
     ] {
         let file = file((70, 50), colours, |_| ());
         let bitmap = ours(&file, 1).unwrap();
-        let mut theirs = theirs(&file);
+        let mut theirs = decoded_by_another(&file);
         if colours == ColorType::Cmyk || colours == ColorType::CmykAsYcck {
             assert_eq!(bitmap.channels(), Channels::Cmyk);
             assert!(mean_difference(bitmap.pixels(), &smooth(70, 50, 4)) < 2.0);
@@ -124,7 +108,7 @@ fn restarts_are_read() {
                 encoder.set_sampling_factor(SamplingFactor::F_2_2);
             });
             let bitmap = ours(&file, 1).unwrap();
-            let difference = mean_difference(bitmap.pixels(), &theirs(&file));
+            let difference = mean_difference(bitmap.pixels(), &decoded_by_another(&file));
             assert!(difference < 1.0, "every {interval}: {difference}");
         }
     }
@@ -162,7 +146,7 @@ fn a_reduced_picture_is_the_mean_of_its_pixels() {
                 (bitmap.width() as usize, bitmap.height() as usize),
                 (width, height)
             );
-            let whole = theirs(&file);
+            let whole = decoded_by_another(&file);
             let mut means = Vec::new();
             for (y, x, channel) in (0..height).flat_map(|y| {
                 (0..width).flat_map(move |x| [0, 1, 2].map(|channel| (y, x, channel)))

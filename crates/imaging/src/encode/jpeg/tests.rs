@@ -1,11 +1,10 @@
 //! What is written is read by a decoder that isn't ours, and by ours.
 
-use std::io::Cursor;
-
 use super::{Scan, encode, encode_as};
 use crate::bitmap::{Bitmap, Channels};
 use crate::decode::{Plan, decode};
 use crate::header::Header;
+use crate::jpeg::testing::{decoded_by_another, mean_difference};
 use crate::limits::Limits;
 
 /// Something like a photo: slopes, edges and grain.
@@ -26,26 +25,10 @@ fn picture(width: u32, height: u32, channels: Channels) -> Bitmap {
     Bitmap::new(width, height, channels, pixels).unwrap()
 }
 
-fn decoded_by_another(file: &[u8]) -> Vec<u8> {
-    jpeg_decoder::Decoder::new(Cursor::new(file))
-        .decode()
-        .unwrap()
-}
-
 fn decoded_by_ours(file: &[u8]) -> Vec<u8> {
     let header = Header::read(file, &Limits::default()).unwrap();
     let plan = Plan::new(&header, header.width, header.height);
     decode(file, &header, plan).unwrap().pixels().to_vec()
-}
-
-fn mean_difference(a: &[u8], b: &[u8]) -> f64 {
-    assert_eq!(a.len(), b.len());
-    let sum: u64 = a
-        .iter()
-        .zip(b)
-        .map(|(a, b)| u64::from(a.abs_diff(*b)))
-        .sum();
-    sum as f64 / a.len() as f64
 }
 
 #[test]

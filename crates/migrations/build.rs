@@ -6,7 +6,9 @@ use std::path::Path;
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations");
+    // Asked anew each time: two clones that share a target folder share this program as well.
+    let package = std::env::var("CARGO_MANIFEST_DIR")?;
+    let folder = Path::new(&package).join("../../migrations");
     println!("cargo::rerun-if-changed={}", folder.display());
     let mut files = Vec::new();
     for entry in std::fs::read_dir(&folder)? {

@@ -9,7 +9,7 @@ use crate::client::{
     announcement, check_prints, get, objects, post, put_once, send, settled, sha256, upload,
 };
 use crate::picture::png;
-use crate::stack::Stack;
+use crate::stack::{Settings, Stack, Victim};
 
 async fn problem(stack: &Stack, body: Value) -> (u16, String) {
     let answer = post(stack, "/api/media", body).await;
@@ -214,18 +214,27 @@ async fn the_same_bytes_are_known(stack: &Stack) {
     assert_eq!(again.json.get("upload"), None);
 }
 
+/// Sends a file as a request's body.
+async fn post_file(
+    stack: &Stack,
+    name: &str,
+    key: Option<&str>,
+    bytes: Vec<u8>,
+) -> (StatusCode, Value) {
+    let mut request = reqwest::Client::new()
+        .post(stack.at(&format!("/api/media?filename={name}")))
+        .header("content-type", "application/octet-stream")
+        .body(bytes);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
 async fn bytes_can_be_sent_directly(stack: &Stack) {
     let bytes = png(80, 50, 103);
-    let direct = async |body: Vec<u8>, name: &str| {
-        let response = reqwest::Client::new()
-            .post(stack.at(&format!("/api/media?filename={name}")))
-            .header("content-type", "application/octet-stream")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
-    };
+    let direct = async |body: Vec<u8>, name: &str| post_file(stack, name, None, body).await;
     let (status, media) = direct(bytes.clone(), "f.bin").await;
     assert_eq!(status, StatusCode::CREATED, "{media}");
     assert_eq!(media["filename"], "f.bin");
@@ -246,6 +255,21 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
         (&large["state"], &large["kind"]),
         (&json!("failed"), &json!("other"))
     );
+}
+
+/// The store itself, without the proxy, which reads a body before it looks whether anybody wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_storage_cannot_take_is_not_the_clients_fault() {
+    let direct = |settings: &mut Settings| {
+        let find = |name| settings.iter().position(|(known, _)| *known == name);
+        let (from, to) = (find("S3_PUBLIC_ENDPOINT"), find("S3_ENDPOINT"));
+        settings[to.unwrap()].1 = settings[from.unwrap()].1.clone();
+    };
+    let stack = Stack::adapted(direct, &[]).await;
+    stack.kill(Victim::ObjectStore);
+    let bytes = vec![7; 1 << 20];
+    let answer = post_file(&stack, "down.bin", None, bytes).await;
+    assert_eq!(answer.0, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.1);
 }
 
 /// What a client is told that announces a byte too many, before it sends the first.

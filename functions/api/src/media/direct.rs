@@ -160,12 +160,13 @@ async fn store(
             sha256: hexadecimal(&watch.hash.clone().finalize()),
             signature: Signature::of(&watch.start),
         }),
-        Err(_) if watch.has_failed || watch.length != new.size => {
-            Err(Problem::new(Kind::INVALID_INPUT)
-                .detail("The body ended before its Content-Length"))
-        }
+        Err(_) if watch.is_short_of(new.size) => Err(ended_early()),
         Err(error) => Err(storage::problem(error)),
     }
+}
+
+fn ended_early() -> Problem {
+    Problem::new(Kind::INVALID_INPUT).detail("The body ended before its Content-Length")
 }
 
 #[derive(Default)]
@@ -174,6 +175,7 @@ struct Watch {
     start: Vec<u8>,
     length: u64,
     has_failed: bool,
+    has_ended: bool,
 }
 
 impl Watch {
@@ -182,6 +184,12 @@ impl Watch {
         self.length += data.len() as u64;
         let missing = usize::from(LOOKED_AT).saturating_sub(self.start.len());
         self.start.extend(data.iter().take(missing));
+    }
+
+    /// Whether the client is to blame for what is missing. A body that nobody wanted to read on, since
+    /// storage had refused, hasn't ended.
+    fn is_short_of(&self, size: u64) -> bool {
+        self.has_failed || (self.has_ended && self.length != size)
     }
 }
 
@@ -207,7 +215,7 @@ impl Body for Watched {
                 }
             }
             Some(Err(_)) => self.watch.borrow_mut().has_failed = true,
-            None => {}
+            None => self.watch.borrow_mut().has_ended = true,
         }
         Poll::Ready(frame)
     }
@@ -256,6 +264,20 @@ mod tests {
             assert_eq!(filename(&head(uri, &headers)).unwrap(), expected);
         }
         assert!(filename(&head("/api/media?filename=", &[])).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_not_read_to_its_end_is_not_the_clients_fault() {
+        let watch = |length, has_failed, has_ended| Watch {
+            length,
+            has_failed,
+            has_ended,
+            ..Watch::default()
+        };
+        assert!(!watch(3, false, false).is_short_of(10));
+        assert!(!watch(10, false, true).is_short_of(10));
+        assert!(watch(3, false, true).is_short_of(10));
+        assert!(watch(3, true, false).is_short_of(10));
     }
 
     #[test]

@@ -8,13 +8,16 @@ use bytes::Bytes;
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use http_body::Body;
+use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tirage_objects::{Error, Objects};
 use tirage_problem::{Kind, Problem};
 use tirage_s3::{Bucket, Key, ObjectInfo};
 use uuid::Uuid;
 
+use crate::media::hexadecimal;
 use crate::settings;
 
 /// How long the URL of a print can be used.
@@ -76,6 +79,25 @@ impl Storage {
     pub(crate) async fn start(&self, key: &Key, length: u16) -> Result<Bytes, Problem> {
         let start = self.0.start(key, length).await.map_err(problem)?;
         Ok(start.unwrap_or_default())
+    }
+
+    /// What an object's bytes hash to, in hexadecimal; none if it isn't there. All of them are read.
+    ///
+    /// # Errors
+    /// 503 and 500.
+    pub(crate) async fn sha256(&self, key: &Key) -> Result<Option<String>, Problem> {
+        let Some(response) = self.0.get(key, None).await.map_err(problem)? else {
+            return Ok(None);
+        };
+        let mut body = response.into_body();
+        let mut hash = Sha256::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| problem(Error::Unavailable(error.to_string())))?;
+            if let Some(data) = frame.data_ref() {
+                hash.update(data);
+            }
+        }
+        Ok(Some(hexadecimal(&hash.finalize())))
     }
 
     /// Stores `length` bytes as they come.

@@ -48,9 +48,12 @@ pub(crate) async fn finish_upload(
     match check(storage, &media).await {
         Ok(signature) => begin(database, id, signature, None).await,
         Err(problem) if problem.kind() == Kind::CONFLICT => {
+            // The announcement may have come again meanwhile, which moves the time. What was begun
+            // before that may still arrive: the row stays so long, for the sweep to look again.
             let statement = Statement::new(
-                "update media set state = 'deleting', cleanup_due_at = now(), cleanup_until = now() \
-                 where id = $1 and state = 'uploading'",
+                "update media set state = 'deleting', cleanup_due_at = now(), \
+                   cleanup_until = now() + interval '1 hour' \
+                 where id = $1 and state = 'uploading' and upload_expires_at < now()",
             )
             .bind(id.to_string());
             database.run(statement).await.map(drop)

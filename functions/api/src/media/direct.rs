@@ -75,6 +75,7 @@ async fn store_again(
     new: &NewMedia,
     body: IncomingRequestBody,
 ) -> Result<Seen, Problem> {
+    upload::extend(database, id).await?;
     let media = Media::find(database, storage, id).await?;
     let original = key(id, ORIGINAL)?;
     if media.state == State::Uploading && storage.look(&original).await?.is_none() {

@@ -6,7 +6,7 @@ use tirage_postgres::{Config, Connection, role_config};
 
 use crate::client::{announcement, get, objects, put_once, send};
 use crate::picture::png;
-use crate::stack::Stack;
+use crate::stack::{Stack, sweep};
 
 /// Announces a file under a key; the answer.
 async fn announce(stack: &Stack, key: &str, bytes: &[u8]) -> Value {
@@ -63,4 +63,24 @@ async fn an_upload_that_comes_again_or_late_is_not_forgotten() {
     let swept = stack.sweep().await.unwrap();
     assert_eq!(swept["cleaned"], 1, "{swept}");
     assert!(objects(&stack, id).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bucket_that_is_not_there_deletes_nothing() {
+    let stack = Stack::start().await;
+    let announced = announce(&stack, "two", &png(30, 30, 201)).await;
+    let path = format!("/api/media/{}", announced["media"]["id"].as_str().unwrap());
+    change(&stack, EXPIRE).await;
+    let elsewhere = stack.start_second(&[("S3_BUCKET", "elsewhere".to_owned())]);
+    let swept = sweep(&elsewhere.url).await.unwrap();
+    assert_eq!(
+        (&swept["uploads"], &swept["postponed"]),
+        (&0.into(), &1.into()),
+        "{swept}"
+    );
+    assert_eq!(get(&stack, &path).await.json["state"], "uploading");
+
+    let swept = stack.sweep().await.unwrap();
+    assert_eq!(swept["uploads"], 1, "{swept}");
+    assert_eq!(get(&stack, &path).await.status, StatusCode::NOT_FOUND);
 }

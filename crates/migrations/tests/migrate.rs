@@ -189,7 +189,10 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
     let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
-    assert_eq!(report.applied, ["0001_descriptions", "0002_media"]);
+    assert_eq!(
+        report.applied,
+        ["0001_descriptions", "0002_media", "0003_indexes_and_rights"]
+    );
     assert_eq!(
         migrate(&owner, std::slice::from_ref(&role))
             .await
@@ -249,6 +252,50 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
         ["23502", "42501"].contains(&error.server().unwrap().code.as_str()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_worker_sees_its_own_task_only_whatever_workspace_it_names() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = |name| role_config(&base, name).with_database(owner.database());
+    let [api, worker] = [role("tirage_api"), role("tirage_worker")];
+    migrate(&owner, &[api.clone(), worker.clone()])
+        .await
+        .unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let id = "01990000-0000-7000-8000-000000000001";
+    let stored = format!(
+        "begin; set local tirage.workspace = '{workspace}'; \
+         insert into media (id, workspace_id, state, kind, content_type, filename, size_bytes, \
+           upload_expires_at) values ('{id}', '{workspace}', 'processing', 'photo', 'a/b', 'c', 1, now()); \
+         insert into task (id, workspace_id, media_id, kind) \
+           values ('{id}', '{workspace}', '{id}', 'photo'); commit"
+    );
+    let mut session = Connection::connect(&api).await.unwrap();
+    session.batch_execute(&stored).await.unwrap();
+
+    let mut session = Connection::connect(&worker).await.unwrap();
+    for (scope, id, expected) in [("workspace", workspace, "0"), ("task", id, "1")] {
+        let set = format!("set tirage.{scope} = '{id}'");
+        session.batch_execute(&set).await.unwrap();
+        for table in ["media", "task"] {
+            let count = format!("select count(*) from {table}");
+            let outcome = session.execute(&count, &[]).await.unwrap();
+            assert_eq!(outcome.rows[0].text(0), Some(expected), "{scope}: {table}");
+        }
+    }
+    for forbidden in [
+        "update media set kind = 'other'",
+        "update task set sent_at = now()",
+        "update task set attempt = 2",
+        "select * from change",
+    ] {
+        let error = session.execute(forbidden, &[]).await.unwrap_err();
+        assert_eq!(error.server().unwrap().code, "42501", "{forbidden}");
+    }
+    let claim = "update task set state = 'running', leased_until = now() returning lease";
+    assert_eq!(session.execute(claim, &[]).await.unwrap().rows.len(), 1);
 }
 
 #[tokio::test]

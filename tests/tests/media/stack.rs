@@ -246,7 +246,7 @@ pub(crate) async fn sweep(url: &str) -> Option<serde_json::Value> {
     let response = reqwest::Client::new()
         .post(format!("{url}/jobs/sweep"))
         .header(tirage_jobs::SCHEDULE_HEADER, mac)
-        .timeout(Duration::from_secs(10))
+        .timeout(Duration::from_secs(30))
         .send()
         .await
         .ok()?;

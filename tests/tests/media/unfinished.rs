@@ -1,5 +1,8 @@
 //! Uploads that nobody completes: what the sweep makes of them, and what it leaves alone.
 
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
 use tirage_postgres::{Config, Connection, role_config};
@@ -19,11 +22,27 @@ async fn announce(stack: &Stack, key: &str, bytes: &[u8]) -> Value {
 
 /// What takes minutes elsewhere has passed.
 async fn change(stack: &Stack, change: &str) {
+    let mut connection = connect(stack).await;
+    connection.batch_execute(change).await.unwrap();
+}
+
+/// The only value of the only row.
+async fn ask(stack: &Stack, query: &str) -> String {
+    let mut connection = connect(stack).await;
+    let outcome = connection.execute(query, &[]).await.unwrap();
+    outcome.rows[0].text(0).unwrap().to_owned()
+}
+
+/// As the api, for all workspaces.
+async fn connect(stack: &Stack) -> Connection {
     let base: Config = stack.setting("DATABASE_URL").parse().unwrap();
     let role = role_config(&base, "tirage_api");
     let mut connection = Connection::connect(&role).await.unwrap();
-    let statements = format!("begin; set local tirage.sweep = 'on'; {change}; commit");
-    connection.batch_execute(&statements).await.unwrap();
+    connection
+        .batch_execute("set tirage.sweep = 'on'")
+        .await
+        .unwrap();
+    connection
 }
 
 const EXPIRE: &str =
@@ -83,4 +102,38 @@ async fn a_bucket_that_is_not_there_deletes_nothing() {
     let swept = stack.sweep().await.unwrap();
     assert_eq!(swept["uploads"], 1, "{swept}");
     assert_eq!(get(&stack, &path).await.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sweep_forgets_and_ends_in_time_whoever_does_not_answer() {
+    let stack = Stack::start().await;
+    for seed in 0..10 {
+        announce(&stack, &format!("hangs-{seed}"), &png(30, 30, 300 + seed)).await;
+    }
+    change(&stack, EXPIRE).await;
+    change(
+        &stack,
+        "insert into idempotency (workspace_id, key, fingerprint, subject, created_at) \
+           select '00000000-0000-7000-8000-000000000001', 'old-' || n, '', '', \
+             now() - interval '2 days' from generate_series(1, 25000) n",
+    )
+    .await;
+    // It takes connections, and nothing else.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let endpoint = format!("http://{}", silent.local_addr().unwrap());
+    let stuck = stack.start_second(&[("S3_ENDPOINT", endpoint)]);
+    let begin = Instant::now();
+    let swept = sweep(&stuck.url).await.unwrap();
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(25), "{took:?}");
+    assert_eq!(
+        (&swept["uploads"], &swept["postponed"]),
+        (&0.into(), &10.into()),
+        "{swept}"
+    );
+    let old = "select count(*) from idempotency where key like 'old-%'";
+    assert_eq!(ask(&stack, old).await, "0");
+    // Those that this sweep postponed are the next one's.
+    let swept = stack.sweep().await.unwrap();
+    assert_eq!(swept["uploads"], 10, "{swept}");
 }

@@ -298,6 +298,42 @@ async fn a_worker_sees_its_own_task_only_whatever_workspace_it_names() {
     assert_eq!(session.execute(claim, &[]).await.unwrap().rows.len(), 1);
 }
 
+/// As the role that lists, since row security may keep a condition from an index.
+#[tokio::test]
+async fn what_media_are_listed_by_is_in_an_index() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = role_config(&base, "tirage_api").with_database(owner.database());
+    migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let mut session = Connection::connect(&role).await.unwrap();
+    let stored = format!(
+        "set tirage.workspace = '{workspace}'; \
+         insert into media (id, workspace_id, state, kind, metadata, content_type, filename, \
+           size_bytes, upload_expires_at) \
+         select gen_random_uuid(), '{workspace}', case when n % 1000 = 0 then 'processing' else 'ready' end, \
+           case when n % 1000 = 1 then 'video' else 'photo' end, '{{}}', 'a/b', 'c', 1, now() \
+         from generate_series(1, 20000) n"
+    );
+    session.batch_execute(&stored).await.unwrap();
+    let mut admin = Connection::connect(&owner).await.unwrap();
+    admin.batch_execute("analyze media").await.unwrap();
+    for (condition, index) in [
+        ("", "media_newest_first"),
+        ("and state = 'processing'", "media_by_state"),
+        ("and kind = 'video'", "media_by_kind"),
+    ] {
+        let explain = format!(
+            "explain select id from media where workspace_id = '{workspace}' \
+               and state <> 'deleting' {condition} order by id desc limit 51"
+        );
+        let plan = session.execute(&explain, &[]).await.unwrap().rows;
+        let plan: Vec<_> = plan.iter().filter_map(|row| row.text(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    }
+}
+
 #[tokio::test]
 async fn a_role_that_sees_past_row_security_is_refused() {
     let owner = database().await;

@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
 use std::fs;
+use std::time::Duration;
 
 use tirage_manifest::{ComponentId, Manifest, Target, TriggerRoute, World};
 
@@ -50,6 +51,24 @@ fn its_entry_fits_into_the_manifest() {
     assert!(warnings.is_empty());
     let found = routes.find("/steps/checksum/").unwrap();
     assert_eq!(found.value().target, of_step);
+}
+
+#[test]
+fn a_file_through_the_api_has_the_time_that_it_takes_at_the_speed_that_is_named() {
+    let speed = 2_000_000;
+    let readme = file("README.md");
+    assert!(readme.contains("64 MiB at 2 Mbit/s"), "another speed");
+    let manifest = Manifest::parse(&file("spin.toml")).unwrap();
+    let api: ComponentId = "api".parse().unwrap();
+    let limits = manifest.components[&api].settings.limits;
+    let takes = Duration::from_secs(limits.max_request_body_bytes.get() * 8 / speed);
+    for allowed in [
+        limits.timeout,
+        limits.outgoing.timeout,
+        limits.outgoing.total_timeout,
+    ] {
+        assert!(allowed > takes, "{allowed:?} for what takes {takes:?}");
+    }
 }
 
 #[test]

@@ -189,7 +189,10 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
     let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
-    assert_eq!(report.applied, ["0001_descriptions", "0002_media"]);
+    assert_eq!(
+        report.applied,
+        ["0001_descriptions", "0002_media", "0003_indexes_and_rights"]
+    );
     assert_eq!(
         migrate(&owner, std::slice::from_ref(&role))
             .await
@@ -249,6 +252,86 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
         ["23502", "42501"].contains(&error.server().unwrap().code.as_str()),
         "{error}"
     );
+}
+
+#[tokio::test]
+async fn a_worker_sees_its_own_task_only_whatever_workspace_it_names() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = |name| role_config(&base, name).with_database(owner.database());
+    let [api, worker] = [role("tirage_api"), role("tirage_worker")];
+    migrate(&owner, &[api.clone(), worker.clone()])
+        .await
+        .unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let id = "01990000-0000-7000-8000-000000000001";
+    let stored = format!(
+        "begin; set local tirage.workspace = '{workspace}'; \
+         insert into media (id, workspace_id, state, kind, content_type, filename, size_bytes, \
+           upload_expires_at) values ('{id}', '{workspace}', 'processing', 'photo', 'a/b', 'c', 1, now()); \
+         insert into task (id, workspace_id, media_id, kind) \
+           values ('{id}', '{workspace}', '{id}', 'photo'); commit"
+    );
+    let mut session = Connection::connect(&api).await.unwrap();
+    session.batch_execute(&stored).await.unwrap();
+
+    let mut session = Connection::connect(&worker).await.unwrap();
+    for (scope, id, expected) in [("workspace", workspace, "0"), ("task", id, "1")] {
+        let set = format!("set tirage.{scope} = '{id}'");
+        session.batch_execute(&set).await.unwrap();
+        for table in ["media", "task"] {
+            let count = format!("select count(*) from {table}");
+            let outcome = session.execute(&count, &[]).await.unwrap();
+            assert_eq!(outcome.rows[0].text(0), Some(expected), "{scope}: {table}");
+        }
+    }
+    for forbidden in [
+        "update media set kind = 'other'",
+        "update task set sent_at = now()",
+        "update task set attempt = 2",
+        "select * from change",
+    ] {
+        let error = session.execute(forbidden, &[]).await.unwrap_err();
+        assert_eq!(error.server().unwrap().code, "42501", "{forbidden}");
+    }
+    let claim = "update task set state = 'running', leased_until = now() returning lease";
+    assert_eq!(session.execute(claim, &[]).await.unwrap().rows.len(), 1);
+}
+
+/// As the role that lists, since row security may keep a condition from an index.
+#[tokio::test]
+async fn what_media_are_listed_by_is_in_an_index() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = role_config(&base, "tirage_api").with_database(owner.database());
+    migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let mut session = Connection::connect(&role).await.unwrap();
+    let stored = format!(
+        "set tirage.workspace = '{workspace}'; \
+         insert into media (id, workspace_id, state, kind, metadata, content_type, filename, \
+           size_bytes, upload_expires_at) \
+         select gen_random_uuid(), '{workspace}', case when n % 1000 = 0 then 'processing' else 'ready' end, \
+           case when n % 1000 = 1 then 'video' else 'photo' end, '{{}}', 'a/b', 'c', 1, now() \
+         from generate_series(1, 20000) n"
+    );
+    session.batch_execute(&stored).await.unwrap();
+    let mut admin = Connection::connect(&owner).await.unwrap();
+    admin.batch_execute("analyze media").await.unwrap();
+    for (condition, index) in [
+        ("", "media_newest_first"),
+        ("and state = 'processing'", "media_by_state"),
+        ("and kind = 'video'", "media_by_kind"),
+    ] {
+        let explain = format!(
+            "explain select id from media where workspace_id = '{workspace}' \
+               and state <> 'deleting' {condition} order by id desc limit 51"
+        );
+        let plan = session.execute(&explain, &[]).await.unwrap().rows;
+        let plan: Vec<_> = plan.iter().filter_map(|row| row.text(0)).collect();
+        let plan = plan.join("\n");
+        assert!(plan.contains(index) && !plan.contains("Sort"), "{plan}");
+    }
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ use uuid::Uuid;
 pub(crate) use complete::{complete, finish_upload};
 pub(crate) use direct::receive;
 pub(crate) use list::list;
+pub(crate) use new::hexadecimal;
 pub(crate) use remove::remove;
 pub(crate) use upload::announce;
 

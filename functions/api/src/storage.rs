@@ -2,23 +2,31 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, HashMap};
+use std::pin::pin;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{self, Either};
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use http_body::Body;
+use http_body_util::BodyExt;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use tirage_objects::{Error, Objects};
 use tirage_problem::{Kind, Problem};
 use tirage_s3::{Bucket, Key, ObjectInfo};
 use uuid::Uuid;
 
+use crate::media::hexadecimal;
 use crate::settings;
 
 /// How long the URL of a print can be used.
 const READABLE_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// How long storage may take for a call that carries no file. The manifest's limits are for files.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The variables that say where the bucket is, in the names that [`Bucket`] has for them.
 const VARIABLES: [(&str, &str); 7] = [
@@ -66,7 +74,7 @@ impl Storage {
     /// # Errors
     /// 503 and 500.
     pub(crate) async fn look(&self, key: &Key) -> Result<Option<ObjectInfo>, Problem> {
-        self.0.head(key).await.map_err(problem)
+        soon(self.0.head(key)).await
     }
 
     /// The first bytes of an object; nothing if it isn't there.
@@ -74,8 +82,27 @@ impl Storage {
     /// # Errors
     /// 503 and 500.
     pub(crate) async fn start(&self, key: &Key, length: u16) -> Result<Bytes, Problem> {
-        let start = self.0.start(key, length).await.map_err(problem)?;
+        let start = soon(self.0.start(key, length)).await?;
         Ok(start.unwrap_or_default())
+    }
+
+    /// What an object's bytes hash to, in hexadecimal; none if it isn't there. All of them are read.
+    ///
+    /// # Errors
+    /// 503 and 500.
+    pub(crate) async fn sha256(&self, key: &Key) -> Result<Option<String>, Problem> {
+        let Some(response) = self.0.get(key, None).await.map_err(problem)? else {
+            return Ok(None);
+        };
+        let mut body = response.into_body();
+        let mut hash = Sha256::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| problem(Error::Unavailable(error.to_string())))?;
+            if let Some(data) = frame.data_ref() {
+                hash.update(data);
+            }
+        }
+        Ok(Some(hexadecimal(&hash.finalize())))
     }
 
     /// Stores `length` bytes as they come.
@@ -102,7 +129,7 @@ impl Storage {
     /// # Errors
     /// 503 and 500.
     pub(crate) async fn list(&self, workspace: Uuid, media: Uuid) -> Result<Vec<Key>, Problem> {
-        self.0.list(workspace, media).await.map_err(problem)
+        soon(self.0.list(workspace, media)).await
     }
 
     /// Removes an object, if it is there.
@@ -110,7 +137,7 @@ impl Storage {
     /// # Errors
     /// 503 and 500.
     pub(crate) async fn remove(&self, key: &Key) -> Result<(), Problem> {
-        self.0.remove(key).await.map_err(problem)
+        soon(self.0.remove(key)).await
     }
 
     /// A URL that shows an object to whoever has it, for an hour.
@@ -149,6 +176,14 @@ impl Storage {
                 .collect(),
             expires_at: presigned.expires_at,
         })
+    }
+}
+
+async fn soon<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Problem> {
+    let patience = pin!(spin_sdk::time::sleep(PATIENCE));
+    match future::select(pin!(call), patience).await {
+        Either::Left((answer, _)) => answer.map_err(problem),
+        Either::Right(((), _)) => Err(problem(Error::Unavailable("no answer in time".to_owned()))),
     }
 }
 

@@ -9,7 +9,8 @@ use crate::client::{
     announcement, check_prints, get, objects, post, put_once, send, settled, sha256, upload,
 };
 use crate::picture::png;
-use crate::stack::Stack;
+use crate::proxy::{Step, Target, When};
+use crate::stack::{Settings, Stack, Victim};
 
 async fn problem(stack: &Stack, body: Value) -> (u16, String) {
     let answer = post(stack, "/api/media", body).await;
@@ -31,6 +32,7 @@ async fn the_media_api() {
     the_same_request_has_its_effect_once(&stack).await;
     the_same_bytes_are_known(&stack).await;
     bytes_can_be_sent_directly(&stack).await;
+    bytes_that_are_sent_again_are_stored_once(&stack).await;
     lists_have_pages_and_filters(&stack).await;
     what_is_deleted_is_gone(&stack).await;
     a_failure_is_told_and_can_be_retried(&stack).await;
@@ -214,18 +216,27 @@ async fn the_same_bytes_are_known(stack: &Stack) {
     assert_eq!(again.json.get("upload"), None);
 }
 
+/// Sends a file as a request's body.
+async fn post_file(
+    stack: &Stack,
+    name: &str,
+    key: Option<&str>,
+    bytes: Vec<u8>,
+) -> (StatusCode, Value) {
+    let mut request = reqwest::Client::new()
+        .post(stack.at(&format!("/api/media?filename={name}")))
+        .header("content-type", "application/octet-stream")
+        .body(bytes);
+    if let Some(key) = key {
+        request = request.header("idempotency-key", key);
+    }
+    let response = request.send().await.unwrap();
+    (response.status(), response.json().await.unwrap())
+}
+
 async fn bytes_can_be_sent_directly(stack: &Stack) {
     let bytes = png(80, 50, 103);
-    let direct = async |body: Vec<u8>, name: &str| {
-        let response = reqwest::Client::new()
-            .post(stack.at(&format!("/api/media?filename={name}")))
-            .header("content-type", "application/octet-stream")
-            .body(body)
-            .send()
-            .await
-            .unwrap();
-        (response.status(), response.json::<Value>().await.unwrap())
-    };
+    let direct = async |body: Vec<u8>, name: &str| post_file(stack, name, None, body).await;
     let (status, media) = direct(bytes.clone(), "f.bin").await;
     assert_eq!(status, StatusCode::CREATED, "{media}");
     assert_eq!(media["filename"], "f.bin");
@@ -246,6 +257,55 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
         (&large["state"], &large["kind"]),
         (&json!("failed"), &json!("other"))
     );
+}
+
+/// Whatever became of the first request.
+async fn bytes_that_are_sent_again_are_stored_once(stack: &Stack) {
+    let bytes = png(80, 50, 106);
+    let mut other_bytes = bytes.clone();
+    other_bytes[40] ^= 1;
+    let direct = async |bytes: &[u8]| {
+        let (status, json) = post_file(stack, "m.png", Some("k3"), bytes.to_vec()).await;
+        (status.as_u16(), json)
+    };
+    // The bytes are stored, and nobody gets to know it.
+    let step = Step {
+        target: Some(Target::ObjectStore),
+        call: 1,
+        when: When::After,
+    };
+    stack.proxy.plan(step, || {});
+    assert_eq!(direct(&bytes).await.0, 503);
+    assert!(stack.proxy.has_acted());
+
+    let reused = json!("urn:tirage:problem:idempotency-key-reused");
+    let (status, problem) = direct(&other_bytes).await;
+    assert_eq!((status, &problem["type"]), (422, &reused), "{problem}");
+    let (status, media) = direct(&bytes).await;
+    assert_eq!(status, 201, "{media}");
+    assert_eq!(media["sha256"], sha256(&bytes));
+    let id = media["id"].as_str().unwrap();
+    assert_eq!(settled(stack, id).await["state"], "ready");
+
+    let (status, again) = direct(&bytes).await;
+    assert_eq!((status, &again["id"]), (201, &media["id"]), "{again}");
+    let (status, problem) = direct(&other_bytes).await;
+    assert_eq!((status, &problem["type"]), (422, &reused), "{problem}");
+}
+
+/// The store itself, without the proxy, which reads a body before it looks whether anybody wants it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_storage_cannot_take_is_not_the_clients_fault() {
+    let direct = |settings: &mut Settings| {
+        let find = |name| settings.iter().position(|(known, _)| *known == name);
+        let (from, to) = (find("S3_PUBLIC_ENDPOINT"), find("S3_ENDPOINT"));
+        settings[to.unwrap()].1 = settings[from.unwrap()].1.clone();
+    };
+    let stack = Stack::adapted(direct, &[]).await;
+    stack.kill(Victim::ObjectStore);
+    let bytes = vec![7; 1 << 20];
+    let answer = post_file(&stack, "down.bin", None, bytes).await;
+    assert_eq!(answer.0, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.1);
 }
 
 /// What a client is told that announces a byte too many, before it sends the first.

@@ -21,3 +21,4 @@ mod proxy;
 mod settings;
 mod stack;
 mod two_routers;
+mod unfinished;

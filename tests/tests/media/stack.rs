@@ -33,6 +33,7 @@ pub(crate) type Settings = Vec<(&'static str, String)>;
 
 /// A second router, with a trigger of its own. Killed when dropped.
 pub(crate) struct Second {
+    pub(crate) url: String,
     _router: Part,
     _trigger: Part,
 }
@@ -192,8 +193,10 @@ impl Stack {
         environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
         environment.extend_from_slice(settings);
         let router = start_router(self.folder.path(), &environment);
-        let trigger = start_trigger(&self.queue.lock().unwrap(), &listening(&router.line));
+        let url = listening(&router.line);
+        let trigger = start_trigger(&self.queue.lock().unwrap(), &url);
         Second {
+            url,
             _router: router,
             _trigger: trigger,
         }
@@ -227,15 +230,7 @@ impl Stack {
 
     /// What a schedule would do.
     pub(crate) async fn sweep(&self) -> Option<serde_json::Value> {
-        let mac = Secret::new(SECRET).unwrap().schedule_mac("/jobs/sweep");
-        let response = reqwest::Client::new()
-            .post(self.at("/jobs/sweep"))
-            .header(tirage_jobs::SCHEDULE_HEADER, mac)
-            .timeout(Duration::from_secs(10))
-            .send()
-            .await
-            .ok()?;
-        response.json().await.ok()
+        sweep(&self.url).await
     }
 
     fn postmaster(&self) -> Pid {
@@ -243,6 +238,19 @@ impl Stack {
         let text = std::fs::read_to_string(file).unwrap();
         Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
     }
+}
+
+/// What a schedule would do at this router.
+pub(crate) async fn sweep(url: &str) -> Option<serde_json::Value> {
+    let mac = Secret::new(SECRET).unwrap().schedule_mac("/jobs/sweep");
+    let response = reqwest::Client::new()
+        .post(format!("{url}/jobs/sweep"))
+        .header(tirage_jobs::SCHEDULE_HEADER, mac)
+        .timeout(Duration::from_secs(30))
+        .send()
+        .await
+        .ok()?;
+    response.json().await.ok()
 }
 
 fn start_objects(folder: &Path) -> Part {

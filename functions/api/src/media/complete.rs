@@ -4,13 +4,14 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderValue, Response, StatusCode};
 use tirage_problem::{Kind, Problem};
+use tirage_s3::ObjectInfo;
 use tirage_sqlhttp::Statement;
 use uuid::Uuid;
 
 use super::new::hexadecimal;
 use super::signature::{LOOKED_AT, Signature};
 use super::{Media, ORIGINAL, State, key};
-use crate::database::{BUILT_IN_WORKSPACE, Database};
+use crate::database::{BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
 use crate::json;
 use crate::storage::Storage;
 use crate::tasks;
@@ -45,18 +46,34 @@ pub(crate) async fn finish_upload(
     id: Uuid,
 ) -> Result<(), Problem> {
     let media = Media::find(database, storage, id).await?;
-    match check(storage, &media).await {
+    let original = key(id, ORIGINAL)?;
+    let Some(stored) = storage.look(&original).await? else {
+        // That answer has no body, so it may mean that there is no such bucket, or be a proxy's. A list
+        // tells: nothing is deleted because of a setting that is wrong for a while.
+        let listed = storage.list(BUILT_IN_WORKSPACE_ID, id).await?;
+        return match listed.contains(&original) {
+            false => give_up(database, id).await,
+            true => Err(Problem::new(Kind::UNAVAILABLE)
+                .detail("The object store lists what it says it doesn't have")),
+        };
+    };
+    match inspect(storage, &media, &stored).await {
         Ok(signature) => begin(database, id, signature, None).await,
-        Err(problem) if problem.kind() == Kind::CONFLICT => {
-            let statement = Statement::new(
-                "update media set state = 'deleting', cleanup_due_at = now(), cleanup_until = now() \
-                 where id = $1 and state = 'uploading'",
-            )
-            .bind(id.to_string());
-            database.run(statement).await.map(drop)
-        }
+        Err(problem) if problem.kind() == Kind::CONFLICT => give_up(database, id).await,
         Err(problem) => Err(problem),
     }
+}
+
+async fn give_up(database: &Database, id: Uuid) -> Result<(), Problem> {
+    // The announcement may have come again meanwhile, which moves the time. What was begun before that
+    // may still arrive: the row stays so long, for the sweep to look again.
+    let statement = Statement::new(
+        "update media set state = 'deleting', cleanup_due_at = now(), \
+           cleanup_until = now() + interval '1 hour' \
+         where id = $1 and state = 'uploading' and upload_expires_at < now()",
+    )
+    .bind(id.to_string());
+    database.run(statement).await.map(drop)
 }
 
 /// The media, and where to look for news of it.
@@ -71,10 +88,17 @@ pub(super) fn answer(status: StatusCode, media: Media) -> Result<Response<Bytes>
 
 /// Whether what is stored is what was announced, and what it is.
 async fn check(storage: &Storage, media: &Media) -> Result<Signature, Problem> {
-    let key = key(media.id, ORIGINAL)?;
-    let Some(stored) = storage.look(&key).await? else {
-        return Err(Problem::new(Kind::CONFLICT).detail("Nothing has been uploaded yet"));
-    };
+    match storage.look(&key(media.id, ORIGINAL)?).await? {
+        Some(stored) => inspect(storage, media, &stored).await,
+        None => Err(Problem::new(Kind::CONFLICT).detail("Nothing has been uploaded yet")),
+    }
+}
+
+async fn inspect(
+    storage: &Storage,
+    media: &Media,
+    stored: &ObjectInfo,
+) -> Result<Signature, Problem> {
     if i64::try_from(stored.size) != Ok(media.size) {
         return Err(Problem::new(Kind::CONFLICT).detail(format!(
             "{} bytes were uploaded, {} announced",
@@ -86,7 +110,8 @@ async fn check(storage: &Storage, media: &Media) -> Result<Signature, Problem> {
     {
         return Err(Problem::new(Kind::CONFLICT).detail("Other bytes were uploaded than announced"));
     }
-    Ok(Signature::of(&storage.start(&key, LOOKED_AT).await?))
+    let start = storage.start(&key(media.id, ORIGINAL)?, LOOKED_AT).await?;
+    Ok(Signature::of(&start))
 }
 
 /// Makes the media's task, unless there is one. One statement: there is no moment in which the media is

@@ -9,12 +9,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::request::Parts;
-use http::{HeaderMap, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use sha2::{Digest, Sha256};
 use spin_sdk::wasip3::http_compat::IncomingRequestBody;
+use tirage_objects::Error;
 use tirage_problem::{Kind, Place, Problem};
 use uuid::Uuid;
 
@@ -31,7 +33,7 @@ use crate::tasks;
 ///
 /// # Errors
 /// 400 for a bad name or a body that ends too early, 411 without a length, 413 for too many bytes; 422
-/// for an idempotency key that was used; 503 and 500.
+/// for an idempotency key that was used, for other bytes too; 503 and 500.
 pub(crate) async fn receive(
     head: &Parts,
     body: IncomingRequestBody,
@@ -49,11 +51,11 @@ pub(crate) async fn receive(
         Some(id) => id,
         None => upload::store(&database, &new, idempotency.as_ref()).await?,
     };
-    // One that comes again may have been cut off while its bytes were on their way.
-    if again.is_none() || is_awaited(&database, &storage, id).await? {
-        let seen = store(&storage, id, &new, body).await?;
-        complete::begin(&database, id, seen.signature, Some(seen.sha256)).await?;
-    }
+    let seen = match again {
+        Some(_) => store_again(&database, &storage, id, &new, body).await?,
+        None => store(&storage, id, &new, body).await?,
+    };
+    complete::begin(&database, id, seen.signature, Some(seen.sha256)).await?;
     let media = Media::find(&database, &storage, id).await?;
     if let Some(task) = media.unsent_task() {
         tasks::tell(&database, task).await;
@@ -61,9 +63,36 @@ pub(crate) async fn receive(
     complete::answer(StatusCode::CREATED, media)
 }
 
-async fn is_awaited(database: &Database, storage: &Storage, id: Uuid) -> Result<bool, Problem> {
+/// The same for a request that comes again. The first may have been cut off while its bytes were on
+/// their way, or after they were stored: then these are looked at, but not stored.
+///
+/// # Errors
+/// 422 if they are other bytes than the first request's.
+async fn store_again(
+    database: &Database,
+    storage: &Storage,
+    id: Uuid,
+    new: &NewMedia,
+    body: IncomingRequestBody,
+) -> Result<Seen, Problem> {
+    upload::extend(database, id).await?;
     let media = Media::find(database, storage, id).await?;
-    Ok(media.state == State::Uploading)
+    let original = key(id, ORIGINAL)?;
+    if media.state == State::Uploading && storage.look(&original).await?.is_none() {
+        return store(storage, id, new, body).await;
+    }
+    let seen = look_at(new, body).await?;
+    let first = match media.sha256 {
+        Some(sha256) => Some(sha256),
+        None => storage.sha256(&original).await?,
+    };
+    match first {
+        Some(first) if first == seen.sha256 => Ok(seen),
+        Some(_) => Err(Problem::new(Kind::IDEMPOTENCY_KEY_REUSED)),
+        None => Err(settings::internal(format!(
+            "{original} was there, and is gone"
+        ))),
+    }
 }
 
 /// What the headers say of the file.
@@ -146,26 +175,35 @@ async fn store(
     new: &NewMedia,
     body: IncomingRequestBody,
 ) -> Result<Seen, Problem> {
-    let watch = Rc::new(RefCell::new(Watch::default()));
-    let watched = Watched {
-        body,
-        watch: Rc::clone(&watch),
-    };
+    let (watched, watch) = Watched::new(body);
     let stored = storage
         .put_stream(&key(id, ORIGINAL)?, &new.content_type, new.size, watched)
         .await;
     let watch = watch.borrow();
     match stored {
-        Ok(()) => Ok(Seen {
-            sha256: hexadecimal(&watch.hash.clone().finalize()),
-            signature: Signature::of(&watch.start),
-        }),
-        Err(_) if watch.has_failed || watch.length != new.size => {
-            Err(Problem::new(Kind::INVALID_INPUT)
-                .detail("The body ended before its Content-Length"))
-        }
+        Ok(()) => Ok(watch.seen()),
+        Err(_) if watch.is_short_of(new.size) => Err(ended_early()),
+        // Nobody else knows this name but the same request, at the same moment. It is answered first.
+        Err(Error::Exists) => Err(Problem::new(Kind::UNAVAILABLE)
+            .detail("The same request is being answered at the moment")
+            .header(RETRY_AFTER, HeaderValue::from_static("5"))),
         Err(error) => Err(storage::problem(error)),
     }
+}
+
+/// Takes the bytes, and stores nothing.
+async fn look_at(new: &NewMedia, body: IncomingRequestBody) -> Result<Seen, Problem> {
+    let (mut watched, watch) = Watched::new(body);
+    while let Some(Ok(_)) = watched.frame().await {}
+    let watch = watch.borrow();
+    match watch.is_short_of(new.size) {
+        true => Err(ended_early()),
+        false => Ok(watch.seen()),
+    }
+}
+
+fn ended_early() -> Problem {
+    Problem::new(Kind::INVALID_INPUT).detail("The body ended before its Content-Length")
 }
 
 #[derive(Default)]
@@ -174,6 +212,7 @@ struct Watch {
     start: Vec<u8>,
     length: u64,
     has_failed: bool,
+    has_ended: bool,
 }
 
 impl Watch {
@@ -183,12 +222,36 @@ impl Watch {
         let missing = usize::from(LOOKED_AT).saturating_sub(self.start.len());
         self.start.extend(data.iter().take(missing));
     }
+
+    fn seen(&self) -> Seen {
+        Seen {
+            sha256: hexadecimal(&self.hash.clone().finalize()),
+            signature: Signature::of(&self.start),
+        }
+    }
+
+    /// Whether the client is to blame for what is missing. A body that nobody wanted to read on, since
+    /// storage had refused, hasn't ended.
+    fn is_short_of(&self, size: u64) -> bool {
+        self.has_failed || (self.has_ended && self.length != size)
+    }
 }
 
 /// A body that is watched as it goes by.
 struct Watched {
     body: IncomingRequestBody,
     watch: Rc<RefCell<Watch>>,
+}
+
+impl Watched {
+    fn new(body: IncomingRequestBody) -> (Self, Rc<RefCell<Watch>>) {
+        let watch = Rc::new(RefCell::new(Watch::default()));
+        let watched = Self {
+            body,
+            watch: Rc::clone(&watch),
+        };
+        (watched, watch)
+    }
 }
 
 impl Body for Watched {
@@ -207,7 +270,7 @@ impl Body for Watched {
                 }
             }
             Some(Err(_)) => self.watch.borrow_mut().has_failed = true,
-            None => {}
+            None => self.watch.borrow_mut().has_ended = true,
         }
         Poll::Ready(frame)
     }
@@ -256,6 +319,20 @@ mod tests {
             assert_eq!(filename(&head(uri, &headers)).unwrap(), expected);
         }
         assert!(filename(&head("/api/media?filename=", &[])).is_err());
+    }
+
+    #[test]
+    fn a_body_that_is_not_read_to_its_end_is_not_the_clients_fault() {
+        let watch = |length, has_failed, has_ended| Watch {
+            length,
+            has_failed,
+            has_ended,
+            ..Watch::default()
+        };
+        assert!(!watch(3, false, false).is_short_of(10));
+        assert!(!watch(10, false, true).is_short_of(10));
+        assert!(watch(3, false, true).is_short_of(10));
+        assert!(watch(3, true, false).is_short_of(10));
     }
 
     #[test]

@@ -26,17 +26,7 @@ pub(crate) async fn list(query: Option<&str>) -> Result<Response<Bytes>, Problem
     let page = Page::parse(query)?;
     let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
     let storage = Storage::open().await?;
-    let statement = Statement::new(format!(
-        "{COLUMNS} from media where workspace_id = $1 and state <> 'deleting' \
-         and ($2::uuid is null or id < $2::uuid) and ($3::text is null or kind = $3) \
-         and ($4::text is null or state = $4) order by id desc limit $5"
-    ))
-    .bind(BUILT_IN_WORKSPACE)
-    .bind(page.after.map(|id| id.to_string()))
-    .bind(page.kind)
-    .bind(page.state.map(State::as_str))
-    // One more tells whether there is a next page.
-    .bind(page.limit + 1);
+    let statement = page.statement();
     let rows = database.run(statement).await?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let media = rows
@@ -122,6 +112,38 @@ impl Page {
             }
         }
         Ok(page)
+    }
+
+    /// With the conditions that were asked for and no others: one that may be null keeps Postgres from
+    /// the index that fits.
+    fn statement(&self) -> Statement {
+        let mut text =
+            format!("{COLUMNS} from media where workspace_id = $1 and state <> 'deleting'");
+        let mut parameters = Vec::new();
+        let mut parameter = |value: String| {
+            parameters.push(value);
+            // After the workspace.
+            parameters.len() + 1
+        };
+        if let Some(id) = self.after {
+            let number = parameter(id.to_string());
+            text.push_str(&format!(" and id < ${number}"));
+        }
+        if let Some(kind) = self.kind {
+            let number = parameter(kind.to_owned());
+            text.push_str(&format!(" and kind = ${number}"));
+        }
+        if let Some(state) = self.state {
+            let number = parameter(state.as_str().to_owned());
+            text.push_str(&format!(" and state = ${number}"));
+        }
+        // One more tells whether there is a next page.
+        let number = parameter((self.limit + 1).to_string());
+        text.push_str(&format!(" order by id desc limit ${number}"));
+        parameters.into_iter().fold(
+            Statement::new(text).bind(BUILT_IN_WORKSPACE),
+            Statement::bind,
+        )
     }
 
     /// Where the next page is (RFC 8288).

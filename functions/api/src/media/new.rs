@@ -124,7 +124,7 @@ pub(super) fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
 }
 
 /// The opposite of [`digest`].
-pub(super) fn hexadecimal(digest: &[u8]) -> String {
+pub(crate) fn hexadecimal(digest: &[u8]) -> String {
     digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -44,7 +44,10 @@ pub(crate) async fn announce(head: &Parts, body: &[u8]) -> Result<Response<Bytes
         None => None,
     };
     let id = match again {
-        Some(id) => id,
+        Some(id) => {
+            extend(&database, id).await?;
+            id
+        }
         None => {
             if let Some(sha256) = new.sha256
                 && let Some(media) =
@@ -107,6 +110,22 @@ pub(super) async fn store(
         }
         Err(error) => Err(database::problem(error)),
     }
+}
+
+/// Awaits the bytes for as long as a URL that is signed now. Before it is signed, so that the sweep
+/// never deletes what somebody has just been asked to upload.
+///
+/// # Errors
+/// 503 and 500.
+pub(super) async fn extend(database: &Database, id: Uuid) -> Result<(), Problem> {
+    let statement = Statement::new(
+        "update media set upload_expires_at = greatest(upload_expires_at, $3) \
+         where workspace_id = $1 and id = $2 and state = 'uploading'",
+    )
+    .bind(BUILT_IN_WORKSPACE)
+    .bind(id.to_string())
+    .bind(Timestamp::now() + UPLOAD_TIME);
+    database.run(statement).await.map(drop)
 }
 
 fn promise(storage: &Storage, id: Uuid, new: &NewMedia) -> Result<Upload, Problem> {

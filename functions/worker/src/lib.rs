@@ -14,6 +14,7 @@
 //! that somebody else takes over.
 
 mod job;
+mod original;
 mod outcome;
 mod parts;
 mod settings;

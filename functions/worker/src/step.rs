@@ -10,6 +10,7 @@ use serde_json::Value;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingResponseBody;
 
+use crate::original::{Original, Watch};
 use crate::outcome::{Failure, Interruption};
 use crate::parts;
 use crate::settings::variable;
@@ -73,6 +74,31 @@ struct Described {
 /// A failure that the photo is to blame for, or a reason to try again later.
 pub(crate) async fn photo(
     original: IncomingResponseBody,
+    size_bytes: i64,
+) -> Result<Prints, Interruption> {
+    let (original, watch) = Original::new(original, size_bytes.unsigned_abs());
+    judge(ask(original, size_bytes).await, &watch)
+}
+
+/// What a step makes of half a photo is not the photo's fault.
+fn judge(made: Result<Prints, Interruption>, watch: &Watch) -> Result<Prints, Interruption> {
+    match made {
+        _ if watch.has_broken_off() => Err(Interruption::Postponed(
+            "the original broke off on its way into the step".to_owned(),
+        )),
+        Err(Interruption::Failed(failure))
+            if failure == Failure::too_slow() && !watch.is_through() =>
+        {
+            Err(Interruption::Postponed(
+                "the original was still on its way when the step's time was over".to_owned(),
+            ))
+        }
+        made => made,
+    }
+}
+
+async fn ask(
+    original: Original<IncomingResponseBody>,
     size_bytes: i64,
 ) -> Result<Prints, Interruption> {
     let uri = uri().await?;
@@ -307,6 +333,24 @@ mod tests {
     fn nothing_is_stored_that_cannot_be() {
         let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
         assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
+    }
+
+    #[test]
+    fn a_step_that_lacked_a_part_of_the_photo_says_nothing_about_it() {
+        let (_original, watch) = Original::new((), 5);
+        let judged = |failure| judge(Err(Interruption::Failed(failure)), &watch);
+        assert!(matches!(
+            judged(Failure::too_slow()),
+            Err(Interruption::Postponed(_))
+        ));
+        // It needn't read what it refuses.
+        assert!(matches!(
+            judged(Failure::too_large()),
+            Err(Interruption::Failed(_))
+        ));
+        let (_original, watch) = Original::new((), 0);
+        let judged = judge(Err(Interruption::Failed(Failure::too_slow())), &watch);
+        assert!(matches!(judged, Err(Interruption::Failed(_))));
     }
 
     #[test]

@@ -11,8 +11,8 @@ use tirage_jobs::{Kind, Message, Secret};
 use tokio::time::sleep;
 
 use crate::client::{check_prints, get, objects, settled, upload};
-use crate::picture::png;
-use crate::proxy::{Step, Target, When};
+use crate::picture::{noise, png};
+use crate::proxy::{Step, Target, Trouble, When};
 use crate::stack::{SECRET, Stack, Victim};
 
 const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
@@ -188,6 +188,32 @@ async fn a_queue_that_is_killed_at_any_step_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_is_killed_at_any_step_loses_nothing() {
     walk(Victim::Postgres, Some(Target::Database), 1..=10).await;
+}
+
+/// The step gets half of it, and says what it makes of that: nothing that counts.
+async fn an_original_gets_through_trouble(trouble: Trouble, lines: &[(&str, &str)]) {
+    let stack = Stack::with_manifest(&[], lines).await;
+    stack.proxy.trouble_an_original(trouble);
+    let id = upload(&stack, "trouble.png", "image/png", &noise(400, 300, 1)).await;
+    let media = settled(&stack, &id).await;
+    assert!(stack.proxy.has_troubled());
+    assert_eq!(media["state"], "ready", "{media}");
+    check_prints(&media, &PRINTS).await;
+    // Somebody else took it up, and nobody had to ask.
+    assert_eq!(media["tasks"][0]["attempt"], 1);
+    let stored = objects(&stack, &id).await;
+    assert!(stored.contains("thumb.2"), "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_is_cut_off_on_its_way_is_read_again() {
+    an_original_gets_through_trouble(Trouble::Cut, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_stalls_on_its_way_is_read_again() {
+    let lines = [("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")];
+    an_original_gets_through_trouble(Trouble::Stall, &lines).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

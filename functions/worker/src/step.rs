@@ -239,34 +239,45 @@ fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
     Some(digest)
 }
 
-/// What an answer means that is no success. A step's own problem is the photo's failure, in its own
-/// words.
+/// What an answer means that is no success.
 async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption {
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-    ) {
-        return Interruption::Postponed(format!("the step answered {status}"));
-    }
     let body = Limited::new(body, MAX_PROBLEM_BYTES).collect().await;
-    let document = body
-        .ok()
-        .and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok())
-        .filter(|document| document.is_object())
-        .map(storable);
-    match (status, document) {
-        (StatusCode::INSUFFICIENT_STORAGE, Some(document)) => {
-            Interruption::Failed(Failure::told(document))
-        }
-        (status, Some(document)) if status.is_client_error() => {
-            Interruption::Failed(Failure::told(document))
-        }
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    meaning(status, problem(&body))
+}
+
+/// A problem document (RFC 9457), as steps and their host write them: one with a type. A proxy's page, or
+/// what another server says, is none.
+fn problem(body: &[u8]) -> Option<Value> {
+    let document: Value = serde_json::from_slice(body).ok()?;
+    document.get("type")?.as_str()?;
+    Some(storable(document))
+}
+
+/// A step that says what is wrong with the file is believed, in its own words. Whatever may come of a
+/// setting, or of a deployment that is being changed, isn't the photo's fault.
+fn meaning(status: StatusCode, problem: Option<Value>) -> Interruption {
+    match (status, problem) {
+        (
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::INSUFFICIENT_STORAGE,
+            Some(problem),
+        ) => Interruption::Failed(Failure::told(problem)),
+        // Whoever stands before the step says the same each time.
+        (StatusCode::PAYLOAD_TOO_LARGE, None) => Interruption::Failed(Failure::too_large()),
         (StatusCode::GATEWAY_TIMEOUT, _) => Interruption::Failed(Failure::too_slow()),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => Interruption::Failed(Failure::too_large()),
-        _ => {
+        // It died of the file: Spin says so with a bare 500, and the router with a document that tells its
+        // 502 from that of a proxy that finds no step.
+        (StatusCode::INTERNAL_SERVER_ERROR, _) | (StatusCode::BAD_GATEWAY, Some(_)) => {
             eprintln!("the step answered {status}");
             Interruption::Failed(Failure::crashed())
         }
+        (_, problem) => Interruption::Postponed(format!(
+            "the step answered {status}: {}",
+            problem.unwrap_or_default()
+        )),
     }
 }
 
@@ -333,6 +344,50 @@ mod tests {
     fn nothing_is_stored_that_cannot_be() {
         let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
         assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
+    }
+
+    #[test]
+    fn only_what_is_said_of_the_file_fails_the_photo() {
+        let document = json!({"type": "urn:tirage:problem:test", "title": "Test"});
+        for (status, failure) in [
+            (413, Failure::told(document.clone())),
+            (415, Failure::told(document.clone())),
+            (422, Failure::told(document.clone())),
+            (507, Failure::told(document.clone())),
+            (500, Failure::crashed()),
+            (502, Failure::crashed()),
+            (504, Failure::too_slow()),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            match meaning(status, Some(document.clone())) {
+                Interruption::Failed(meant) => assert_eq!(meant, failure, "{status}"),
+                postponed => panic!("{status}: {postponed:?}"),
+            }
+        }
+        for status in [204, 302, 400, 401, 403, 404, 405, 408, 429, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let meant = meaning(status, Some(document.clone()));
+            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_others_say_on_the_way_is_no_word_of_the_step() {
+        for page in [
+            &b"<h1>Bad gateway</h1>"[..],
+            b"",
+            b"[]",
+            br#"{"message": "no"}"#,
+            br#"{"type": 1}"#,
+        ] {
+            assert_eq!(problem(page), None);
+        }
+        assert!(problem(br#"{"type": "about:blank"}"#).is_some());
+        for status in [400, 404, 415, 422, 502, 507] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let meant = meaning(status, None);
+            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+        }
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! The step, as the worker calls it: the original's bytes go in as they come from storage, prints and
 //! what is known of the photo come back in one answer.
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use serde_json::Value;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingResponseBody;
 
+use crate::answer::{Prints, bad, prints, storable};
 use crate::original::{Original, Watch};
 use crate::outcome::{Failure, Interruption};
 use crate::parts;
@@ -19,54 +18,6 @@ use crate::settings::variable;
 /// of the largest a quarter.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 const MAX_PROBLEM_BYTES: usize = 16 << 10;
-
-/// What a step made.
-#[derive(Debug)]
-pub(crate) struct Prints {
-    /// The original's media type.
-    pub(crate) content_type: String,
-    /// The original's hash, in hexadecimal.
-    pub(crate) sha256: String,
-    pub(crate) metadata: Value,
-    pub(crate) position: Option<Value>,
-    pub(crate) variants: Vec<Print>,
-}
-
-/// A print.
-#[derive(Debug)]
-pub(crate) struct Print {
-    pub(crate) name: String,
-    pub(crate) content_type: String,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) sha256: String,
-    pub(crate) digest: [u8; 32],
-    pub(crate) bytes: Bytes,
-}
-
-/// The first part of the answer.
-#[derive(Deserialize)]
-struct Description {
-    format: String,
-    content_type: String,
-    width: u32,
-    height: u32,
-    sha256: String,
-    metadata: Value,
-    #[serde(default)]
-    position: Option<Value>,
-    variants: Vec<Described>,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    name: String,
-    content_type: String,
-    width: u32,
-    height: u32,
-    bytes: usize,
-    sha256: String,
-}
 
 /// Has prints made of a photo.
 ///
@@ -150,95 +101,6 @@ async fn uri() -> Result<String, Interruption> {
     Ok(format!("{}/?{}", url.trim_end_matches('/'), query.finish()))
 }
 
-fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
-    let mut parts = parts.into_iter();
-    let first = parts.next().ok_or_else(|| bad("it has no parts"))?;
-    let description: Description =
-        serde_json::from_slice(&first).map_err(|error| bad(error.to_string()))?;
-    if parts.len() != description.variants.len() {
-        return Err(bad("it has another number of prints than it says"));
-    }
-    let variants = description
-        .variants
-        .into_iter()
-        .zip(parts)
-        .map(|(described, bytes)| print(described, bytes))
-        .collect::<Result<_, _>>()?;
-    Ok(Prints {
-        content_type: description.content_type,
-        sha256: description.sha256,
-        metadata: metadata(
-            storable(description.metadata),
-            &description.format,
-            description.width,
-            description.height,
-        ),
-        position: description
-            .position
-            .filter(|position| !position.is_null())
-            .map(storable),
-        variants,
-    })
-}
-
-fn print(described: Described, bytes: Bytes) -> Result<Print, Interruption> {
-    if bytes.len() != described.bytes {
-        return Err(bad("a print has another length than it says"));
-    }
-    Ok(Print {
-        digest: digest(&described.sha256).ok_or_else(|| bad("a hash is none"))?,
-        name: described.name,
-        content_type: described.content_type,
-        width: described.width,
-        height: described.height,
-        sha256: described.sha256,
-        bytes,
-    })
-}
-
-/// What the database can store: its texts hold no NUL
-/// (<https://www.postgresql.org/docs/current/datatype-json.html>), and files contain anything.
-fn storable(mut value: Value) -> Value {
-    match &mut value {
-        Value::String(text) => text.retain(|character| character != '\0'),
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| *item = storable(item.take())),
-        Value::Object(fields) => {
-            let taken = std::mem::take(fields);
-            fields.extend(taken.into_iter().map(|(mut name, value)| {
-                name.retain(|character| character != '\0');
-                (name, storable(value))
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-    value
-}
-
-/// Size and format stand with the rest of what is known.
-fn metadata(metadata: Value, format: &str, width: u32, height: u32) -> Value {
-    let Value::Object(mut fields) = metadata else {
-        return metadata;
-    };
-    fields.insert("format".to_owned(), format.into());
-    fields.insert("width".to_owned(), width.into());
-    fields.insert("height".to_owned(), height.into());
-    Value::Object(fields)
-}
-
-/// 32 bytes in hexadecimal.
-fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hexadecimal.len() != 64 {
-        return None;
-    }
-    for (index, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hexadecimal.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(digest)
-}
-
 /// What an answer means that is no success.
 async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption {
     let body = Limited::new(body, MAX_PROBLEM_BYTES).collect().await;
@@ -286,6 +148,7 @@ fn interrupted(code: ErrorCode) -> Interruption {
     match code {
         ErrorCode::HttpResponseTimeout => Interruption::Failed(Failure::too_slow()),
         ErrorCode::HttpRequestBodySize(_) => Interruption::Failed(Failure::too_large()),
+        ErrorCode::HttpResponseBodySize(_) => bad("it is too long"),
         ErrorCode::InternalError(reason) => {
             eprintln!("the step broke off: {}", reason.unwrap_or_default());
             Interruption::Failed(Failure::crashed())
@@ -299,8 +162,12 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Interruption {
     if error.is::<LengthLimitError>() {
         return bad("it is too long");
     }
-    match error.downcast::<ErrorCode>() {
-        Ok(code) => interrupted(*code),
+    match error.downcast::<ErrorCode>().map(|code| *code) {
+        Ok(ErrorCode::HttpResponseIncomplete) => {
+            eprintln!("the step broke off in the middle of its answer");
+            Interruption::Failed(Failure::crashed())
+        }
+        Ok(code) => interrupted(code),
         Err(error) => {
             eprintln!("the step broke off: {error}");
             Interruption::Failed(Failure::crashed())
@@ -308,43 +175,11 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Interruption {
     }
 }
 
-fn bad(reason: impl AsRef<str>) -> Interruption {
-    Interruption::Failed(Failure::bad_answer(reason.as_ref()))
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn answer(bytes: usize, sha256: &str) -> Vec<Bytes> {
-        let description = json!({
-            "format": "jpeg", "content_type": "image/jpeg", "width": 40, "height": 30,
-            "bytes": 9, "sha256": "a".repeat(64), "metadata": {"frames": 1}, "position": null,
-            "variants": [{"name": "thumb", "content_type": "image/webp", "width": 4, "height": 3,
-                "bytes": bytes, "sha256": sha256}],
-        });
-        vec![description.to_string().into(), Bytes::from_static(b"print")]
-    }
-
-    #[test]
-    fn an_answer_is_taken_apart() {
-        let prints = prints(answer(5, &"0f".repeat(32))).unwrap();
-        assert_eq!(prints.variants[0].bytes, "print");
-        assert_eq!(prints.variants[0].digest, [15; 32]);
-        assert_eq!(
-            prints.metadata,
-            json!({"frames": 1, "format": "jpeg", "width": 40, "height": 30})
-        );
-        assert_eq!(prints.position, None);
-    }
-
-    #[test]
-    fn nothing_is_stored_that_cannot_be() {
-        let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
-        assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
-    }
 
     #[test]
     fn only_what_is_said_of_the_file_fails_the_photo() {
@@ -406,19 +241,5 @@ mod tests {
         let (_original, watch) = Original::new((), 0);
         let judged = judge(Err(Interruption::Failed(Failure::too_slow())), &watch);
         assert!(matches!(judged, Err(Interruption::Failed(_))));
-    }
-
-    #[test]
-    fn an_answer_that_contradicts_itself_is_a_failure() {
-        let mut too_few = answer(5, &"0f".repeat(32));
-        too_few.pop();
-        for bad in [
-            answer(6, &"0f".repeat(32)),
-            answer(5, "0f"),
-            too_few,
-            Vec::new(),
-        ] {
-            assert!(matches!(prints(bad), Err(Interruption::Failed(_))));
-        }
     }
 }

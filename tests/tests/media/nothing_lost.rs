@@ -211,6 +211,11 @@ async fn an_original_that_is_cut_off_on_its_way_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_original_is_missing_only_if_the_store_says_so() {
+    an_original_gets_through_trouble(Trouble::Stranger, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_original_that_stalls_on_its_way_is_read_again() {
     let lines = [("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")];
     an_original_gets_through_trouble(Trouble::Stall, &lines).await;

@@ -222,6 +222,34 @@ async fn an_original_that_stalls_on_its_way_is_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_given_back_before_its_message_is_noted_is_not_sent_again() {
+    // The step waits for half an original, which lasts longer than the note takes.
+    let stack = Stack::with_manifest(
+        &[("RESEND_AFTER_SECONDS", "900")],
+        &[("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")],
+    )
+    .await;
+    stack.proxy.trouble_an_original(Trouble::Stall);
+    stack.proxy.delay_notes();
+    let id = upload(&stack, "late.png", "image/png", &noise(400, 300, 2)).await;
+    let begin = Instant::now();
+    loop {
+        let media = get(&stack, &format!("/api/media/{id}")).await.json;
+        if media["state"] == "ready" {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "{media}");
+        let swept = stack.sweep().await.unwrap();
+        assert_eq!(swept["sent"], 0, "{swept}");
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert!(stack.proxy.has_troubled());
+    // Its one message came again.
+    let stored = objects(&stack, &id).await;
+    assert!(stored.contains("thumb.2"), "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn messages_that_come_twice_late_or_out_of_order_change_nothing() {
     let stack = Stack::start().await;
     let id = upload(&stack, "twice.png", "image/png", &png(40, 40, 1)).await;

@@ -9,6 +9,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt as _;
@@ -70,15 +71,27 @@ type State = Mutex<Option<Plan>>;
 pub(crate) struct Proxy {
     addresses: [SocketAddr; 3],
     state: Arc<State>,
-    doubles: Arc<AtomicBool>,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    habits: Arc<Habits>,
 }
+
+/// What it does to calls without being told when.
+#[derive(Default)]
+struct Habits {
+    /// Messages are sent twice.
+    doubles: AtomicBool,
+    /// That a message was sent is noted late.
+    late_notes: AtomicBool,
+    /// Of the next original that is read whole.
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// Long enough for a worker to have begun.
+const LATE: Duration = Duration::from_millis(1500);
 
 impl Proxy {
     pub(crate) async fn start(database: String, objects: String, queue: String) -> Self {
         let state = Arc::new(State::default());
-        let doubles = Arc::new(AtomicBool::new(false));
-        let trouble = Arc::new(Mutex::new(None));
+        let habits = Arc::new(Habits::default());
         let mut addresses = Vec::new();
         for (target, upstream) in [
             (Target::Database, database),
@@ -91,32 +104,35 @@ impl Proxy {
                 target,
                 upstream,
                 state: Arc::clone(&state),
-                doubles: Arc::clone(&doubles),
-                trouble: Arc::clone(&trouble),
+                habits: Arc::clone(&habits),
             };
             tokio::spawn(serve(listener, Arc::new(way)));
         }
         Self {
             addresses: addresses.try_into().unwrap(),
             state,
-            doubles,
-            trouble,
+            habits,
         }
     }
 
     /// The next original that is read whole has this trouble, and those after it none.
     pub(crate) fn trouble_an_original(&self, trouble: Trouble) {
-        *self.trouble.lock().unwrap() = Some(trouble);
+        *self.habits.trouble.lock().unwrap() = Some(trouble);
     }
 
     /// Whether an original had the trouble that it was to have.
     pub(crate) fn has_troubled(&self) -> bool {
-        self.trouble.lock().unwrap().is_none()
+        self.habits.trouble.lock().unwrap().is_none()
     }
 
     /// From now on each message goes into the queue twice.
     pub(crate) fn double_messages(&self) {
-        self.doubles.store(true, Ordering::Relaxed);
+        self.habits.doubles.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a worker is quicker than the note that its message was sent.
+    pub(crate) fn delay_notes(&self) {
+        self.habits.late_notes.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn url(&self, target: Target) -> String {
@@ -158,9 +174,7 @@ struct Way {
     target: Target,
     upstream: String,
     state: Arc<State>,
-    /// Whether messages are to be sent twice.
-    doubles: Arc<AtomicBool>,
-    trouble: Arc<Mutex<Option<Trouble>>>,
+    habits: Arc<Habits>,
 }
 
 type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
@@ -194,7 +208,10 @@ async fn forward(request: Request<Incoming>, way: &Way) -> Result<Answer, Infall
         act();
         return Ok(failed());
     }
-    if way.doubles.load(Ordering::Relaxed) && is_message(&head) {
+    if way.habits.late_notes.load(Ordering::Relaxed) && is_note(way.target, &body) {
+        tokio::time::sleep(LATE).await;
+    }
+    if way.habits.doubles.load(Ordering::Relaxed) && is_message(&head) {
         let _ = way.send(&head, body.clone()).await;
     }
     let Ok(answered) = way.send(&head, body).await else {
@@ -212,7 +229,7 @@ async fn forward(request: Request<Incoming>, way: &Way) -> Result<Answer, Infall
     }
     response.headers_mut().remove("transfer-encoding");
     let trouble = match is_original(&head) {
-        true => way.trouble.lock().unwrap().take(),
+        true => way.habits.trouble.lock().unwrap().take(),
         false => None,
     };
     Ok(match trouble {
@@ -238,6 +255,10 @@ impl Way {
 fn is_message(head: &Parts) -> bool {
     let action = head.headers.get("x-amz-target");
     action.is_some_and(|action| action == "AmazonSQS.SendMessage")
+}
+
+fn is_note(target: Target, body: &[u8]) -> bool {
+    target == Target::Database && String::from_utf8_lossy(body).contains("set sent_at")
 }
 
 /// Whether it is for all of an original: the api reads only its start.

@@ -3,10 +3,10 @@
 //! A step that was given half a file, or that waited for the rest until its time was over, says nothing
 //! about the photo. Only whoever saw the bytes go by can tell that from a photo that is broken or slow.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -14,11 +14,19 @@ use http_body::{Body, Frame, SizeHint};
 /// A body that is watched as it goes by.
 pub(crate) struct Original<B> {
     body: B,
-    seen: Rc<Cell<Seen>>,
+    shared: Rc<Shared>,
 }
 
-/// What was seen of an [`Original`], whoever has it by now.
-pub(crate) struct Watch(Rc<Cell<Seen>>);
+/// What was seen of an [`Original`], whoever has it by now. When this is dropped nobody wants the rest: what
+/// still waits for storage would keep everything else of the job waiting.
+pub(crate) struct Watch(Rc<Shared>);
+
+struct Shared {
+    seen: Cell<Seen>,
+    is_unwanted: Cell<bool>,
+    /// Of whoever waits for the next piece.
+    waiting: RefCell<Option<Waker>>,
+}
 
 #[derive(Clone, Copy)]
 struct Seen {
@@ -30,24 +38,37 @@ struct Seen {
 impl<B> Original<B> {
     /// A body of `length` bytes, and what to see of it.
     pub(crate) fn new(body: B, length: u64) -> (Self, Watch) {
-        let seen = Rc::new(Cell::new(Seen {
-            missing: length,
-            has_broken_off: false,
-        }));
-        let watch = Watch(Rc::clone(&seen));
-        (Self { body, seen }, watch)
+        let shared = Rc::new(Shared {
+            seen: Cell::new(Seen {
+                missing: length,
+                has_broken_off: false,
+            }),
+            is_unwanted: Cell::new(false),
+            waiting: RefCell::new(None),
+        });
+        let watch = Watch(Rc::clone(&shared));
+        (Self { body, shared }, watch)
     }
 }
 
 impl Watch {
     /// Whether it ended before all of it had come.
     pub(crate) fn has_broken_off(&self) -> bool {
-        self.0.get().has_broken_off
+        self.0.seen.get().has_broken_off
     }
 
     /// Whether all of it has gone by.
     pub(crate) fn is_through(&self) -> bool {
-        self.0.get().missing == 0
+        self.0.seen.get().missing == 0
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.is_unwanted.set(true);
+        if let Some(waiting) = self.0.waiting.take() {
+            waiting.wake();
+        }
     }
 }
 
@@ -59,8 +80,12 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Original<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        if self.shared.is_unwanted.get() {
+            return Poll::Ready(None);
+        }
+        self.shared.waiting.replace(Some(context.waker().clone()));
         let frame = ready!(Pin::new(&mut self.body).poll_frame(context));
-        let mut seen = self.seen.get();
+        let mut seen = self.shared.seen.get();
         match &frame {
             Some(Ok(frame)) => {
                 let length = frame.data_ref().map_or(0, |data| data.len() as u64);
@@ -69,7 +94,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Original<B> {
             Some(Err(_)) => seen.has_broken_off = true,
             None => seen.has_broken_off |= seen.missing > 0,
         }
-        self.seen.set(seen);
+        self.shared.seen.set(seen);
         Poll::Ready(frame)
     }
 
@@ -84,8 +109,6 @@ impl<B: Body<Data = Bytes> + Unpin> Body for Original<B> {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
-
     use http_body_util::StreamBody;
 
     use super::*;
@@ -117,6 +140,20 @@ mod tests {
     #[test]
     fn what_is_not_taken_is_not_broken_off() {
         assert_eq!(see(10, vec![piece(), piece()], 1), (false, false));
+    }
+
+    #[test]
+    fn what_nobody_watches_is_not_waited_for() {
+        let body = StreamBody::new(futures::stream::pending::<Piece>());
+        let (mut original, watch) = Original::new(body, 5);
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(
+            Pin::new(&mut original)
+                .poll_frame(&mut context)
+                .is_pending()
+        );
+        drop(watch);
+        assert!(Pin::new(&mut original).poll_frame(&mut context).is_ready());
     }
 
     #[test]

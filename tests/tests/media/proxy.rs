@@ -281,7 +281,11 @@ fn half(bytes: &Bytes, trouble: Trouble) -> UnsyncBoxBody<Bytes, io::Error> {
     match trouble {
         // hyper gives the connection up, since it can't keep its promise.
         Trouble::Cut => {
-            let end = futures::stream::iter([Err(io::Error::other("cut"))]);
+            let end = futures::stream::once(async {
+                // When the half is through.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(io::Error::other("cut"))
+            });
             StreamBody::new(half.chain(end)).boxed_unsync()
         }
         _ => StreamBody::new(half.chain(futures::stream::pending())).boxed_unsync(),

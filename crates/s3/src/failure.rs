@@ -22,8 +22,9 @@ pub struct Failure {
 /// What to make of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// There is no such object. (That there is no such bucket is [`Other`](Self::Other), where the answer
-    /// says so: nobody should take it that every object is gone.)
+    /// There is no such object, or so a 404 without a document says; see [`Failure::is_no_such_key`]. (That
+    /// there is no such bucket is [`Other`](Self::Other), where the answer says so: nobody should take it that
+    /// every object is gone.)
     NotFound,
     /// Something is there already, or is another version.
     PreconditionFailed,
@@ -61,6 +62,12 @@ impl Failure {
             code,
             message,
         })
+    }
+
+    /// Whether the service itself says that there is no such object. Without its own document a 404 may be
+    /// anybody's, such as a load balancer's; answers to HEAD never have one.
+    pub fn is_no_such_key(&self) -> bool {
+        self.code.as_deref() == Some("NoSuchKey")
     }
 
     /// Whether the same request may succeed later.
@@ -154,6 +161,14 @@ mod tests {
                 format!("the object store answered {status} {code}: a <b>")
             );
         }
+    }
+
+    #[test]
+    fn only_the_service_knows_that_there_is_no_such_key() {
+        assert!(failure(404, "NoSuchKey").is_no_such_key());
+        assert!(!failure(404, "NoSuchBucket").is_no_such_key());
+        let page = Failure::of(StatusCode::NOT_FOUND, b"<html></html>").unwrap();
+        assert!(!page.is_no_such_key());
     }
 
     #[test]

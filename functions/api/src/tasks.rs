@@ -141,16 +141,17 @@ pub(crate) async fn tell(database: &Database, task: &Task) {
     }
 }
 
-/// Sends the task's message, and only then notes that it was sent.
+/// Sends the task's message, and only then notes that it was sent: in whatever state the task is by then,
+/// since a worker may be quicker. One that gives the task back has it waiting for its message to come again,
+/// and nobody is to send a second.
 ///
 /// # Errors
 /// 503 when the queue or the database can't be reached now.
 pub(crate) async fn send(database: &Database, task: &Task) -> Result<(), Problem> {
     Queue::open().await?.send(&task.message()).await?;
-    let statement = Statement::new(
-        "update task set sent_at = now() where id = $1 and attempt = $2 and state = 'queued'",
-    )
-    .bind(task.id.to_string())
-    .bind(i64::from(task.attempt));
+    let statement =
+        Statement::new("update task set sent_at = now() where id = $1 and attempt = $2")
+            .bind(task.id.to_string())
+            .bind(i64::from(task.attempt));
     database.run(statement).await.map(drop)
 }

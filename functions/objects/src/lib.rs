@@ -5,6 +5,7 @@
 //!   bytes there already, because an earlier answer got lost, is success where the hash proves it.
 //! - Bodies of any length pass through without being held.
 //! - Each failure says whether trying again can help.
+//! - That something isn't there is believed of the store alone, wherever its answers can say so.
 
 use std::any::Any;
 use std::time::Duration;
@@ -79,7 +80,7 @@ impl Objects {
     ) -> Result<Option<Response<IncomingResponseBody>>, Error> {
         let request = self.0.get(key, range, Timestamp::now()).map_err(refused)?;
         match succeed(send(request.map(|()| EmptyBody::new())).await?).await {
-            Err(failure) if failure.kind == FailureKind::NotFound => Ok(None),
+            Err(failure) if failure.is_no_such_key() => Ok(None),
             response => Ok(Some(response?)),
         }
     }
@@ -170,7 +171,7 @@ impl Objects {
     pub async fn remove(&self, key: &Key) -> Result<(), Error> {
         let request = self.0.delete(key, Timestamp::now()).map_err(refused)?;
         match succeed(send(request.map(|()| EmptyBody::new())).await?).await {
-            Err(failure) if failure.kind != FailureKind::NotFound => Err(failure.into()),
+            Err(failure) if !failure.is_no_such_key() => Err(failure.into()),
             _ => Ok(()),
         }
     }

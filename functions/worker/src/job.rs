@@ -10,9 +10,10 @@ use tirage_problem::{Kind, Problem};
 use tirage_s3::Key;
 use tirage_sqlhttp::Error as DatabaseError;
 
+use crate::answer::Prints;
 use crate::outcome::{Failure, Interruption, Stored};
 use crate::settings::{self, internal};
-use crate::step::{self, Prints};
+use crate::step;
 use crate::tasks::{Claim, Tasks, Times};
 
 /// What a client sent, in storage.
@@ -42,6 +43,11 @@ pub(crate) async fn run(message: &Message) -> Result<(), Problem> {
             Ok(false) => {
                 remove(&objects, &claim, &stored).await;
                 Ok(())
+            }
+            // Nothing was committed, and trying again gives the same.
+            Err(error) if refuses_results(&error) => {
+                let failure = Failure::bad_answer(&error.to_string());
+                tasks.fail(&claim, &failure).await
             }
             // Whether it was committed may be unknown: nothing is removed. If it wasn't, others may try;
             // if it was, this has no effect.
@@ -132,6 +138,24 @@ fn postponed_or_failed(error: ObjectError) -> Interruption {
     }
 }
 
+/// Whether the database refuses results for what they are: values that it can't hold, that break a
+/// constraint or are too long (<https://www.postgresql.org/docs/current/errcodes-appendix.html>, classes
+/// 22, 23 and 54). What else it may have against a statement, as a missing grant or column, is a fault of
+/// the deployment.
+fn refuses_results(error: &DatabaseError) -> bool {
+    match error {
+        DatabaseError::UniqueViolation(_)
+        | DatabaseError::ForeignKeyViolation(_)
+        | DatabaseError::TooLarge(_) => true,
+        DatabaseError::Database(error) => error.code.as_deref().is_some_and(|code| {
+            ["22", "23", "54"]
+                .iter()
+                .any(|class| code.starts_with(class))
+        }),
+        _ => false,
+    }
+}
+
 fn database_problem(error: DatabaseError) -> Problem {
     match error {
         DatabaseError::Unavailable(_)
@@ -147,4 +171,29 @@ fn database_problem(error: DatabaseError) -> Problem {
 
 fn postponed() -> Problem {
     Problem::new(Kind::UNAVAILABLE).header(RETRY_AFTER, HeaderValue::from_static("5"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json};
+
+    use super::*;
+
+    #[test]
+    fn results_that_no_table_takes_are_told_from_a_database_that_takes_nothing() {
+        let refused = |code: Option<&str>| {
+            let error = from_value(json!({"message": "no", "code": code})).unwrap();
+            refuses_results(&DatabaseError::Database(Box::new(error)))
+        };
+        // A check, a number out of range, a text that can't be, a document that is nested too deep.
+        for code in ["23514", "22003", "22P05", "54001"] {
+            assert!(refused(Some(code)), "{code}");
+        }
+        // No grant, no such column, a replica, and a password that is wrong.
+        for code in [Some("42501"), Some("42703"), Some("25006"), None] {
+            assert!(!refused(code), "{code:?}");
+        }
+        assert!(!refuses_results(&DatabaseError::Timeout));
+        assert!(!refuses_results(&DatabaseError::Unavailable(String::new())));
+    }
 }

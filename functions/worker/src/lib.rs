@@ -13,7 +13,9 @@
 //! It answers 204 only after the commit. If it dies before, its lease runs out, and the sweep sees to it
 //! that somebody else takes over.
 
+mod answer;
 mod job;
+mod original;
 mod outcome;
 mod parts;
 mod settings;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::step::Prints;
+use crate::answer::Prints;
 use crate::tasks::Claim;
 
 /// Why there are no prints.

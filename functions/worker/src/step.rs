@@ -1,15 +1,15 @@
 //! The step, as the worker calls it: the original's bytes go in as they come from storage, prints and
 //! what is known of the photo come back in one answer.
 
-use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Deserialize;
 use serde_json::Value;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingResponseBody;
 
+use crate::answer::{Prints, bad, prints, storable};
+use crate::original::{Original, Watch};
 use crate::outcome::{Failure, Interruption};
 use crate::parts;
 use crate::settings::variable;
@@ -19,60 +19,37 @@ use crate::settings::variable;
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
-/// What a step made.
-#[derive(Debug)]
-pub(crate) struct Prints {
-    /// The original's media type.
-    pub(crate) content_type: String,
-    /// The original's hash, in hexadecimal.
-    pub(crate) sha256: String,
-    pub(crate) metadata: Value,
-    pub(crate) position: Option<Value>,
-    pub(crate) variants: Vec<Print>,
-}
-
-/// A print.
-#[derive(Debug)]
-pub(crate) struct Print {
-    pub(crate) name: String,
-    pub(crate) content_type: String,
-    pub(crate) width: u32,
-    pub(crate) height: u32,
-    pub(crate) sha256: String,
-    pub(crate) digest: [u8; 32],
-    pub(crate) bytes: Bytes,
-}
-
-/// The first part of the answer.
-#[derive(Deserialize)]
-struct Description {
-    format: String,
-    content_type: String,
-    width: u32,
-    height: u32,
-    sha256: String,
-    metadata: Value,
-    #[serde(default)]
-    position: Option<Value>,
-    variants: Vec<Described>,
-}
-
-#[derive(Deserialize)]
-struct Described {
-    name: String,
-    content_type: String,
-    width: u32,
-    height: u32,
-    bytes: usize,
-    sha256: String,
-}
-
 /// Has prints made of a photo.
 ///
 /// # Errors
 /// A failure that the photo is to blame for, or a reason to try again later.
 pub(crate) async fn photo(
     original: IncomingResponseBody,
+    size_bytes: i64,
+) -> Result<Prints, Interruption> {
+    let (original, watch) = Original::new(original, size_bytes.unsigned_abs());
+    judge(ask(original, size_bytes).await, &watch)
+}
+
+/// What a step makes of half a photo is not the photo's fault.
+fn judge(made: Result<Prints, Interruption>, watch: &Watch) -> Result<Prints, Interruption> {
+    match made {
+        _ if watch.has_broken_off() => Err(Interruption::Postponed(
+            "the original broke off on its way into the step".to_owned(),
+        )),
+        Err(Interruption::Failed(failure))
+            if failure == Failure::too_slow() && !watch.is_through() =>
+        {
+            Err(Interruption::Postponed(
+                "the original was still on its way when the step's time was over".to_owned(),
+            ))
+        }
+        made => made,
+    }
+}
+
+async fn ask(
+    original: Original<IncomingResponseBody>,
     size_bytes: i64,
 ) -> Result<Prints, Interruption> {
     let uri = uri().await?;
@@ -124,123 +101,45 @@ async fn uri() -> Result<String, Interruption> {
     Ok(format!("{}/?{}", url.trim_end_matches('/'), query.finish()))
 }
 
-fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
-    let mut parts = parts.into_iter();
-    let first = parts.next().ok_or_else(|| bad("it has no parts"))?;
-    let description: Description =
-        serde_json::from_slice(&first).map_err(|error| bad(error.to_string()))?;
-    if parts.len() != description.variants.len() {
-        return Err(bad("it has another number of prints than it says"));
-    }
-    let variants = description
-        .variants
-        .into_iter()
-        .zip(parts)
-        .map(|(described, bytes)| print(described, bytes))
-        .collect::<Result<_, _>>()?;
-    Ok(Prints {
-        content_type: description.content_type,
-        sha256: description.sha256,
-        metadata: metadata(
-            storable(description.metadata),
-            &description.format,
-            description.width,
-            description.height,
-        ),
-        position: description
-            .position
-            .filter(|position| !position.is_null())
-            .map(storable),
-        variants,
-    })
-}
-
-fn print(described: Described, bytes: Bytes) -> Result<Print, Interruption> {
-    if bytes.len() != described.bytes {
-        return Err(bad("a print has another length than it says"));
-    }
-    Ok(Print {
-        digest: digest(&described.sha256).ok_or_else(|| bad("a hash is none"))?,
-        name: described.name,
-        content_type: described.content_type,
-        width: described.width,
-        height: described.height,
-        sha256: described.sha256,
-        bytes,
-    })
-}
-
-/// What the database can store: its texts hold no NUL
-/// (<https://www.postgresql.org/docs/current/datatype-json.html>), and files contain anything.
-fn storable(mut value: Value) -> Value {
-    match &mut value {
-        Value::String(text) => text.retain(|character| character != '\0'),
-        Value::Array(items) => items
-            .iter_mut()
-            .for_each(|item| *item = storable(item.take())),
-        Value::Object(fields) => {
-            let taken = std::mem::take(fields);
-            fields.extend(taken.into_iter().map(|(mut name, value)| {
-                name.retain(|character| character != '\0');
-                (name, storable(value))
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-    value
-}
-
-/// Size and format stand with the rest of what is known.
-fn metadata(metadata: Value, format: &str, width: u32, height: u32) -> Value {
-    let Value::Object(mut fields) = metadata else {
-        return metadata;
-    };
-    fields.insert("format".to_owned(), format.into());
-    fields.insert("width".to_owned(), width.into());
-    fields.insert("height".to_owned(), height.into());
-    Value::Object(fields)
-}
-
-/// 32 bytes in hexadecimal.
-fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hexadecimal.len() != 64 {
-        return None;
-    }
-    for (index, byte) in digest.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(hexadecimal.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(digest)
-}
-
-/// What an answer means that is no success. A step's own problem is the photo's failure, in its own
-/// words.
+/// What an answer means that is no success.
 async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption {
-    if matches!(
-        status,
-        StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS
-    ) {
-        return Interruption::Postponed(format!("the step answered {status}"));
-    }
     let body = Limited::new(body, MAX_PROBLEM_BYTES).collect().await;
-    let document = body
-        .ok()
-        .and_then(|body| serde_json::from_slice::<Value>(&body.to_bytes()).ok())
-        .filter(|document| document.is_object())
-        .map(storable);
-    match (status, document) {
-        (StatusCode::INSUFFICIENT_STORAGE, Some(document)) => {
-            Interruption::Failed(Failure::told(document))
-        }
-        (status, Some(document)) if status.is_client_error() => {
-            Interruption::Failed(Failure::told(document))
-        }
+    let body = body.map(|body| body.to_bytes()).unwrap_or_default();
+    meaning(status, problem(&body))
+}
+
+/// A problem document (RFC 9457), as steps and their host write them: one with a type. A proxy's page, or
+/// what another server says, is none.
+fn problem(body: &[u8]) -> Option<Value> {
+    let document: Value = serde_json::from_slice(body).ok()?;
+    document.get("type")?.as_str()?;
+    Some(storable(document))
+}
+
+/// A step that says what is wrong with the file is believed, in its own words. Whatever may come of a
+/// setting, or of a deployment that is being changed, isn't the photo's fault.
+fn meaning(status: StatusCode, problem: Option<Value>) -> Interruption {
+    match (status, problem) {
+        (
+            StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::INSUFFICIENT_STORAGE,
+            Some(problem),
+        ) => Interruption::Failed(Failure::told(problem)),
+        // Whoever stands before the step says the same each time.
+        (StatusCode::PAYLOAD_TOO_LARGE, None) => Interruption::Failed(Failure::too_large()),
         (StatusCode::GATEWAY_TIMEOUT, _) => Interruption::Failed(Failure::too_slow()),
-        (StatusCode::PAYLOAD_TOO_LARGE, _) => Interruption::Failed(Failure::too_large()),
-        _ => {
+        // It died of the file: Spin says so with a bare 500, and the router with a document that tells its
+        // 502 from that of a proxy that finds no step.
+        (StatusCode::INTERNAL_SERVER_ERROR, _) | (StatusCode::BAD_GATEWAY, Some(_)) => {
             eprintln!("the step answered {status}");
             Interruption::Failed(Failure::crashed())
         }
+        (_, problem) => Interruption::Postponed(format!(
+            "the step answered {status}: {}",
+            problem.unwrap_or_default()
+        )),
     }
 }
 
@@ -249,6 +148,7 @@ fn interrupted(code: ErrorCode) -> Interruption {
     match code {
         ErrorCode::HttpResponseTimeout => Interruption::Failed(Failure::too_slow()),
         ErrorCode::HttpRequestBodySize(_) => Interruption::Failed(Failure::too_large()),
+        ErrorCode::HttpResponseBodySize(_) => bad("it is too long"),
         ErrorCode::InternalError(reason) => {
             eprintln!("the step broke off: {}", reason.unwrap_or_default());
             Interruption::Failed(Failure::crashed())
@@ -262,17 +162,17 @@ fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Interruption {
     if error.is::<LengthLimitError>() {
         return bad("it is too long");
     }
-    match error.downcast::<ErrorCode>() {
-        Ok(code) => interrupted(*code),
+    match error.downcast::<ErrorCode>().map(|code| *code) {
+        Ok(ErrorCode::HttpResponseIncomplete) => {
+            eprintln!("the step broke off in the middle of its answer");
+            Interruption::Failed(Failure::crashed())
+        }
+        Ok(code) => interrupted(code),
         Err(error) => {
             eprintln!("the step broke off: {error}");
             Interruption::Failed(Failure::crashed())
         }
     }
-}
-
-fn bad(reason: impl AsRef<str>) -> Interruption {
-    Interruption::Failed(Failure::bad_answer(reason.as_ref()))
 }
 
 #[cfg(test)]
@@ -281,45 +181,65 @@ mod tests {
 
     use super::*;
 
-    fn answer(bytes: usize, sha256: &str) -> Vec<Bytes> {
-        let description = json!({
-            "format": "jpeg", "content_type": "image/jpeg", "width": 40, "height": 30,
-            "bytes": 9, "sha256": "a".repeat(64), "metadata": {"frames": 1}, "position": null,
-            "variants": [{"name": "thumb", "content_type": "image/webp", "width": 4, "height": 3,
-                "bytes": bytes, "sha256": sha256}],
-        });
-        vec![description.to_string().into(), Bytes::from_static(b"print")]
-    }
-
     #[test]
-    fn an_answer_is_taken_apart() {
-        let prints = prints(answer(5, &"0f".repeat(32))).unwrap();
-        assert_eq!(prints.variants[0].bytes, "print");
-        assert_eq!(prints.variants[0].digest, [15; 32]);
-        assert_eq!(
-            prints.metadata,
-            json!({"frames": 1, "format": "jpeg", "width": 40, "height": 30})
-        );
-        assert_eq!(prints.position, None);
-    }
-
-    #[test]
-    fn nothing_is_stored_that_cannot_be() {
-        let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
-        assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
-    }
-
-    #[test]
-    fn an_answer_that_contradicts_itself_is_a_failure() {
-        let mut too_few = answer(5, &"0f".repeat(32));
-        too_few.pop();
-        for bad in [
-            answer(6, &"0f".repeat(32)),
-            answer(5, "0f"),
-            too_few,
-            Vec::new(),
+    fn only_what_is_said_of_the_file_fails_the_photo() {
+        let document = json!({"type": "urn:tirage:problem:test", "title": "Test"});
+        for (status, failure) in [
+            (413, Failure::told(document.clone())),
+            (415, Failure::told(document.clone())),
+            (422, Failure::told(document.clone())),
+            (507, Failure::told(document.clone())),
+            (500, Failure::crashed()),
+            (502, Failure::crashed()),
+            (504, Failure::too_slow()),
         ] {
-            assert!(matches!(prints(bad), Err(Interruption::Failed(_))));
+            let status = StatusCode::from_u16(status).unwrap();
+            match meaning(status, Some(document.clone())) {
+                Interruption::Failed(meant) => assert_eq!(meant, failure, "{status}"),
+                postponed => panic!("{status}: {postponed:?}"),
+            }
         }
+        for status in [204, 302, 400, 401, 403, 404, 405, 408, 429, 503] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let meant = meaning(status, Some(document.clone()));
+            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn what_others_say_on_the_way_is_no_word_of_the_step() {
+        for page in [
+            &b"<h1>Bad gateway</h1>"[..],
+            b"",
+            b"[]",
+            br#"{"message": "no"}"#,
+            br#"{"type": 1}"#,
+        ] {
+            assert_eq!(problem(page), None);
+        }
+        assert!(problem(br#"{"type": "about:blank"}"#).is_some());
+        for status in [400, 404, 415, 422, 502, 507] {
+            let status = StatusCode::from_u16(status).unwrap();
+            let meant = meaning(status, None);
+            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+        }
+    }
+
+    #[test]
+    fn a_step_that_lacked_a_part_of_the_photo_says_nothing_about_it() {
+        let (_original, watch) = Original::new((), 5);
+        let judged = |failure| judge(Err(Interruption::Failed(failure)), &watch);
+        assert!(matches!(
+            judged(Failure::too_slow()),
+            Err(Interruption::Postponed(_))
+        ));
+        // It needn't read what it refuses.
+        assert!(matches!(
+            judged(Failure::too_large()),
+            Err(Interruption::Failed(_))
+        ));
+        let (_original, watch) = Original::new((), 0);
+        let judged = judge(Err(Interruption::Failed(Failure::too_slow())), &watch);
+        assert!(matches!(judged, Err(Interruption::Failed(_))));
     }
 }

@@ -15,6 +15,7 @@ mod golden;
 mod limits;
 mod live;
 mod nothing_lost;
+mod own_step;
 mod part;
 mod picture;
 mod proxy;

@@ -11,8 +11,8 @@ use tirage_jobs::{Kind, Message, Secret};
 use tokio::time::sleep;
 
 use crate::client::{check_prints, get, objects, settled, upload};
-use crate::picture::png;
-use crate::proxy::{Step, Target, When};
+use crate::picture::{noise, png};
+use crate::proxy::{Step, Target, Trouble, When};
 use crate::stack::{SECRET, Stack, Victim};
 
 const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
@@ -188,6 +188,65 @@ async fn a_queue_that_is_killed_at_any_step_loses_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_postgres_that_is_killed_at_any_step_loses_nothing() {
     walk(Victim::Postgres, Some(Target::Database), 1..=10).await;
+}
+
+/// The step gets half of it, and says what it makes of that: nothing that counts.
+async fn an_original_gets_through_trouble(trouble: Trouble, lines: &[(&str, &str)]) {
+    let stack = Stack::with_manifest(&[], lines).await;
+    stack.proxy.trouble_an_original(trouble);
+    let id = upload(&stack, "trouble.png", "image/png", &noise(400, 300, 1)).await;
+    let media = settled(&stack, &id).await;
+    assert!(stack.proxy.has_troubled());
+    assert_eq!(media["state"], "ready", "{media}");
+    check_prints(&media, &PRINTS).await;
+    // Somebody else took it up, and nobody had to ask.
+    assert_eq!(media["tasks"][0]["attempt"], 1);
+    let stored = objects(&stack, &id).await;
+    assert!(stored.contains("thumb.2"), "{stored:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_is_cut_off_on_its_way_is_read_again() {
+    an_original_gets_through_trouble(Trouble::Cut, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_is_missing_only_if_the_store_says_so() {
+    an_original_gets_through_trouble(Trouble::Stranger, &[]).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_original_that_stalls_on_its_way_is_read_again() {
+    let lines = [("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")];
+    an_original_gets_through_trouble(Trouble::Stall, &lines).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_that_is_given_back_before_its_message_is_noted_is_not_sent_again() {
+    // The step waits for half an original, which lasts longer than the note takes.
+    let stack = Stack::with_manifest(
+        &[("RESEND_AFTER_SECONDS", "900")],
+        &[("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")],
+    )
+    .await;
+    stack.proxy.trouble_an_original(Trouble::Stall);
+    stack.proxy.delay_notes();
+    let id = upload(&stack, "late.png", "image/png", &noise(400, 300, 2)).await;
+    let begin = Instant::now();
+    loop {
+        let media = get(&stack, &format!("/api/media/{id}")).await.json;
+        if media["state"] == "ready" {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "{media}");
+        let swept = stack.sweep().await.unwrap();
+        assert_eq!(swept["sent"], 0, "{swept}");
+        sleep(Duration::from_millis(200)).await;
+    }
+    assert!(stack.proxy.has_troubled());
+    // Its one message came again.
+    let stored = objects(&stack, &id).await;
+    assert!(stored.contains("thumb.2"), "{stored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

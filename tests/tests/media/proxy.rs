@@ -1,18 +1,23 @@
 //! Stands between the functions and what they call, and can act at any call: that is how a test kills
 //! something at one step and not the next.
 //!
-//! Each call is forwarded as it is, signature and all.
+//! Each call is forwarded as it is, signature and all. The answer comes back as it is, too, unless an
+//! original is to have trouble on its way.
 
 use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt as _;
 use http::request::Parts;
-use http::{Request, Response};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::Incoming;
+use http::{Method, Request, Response};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
@@ -42,6 +47,17 @@ pub(crate) struct Step {
     pub(crate) when: When,
 }
 
+/// What becomes of an original that is read whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The connection breaks in the middle of it.
+    Cut,
+    /// Nothing comes after the middle.
+    Stall,
+    /// Something answers that isn't the store.
+    Stranger,
+}
+
 /// What to do at one call.
 struct Plan {
     step: Step,
@@ -55,13 +71,27 @@ type State = Mutex<Option<Plan>>;
 pub(crate) struct Proxy {
     addresses: [SocketAddr; 3],
     state: Arc<State>,
-    doubles: Arc<AtomicBool>,
+    habits: Arc<Habits>,
 }
+
+/// What it does to calls without being told when.
+#[derive(Default)]
+struct Habits {
+    /// Messages are sent twice.
+    doubles: AtomicBool,
+    /// That a message was sent is noted late.
+    late_notes: AtomicBool,
+    /// Of the next original that is read whole.
+    trouble: Mutex<Option<Trouble>>,
+}
+
+/// Long enough for a worker to have begun.
+const LATE: Duration = Duration::from_millis(1500);
 
 impl Proxy {
     pub(crate) async fn start(database: String, objects: String, queue: String) -> Self {
         let state = Arc::new(State::default());
-        let doubles = Arc::new(AtomicBool::new(false));
+        let habits = Arc::new(Habits::default());
         let mut addresses = Vec::new();
         for (target, upstream) in [
             (Target::Database, database),
@@ -74,20 +104,35 @@ impl Proxy {
                 target,
                 upstream,
                 state: Arc::clone(&state),
-                doubles: Arc::clone(&doubles),
+                habits: Arc::clone(&habits),
             };
             tokio::spawn(serve(listener, Arc::new(way)));
         }
         Self {
             addresses: addresses.try_into().unwrap(),
             state,
-            doubles,
+            habits,
         }
+    }
+
+    /// The next original that is read whole has this trouble, and those after it none.
+    pub(crate) fn trouble_an_original(&self, trouble: Trouble) {
+        *self.habits.trouble.lock().unwrap() = Some(trouble);
+    }
+
+    /// Whether an original had the trouble that it was to have.
+    pub(crate) fn has_troubled(&self) -> bool {
+        self.habits.trouble.lock().unwrap().is_none()
     }
 
     /// From now on each message goes into the queue twice.
     pub(crate) fn double_messages(&self) {
-        self.doubles.store(true, Ordering::Relaxed);
+        self.habits.doubles.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on a worker is quicker than the note that its message was sent.
+    pub(crate) fn delay_notes(&self) {
+        self.habits.late_notes.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn url(&self, target: Target) -> String {
@@ -129,9 +174,10 @@ struct Way {
     target: Target,
     upstream: String,
     state: Arc<State>,
-    /// Whether messages are to be sent twice.
-    doubles: Arc<AtomicBool>,
+    habits: Arc<Habits>,
 }
+
+type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
 async fn serve(listener: TcpListener, way: Arc<Way>) {
     loop {
@@ -146,10 +192,7 @@ async fn serve(listener: TcpListener, way: Arc<Way>) {
     }
 }
 
-async fn forward(
-    request: Request<Incoming>,
-    way: &Way,
-) -> Result<Response<Full<Bytes>>, Infallible> {
+async fn forward(request: Request<Incoming>, way: &Way) -> Result<Answer, Infallible> {
     let due = due(&way.state, way.target);
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
@@ -165,7 +208,10 @@ async fn forward(
         act();
         return Ok(failed());
     }
-    if way.doubles.load(Ordering::Relaxed) && is_message(&head) {
+    if way.habits.late_notes.load(Ordering::Relaxed) && is_note(way.target, &body) {
+        tokio::time::sleep(LATE).await;
+    }
+    if way.habits.doubles.load(Ordering::Relaxed) && is_message(&head) {
         let _ = way.send(&head, body.clone()).await;
     }
     let Ok(answered) = way.send(&head, body).await else {
@@ -182,7 +228,15 @@ async fn forward(
         return Ok(failed());
     }
     response.headers_mut().remove("transfer-encoding");
-    Ok(response.map(|()| Full::new(bytes)))
+    let trouble = match is_original(&head) {
+        true => way.habits.trouble.lock().unwrap().take(),
+        false => None,
+    };
+    Ok(match trouble {
+        None => response.map(|()| whole(bytes)),
+        Some(Trouble::Stranger) => stranger(),
+        Some(trouble) => response.map(|()| half(&bytes, trouble)),
+    })
 }
 
 impl Way {
@@ -203,9 +257,51 @@ fn is_message(head: &Parts) -> bool {
     action.is_some_and(|action| action == "AmazonSQS.SendMessage")
 }
 
+fn is_note(target: Target, body: &[u8]) -> bool {
+    target == Target::Database && String::from_utf8_lossy(body).contains("set sent_at")
+}
+
+/// Whether it is for all of an original: the api reads only its start.
+fn is_original(head: &Parts) -> bool {
+    head.method == Method::GET
+        && head.uri.path().ends_with("/original")
+        && !head.headers.contains_key("range")
+}
+
+fn whole(bytes: Bytes) -> UnsyncBoxBody<Bytes, io::Error> {
+    Full::new(bytes)
+        .map_err(|never| match never {})
+        .boxed_unsync()
+}
+
+/// Half of what the head announces.
+fn half(bytes: &Bytes, trouble: Trouble) -> UnsyncBoxBody<Bytes, io::Error> {
+    let half = bytes.slice(..bytes.len() / 2);
+    let half = futures::stream::iter([Ok(Frame::data(half))]);
+    match trouble {
+        // hyper gives the connection up, since it can't keep its promise.
+        Trouble::Cut => {
+            let end = futures::stream::once(async {
+                // When the half is through.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                Err(io::Error::other("cut"))
+            });
+            StreamBody::new(half.chain(end)).boxed_unsync()
+        }
+        _ => StreamBody::new(half.chain(futures::stream::pending())).boxed_unsync(),
+    }
+}
+
 /// As a dead peer's load balancer would say it.
-fn failed() -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::default());
+fn failed() -> Answer {
+    let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = http::StatusCode::BAD_GATEWAY;
+    response
+}
+
+/// As a load balancer would say it that has lost its way to the store.
+fn stranger() -> Answer {
+    let mut response = Response::new(whole(Bytes::from_static(b"<h1>Not found</h1>")));
+    *response.status_mut() = http::StatusCode::NOT_FOUND;
     response
 }

@@ -56,6 +56,9 @@ const QUEUE_AWAY: [Duration; 5] = [
 /// The pause after an answer without messages.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// How long the queue has to see that nobody waits there any more.
+const FAREWELL: Duration = Duration::from_millis(100);
+
 /// How long messages in flight get at the end.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -85,6 +88,9 @@ pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) {
         () = take(&delivery, &mut deliveries) => {}
         () = pin!(shutdown) => {}
     }
+    // Whoever still waits at the queue in our name would be handed what is given back: the queue has to
+    // see first that the connection is gone.
+    tokio::time::sleep(FAREWELL).await;
     // The receiver is in `delivery`, so somebody listens.
     let _ = end.send(true);
     let drained = async { while deliveries.join_next().await.is_some() {} };

@@ -54,6 +54,7 @@ pub(super) fn decode(
     let mut scans = 0;
     let mut segments = Segments::of(file);
     loop {
+        // Of a file without an end nobody knows whether it was cut between two scans.
         let Segment { marker, content } = segments.next_segment().ok_or_else(ends_early)?;
         match marker {
             0xc4 => tables.read_huffman(content).ok_or_else(damaged)?,

@@ -1,5 +1,5 @@
 //! JPEG (ITU-T T.81) with Huffman tables of its own, progressive or sequential, with colours at half the
-//! size below quality 90, as sharp and libjpeg do it.
+//! size below quality 90.
 //!
 //! A picture becomes planes ([`planes`]), these become blocks of coefficients ([`transform`]), and these
 //! scans, whose symbols are counted before their codes are chosen ([`scan`], [`huffman`]).

@@ -29,6 +29,7 @@ mod config;
 mod connection;
 mod error;
 mod roles;
+mod routine;
 mod row;
 mod server_error;
 mod session;
@@ -41,6 +42,7 @@ pub use config::{ChannelBinding, Config, Host, ParseConfigError, Password, SslMo
 pub use connection::{Connection, Event, Outcome, TransactionStatus};
 pub use error::Error;
 pub use roles::{role_config, role_url_variable, scram_verifier};
+pub use routine::Routine;
 pub use row::{Column, Row};
 pub use server_error::ServerError;
 pub use session::Session;

@@ -13,6 +13,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use crate::Column;
 
 /// How often a statement is met before it gets a name.
@@ -31,6 +33,8 @@ pub(crate) struct Statements {
     named: u64,
     /// Names that the server shall forget as soon as something is sent.
     forgotten: Vec<Arc<str>>,
+    /// What runs each routine that the server knows by its name. They are few, and don't count.
+    routines: Vec<(&'static str, Bytes)>,
 }
 
 #[derive(Debug)]
@@ -112,8 +116,31 @@ impl Statements {
         self.forgotten.extend(name);
     }
 
+    /// Whether anything is to have a name.
+    pub(crate) fn are_kept(&self) -> bool {
+        self.capacity > 0
+    }
+
+    /// What runs a routine by its name, if the server knows it.
+    pub(crate) fn routine(&self, name: &str) -> Option<&Bytes> {
+        let known = self.routines.iter().find(|(known, _)| *known == name);
+        known.filter(|_| self.are_kept()).map(|(_, run)| run)
+    }
+
+    /// Learns that the server knows a routine.
+    pub(crate) fn learn_routine(&mut self, name: &'static str, run: Bytes) {
+        self.forget_routine(name);
+        self.routines.push((name, run));
+    }
+
+    /// Learns that the server may not know a routine.
+    pub(crate) fn forget_routine(&mut self, name: &str) {
+        self.routines.retain(|(known, _)| *known != name);
+    }
+
     /// Forgets all statements: the server has.
     pub(crate) fn clear(&mut self) {
+        self.routines.clear();
         self.met.clear();
         self.forgotten.clear();
     }

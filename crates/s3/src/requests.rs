@@ -113,10 +113,14 @@ impl Bucket {
 
     /// Deletes an object. It is no failure if it isn't there.
     ///
+    /// The length is said because a host that doesn't know that there is no body may announce one of
+    /// unknown length instead, which S3 answers with 411.
+    ///
     /// # Errors
     /// None that these arguments can cause.
     pub fn delete(&self, key: &Key, now: Timestamp) -> Result<Request<()>, RequestError> {
-        self.sign(head(self.request(Method::DELETE, key)?)?, EMPTY, now)
+        let request = self.request(Method::DELETE, key)?;
+        self.sign(head(request.header(CONTENT_LENGTH, 0))?, EMPTY, now)
     }
 
     /// Lists keys in their order; [`Listing`](crate::Listing) reads the answer.
@@ -249,6 +253,17 @@ mod tests {
             .unwrap();
         assert_eq!(header(&request, "x-amz-content-sha256"), "UNSIGNED-PAYLOAD");
         assert_eq!(header(&request, "x-amz-checksum-sha256"), "");
+    }
+
+    #[test]
+    fn a_deletion_says_that_it_has_no_body() {
+        let key = KEY.parse().unwrap();
+        let request = bucket(&[])
+            .unwrap()
+            .delete(&key, Timestamp::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(request.method(), Method::DELETE);
+        assert_eq!(header(&request, "content-length"), "0");
     }
 
     #[test]

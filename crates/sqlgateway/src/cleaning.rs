@@ -4,22 +4,30 @@
 //! like. So it is always everything, but it costs little: the statements have names, and they are
 //! sent along with the end of the request, in the same round trip.
 
-use tirage_postgres::{Connection, Error, Event, TransactionStatus};
+use tirage_postgres::{Connection, Error, Event, Routine, TransactionStatus};
 
 /// Everything that a request may have left in its session, except plans, which are worth keeping.
 /// It is DISCARD ALL without DISCARD PLANS
 /// (<https://www.postgresql.org/docs/current/sql-discard.html>), one statement after the other, and
 /// without DEALLOCATE ALL, which would forget our own statements.
-const RESET: [&str; 7] = [
-    "CLOSE ALL",
-    "SET SESSION AUTHORIZATION DEFAULT",
-    "RESET ALL",
-    "UNLISTEN *",
-    "DISCARD TEMP",
-    "DISCARD SEQUENCES",
-    // Returns no row, because nobody wants the void that is in it.
-    "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL",
-];
+static RESET: Routine = Routine {
+    name: "reset",
+    statements: &[
+        "CLOSE ALL",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET ALL",
+        "UNLISTEN *",
+        "DISCARD TEMP",
+        "DISCARD SEQUENCES",
+        // Returns no row, because nobody wants the void that is in it.
+        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL",
+    ],
+};
+
+static ROLLBACK: Routine = Routine {
+    name: "rollback",
+    statements: &["ROLLBACK"],
+};
 
 /// Whether DEALLOCATE ALL is needed. The answer takes as long as a small statement, so it is asked
 /// only where a request has done more than read and write rows.
@@ -32,9 +40,7 @@ const HAS_STATEMENTS: &str =
 /// # Errors
 /// [`Error::Encode`].
 pub(crate) fn queue(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
-    for statement in RESET {
-        connection.queue_repeated(statement, [])?;
-    }
+    connection.queue_routine(&RESET)?;
     if may_have_prepared {
         connection.queue_repeated(HAS_STATEMENTS, [])?;
     }
@@ -75,7 +81,7 @@ pub(crate) async fn clean(
     may_have_prepared: bool,
 ) -> Result<(), Error> {
     if connection.ready().await? != TransactionStatus::Idle {
-        connection.queue_repeated("ROLLBACK", [])?;
+        connection.queue_routine(&ROLLBACK)?;
     }
     queue(connection, may_have_prepared)?;
     receive(connection).await

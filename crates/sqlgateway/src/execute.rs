@@ -20,7 +20,7 @@
 
 use std::collections::BTreeSet;
 
-use tirage_postgres::{Error, Event};
+use tirage_postgres::{Error, Event, Routine};
 
 use crate::answer::Answer;
 use crate::failure::Failure;
@@ -28,6 +28,15 @@ use crate::kind::{controls_transactions, only_reads_or_writes_rows};
 use crate::lease::Lease;
 use crate::request::{Options, Query};
 use crate::types::Types;
+
+static BEGIN: Routine = Routine {
+    name: "begin",
+    statements: &["BEGIN"],
+};
+static COMMIT: Routine = Routine {
+    name: "commit",
+    statements: &["COMMIT"],
+};
 
 /// How a request is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,9 +79,9 @@ async fn block(
     options: Options,
     limit: usize,
 ) -> Result<Answer, Failure> {
-    queue_own(lease, "BEGIN", Manner::Quick)?;
+    queue_routine(lease, &BEGIN)?;
     queue(lease, query, Manner::Quick)?;
-    queue_own(lease, "COMMIT", Manner::Quick)?;
+    queue_routine(lease, &COMMIT)?;
     lease.queue_cleaning()?;
     receive_own(lease).await?;
     let answer = receive(lease, query.array_mode, options, limit, 0).await?;
@@ -209,6 +218,10 @@ fn queue_own(lease: &mut Lease, statement: &str, manner: Manner) -> Result<(), F
         Manner::Plain => lease.queue_statement(statement, []),
     }
     .map_err(Failure::Statement)
+}
+
+fn queue_routine(lease: &mut Lease, routine: &'static Routine) -> Result<(), Failure> {
+    lease.queue_routine(routine).map_err(Failure::Statement)
 }
 
 /// Waits for the end of one that was put in line so.

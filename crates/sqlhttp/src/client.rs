@@ -92,11 +92,13 @@ impl<T: Transport> Client<T> {
     }
 
     fn request(&self, body: Bytes) -> Request<Bytes> {
+        let length = body.len();
         let mut request = Request::new(body);
         *request.method_mut() = http::Method::POST;
         *request.uri_mut() = self.endpoint.uri.clone();
         let headers = request.headers_mut();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("content-length", length.into());
         headers.insert(
             "neon-connection-string",
             self.endpoint.connection_string.clone(),

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderValue, Method, Request};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
@@ -86,6 +86,7 @@ impl Queue {
             .method(Method::POST)
             .uri(&self.endpoint)
             .header(CONTENT_TYPE, "application/x-amz-json-1.0")
+            .header(CONTENT_LENGTH, body.len())
             .header("x-amz-target", format!("AmazonSQS.{action}"))
             .body(())
             .map_err(settings::internal)?

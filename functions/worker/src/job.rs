@@ -4,13 +4,14 @@ use std::collections::HashSet;
 
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
+use sha2::{Digest as _, Sha256};
 use tirage_jobs::Message;
 use tirage_objects::{Error as ObjectError, Objects};
 use tirage_problem::{Kind, Problem};
 use tirage_s3::Key;
 use tirage_sqlhttp::Error as DatabaseError;
 
-use crate::answer::Prints;
+use crate::answer::{Print, Prints};
 use crate::outcome::{Failure, Interruption, Stored};
 use crate::settings::{self, internal};
 use crate::step;
@@ -72,7 +73,7 @@ pub(crate) async fn run(message: &Message) -> Result<(), Problem> {
 /// Original in, prints stored.
 async fn work(objects: &Objects, claim: &Claim) -> Result<Stored, Interruption> {
     let key = claim.key(ORIGINAL)?;
-    let Some(original) = objects.get(&key, None).await.map_err(postponed_or_failed)? else {
+    let Some(original) = objects.get(&key, None).await.map_err(put_off)? else {
         return Err(Interruption::Failed(Failure::original_missing()));
     };
     let prints = step::photo(original.into_body(), claim.size_bytes).await?;
@@ -92,7 +93,7 @@ async fn store(objects: &Objects, claim: &Claim, prints: Prints) -> Result<Store
         objects
             .put(&key, &print.content_type, print.digest, print.bytes.clone())
             .await
-            .map_err(postponed_or_failed)
+            .map_err(|error| not_stored(error, print))
     });
     futures::future::try_join_all(puts).await?;
     Ok(Stored::new(claim, prints))
@@ -128,13 +129,21 @@ impl Claim {
     }
 }
 
-fn postponed_or_failed(error: ObjectError) -> Interruption {
+/// Whatever storage has against a request passes: a refusal is most often a setting that is being changed.
+fn put_off(error: ObjectError) -> Interruption {
+    Interruption::Postponed(error.to_string())
+}
+
+/// Storage compares a print with its hash. Whether that was what it had against it is looked at only
+/// then: hashing each print here too would tell nothing new.
+fn not_stored(error: ObjectError, print: &Print) -> Interruption {
     match error {
-        // A refusal is most often a setting that is being changed: not the photo's fault.
-        ObjectError::Unavailable(_) | ObjectError::Refused(_) | ObjectError::BadBody(_) => {
-            Interruption::Postponed(error.to_string())
+        ObjectError::BadBody(_) | ObjectError::Refused(_)
+            if Sha256::digest(&print.bytes)[..] != print.digest =>
+        {
+            Interruption::Failed(Failure::bad_answer("a print has another hash than it says"))
         }
-        ObjectError::Exists => Interruption::Postponed(error.to_string()),
+        error => put_off(error),
     }
 }
 

@@ -20,6 +20,7 @@ mod part;
 mod picture;
 mod proxy;
 mod settings;
+mod spin;
 mod stack;
 mod two_routers;
 mod unfinished;

@@ -29,6 +29,8 @@ enum Answer {
     Problem(u16),
     /// One print of this name.
     Print(&'static str),
+    /// One print with another one's hash.
+    OtherHash,
     /// The beginning of an answer.
     Cut,
 }
@@ -65,7 +67,8 @@ async fn start(answers: Answers) -> String {
 fn say(answer: Answer) -> Response<UnsyncBoxBody<Bytes, io::Error>> {
     let (status, text) = match answer {
         Answer::Problem(status) => (status, problem().to_string()),
-        Answer::Print(name) => (200, print(name)),
+        Answer::Print(name) => (200, print(name, b"print")),
+        Answer::OtherHash => (200, print("thumb", b"other")),
         Answer::Cut => (200, "--b\r\n".to_owned()),
     };
     let end = futures::stream::iter([answer]).filter_map(async |answer| match answer {
@@ -88,12 +91,12 @@ fn problem() -> Value {
     json!({"type": "https://example.com/problems/blurred", "title": "Blurred", "detail": "It moved."})
 }
 
-fn print(name: &str) -> String {
+fn print(name: &str, hashed: &[u8]) -> String {
     let description = json!({
         "format": "png", "content_type": "image/png", "width": 4, "height": 3,
         "sha256": "a".repeat(64), "metadata": {},
         "variants": [{"name": name, "content_type": "image/png", "width": 4, "height": 3,
-            "bytes": 5, "sha256": sha256(b"print")}],
+            "bytes": 5, "sha256": sha256(hashed)}],
     });
     format!("--b\r\n\r\n{description}\r\n--b\r\n\r\nprint\r\n--b--\r\n")
 }
@@ -128,6 +131,7 @@ async fn a_step_of_ones_own_fails_photos_only_for_what_is_their_fault_or_its_own
 
     for (answer, failure) in [
         (Answer::Print("Thumb"), "step-answer"),
+        (Answer::OtherHash, "step-answer"),
         (Answer::Cut, "step-crashed"),
     ] {
         let (id, media) = settle(&[answer]).await;

@@ -3,6 +3,7 @@
 //! The functions reach database, bucket and queue through a [`Proxy`], which can act before or after any
 //! of their calls.
 
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -49,6 +50,15 @@ pub(crate) struct Stack {
     pub(crate) url: String,
     pub(crate) proxy: Proxy,
     environment: Settings,
+    server: Server,
+}
+
+/// What runs the functions.
+enum Server {
+    /// Ours.
+    Router,
+    /// Spin, whose program this is.
+    Spin(PathBuf),
 }
 
 impl Stack {
@@ -77,6 +87,23 @@ impl Stack {
 
     /// With the router's settings as they are after `adapt`.
     pub(crate) async fn adapted(adapt: impl FnOnce(&mut Settings), lines: &[(&str, &str)]) -> Self {
+        Self::served_by(Server::Router, adapt, lines).await
+    }
+
+    /// With this Spin in the router's place.
+    pub(crate) async fn under_spin(program: PathBuf) -> Self {
+        let address = |environment: &mut Settings| {
+            environment.retain(|(name, _)| *name != "HTTP_ADDR");
+            environment.push(("HTTP_ADDR", unused_address()));
+        };
+        Self::served_by(Server::Spin(program), address, &[]).await
+    }
+
+    async fn served_by(
+        server: Server,
+        adapt: impl FnOnce(&mut Settings),
+        lines: &[(&str, &str)],
+    ) -> Self {
         let folder = TempDir::new().unwrap();
         write_manifest(folder.path(), lines);
         let postgres = Part::start(
@@ -151,8 +178,7 @@ impl Stack {
         ];
         environment.extend(database);
         adapt(&mut environment);
-        let router = start_router(folder.path(), &environment);
-        let url = listening(&router.line);
+        let (router, url) = server.start(folder.path(), &environment);
         // Wherever it is started again, it is found at the same address.
         let address = url.trim_start_matches("http://").to_owned();
         environment.retain(|(name, _)| *name != "HTTP_ADDR");
@@ -169,6 +195,7 @@ impl Stack {
             url,
             proxy,
             environment,
+            server,
         }
     }
 
@@ -192,8 +219,7 @@ impl Stack {
         environment.retain(|(name, _)| *name != "HTTP_ADDR");
         environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
         environment.extend_from_slice(settings);
-        let router = start_router(self.folder.path(), &environment);
-        let url = listening(&router.line);
+        let (router, url) = self.server.start(self.folder.path(), &environment);
         let trigger = start_trigger(&self.queue.lock().unwrap(), &url);
         Second {
             url,
@@ -216,7 +242,8 @@ impl Stack {
     pub(crate) fn revive(&self, victim: Victim) {
         match victim {
             Victim::Router => {
-                *self.router.lock().unwrap() = start_router(self.folder.path(), &self.environment);
+                let (router, _) = self.server.start(self.folder.path(), &self.environment);
+                *self.router.lock().unwrap() = router;
             }
             Victim::ObjectStore => {
                 *self.objects.lock().unwrap() = start_objects(&self.folder.path().join("s3"));
@@ -301,14 +328,46 @@ fn write_manifest(folder: &Path, lines: &[(&str, &str)]) {
     std::fs::write(folder.join("frontend/dist/index.html"), "").unwrap();
 }
 
-fn start_router(folder: &Path, environment: &[(&'static str, String)]) -> Part {
-    Part::start(
-        Command::new(binary("tirage"))
-            .args(["serve", "--exit-with-stdin", "--manifest"])
-            .arg(folder.join("spin.toml"))
-            .env_clear()
-            .envs(environment.iter().map(|(name, value)| (name, value))),
-    )
+impl Server {
+    /// Starts it; also where it listens.
+    fn start(&self, folder: &Path, environment: &Settings) -> (Part, String) {
+        let manifest = folder.join("spin.toml");
+        match self {
+            Self::Router => {
+                let mut command = Command::new(binary("tirage"));
+                command
+                    .args(["serve", "--exit-with-stdin", "--manifest"])
+                    .arg(manifest)
+                    .env_clear()
+                    .envs(environment.iter().map(|(name, value)| (name, value)));
+                let part = Part::start(&mut command);
+                let url = listening(&part.line);
+                (part, url)
+            }
+            Self::Spin(program) => {
+                let address = environment.iter().find(|(name, _)| *name == "HTTP_ADDR");
+                let (_, address) = address.unwrap();
+                let mut command = Command::new(program);
+                command
+                    .args(["up", "--listen", address, "--from"])
+                    .arg(manifest)
+                    .current_dir(folder)
+                    .envs(
+                        environment
+                            .iter()
+                            .map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), value)),
+                    );
+                let part = Part::start(&mut command);
+                (part, format!("http://{address}"))
+            }
+        }
+    }
+}
+
+/// An address on this machine that nobody listens at just now.
+fn unused_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }
 
 fn listening(line: &str) -> String {

@@ -15,7 +15,8 @@ pub enum Event {
     Columns(Arc<[Column]>),
     /// One row of it.
     Row(Row),
-    /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement.
+    /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement and for
+    /// a [`Routine`](crate::Routine).
     Complete(String),
     /// All up to one [`queue_sync`](Connection::queue_sync) or
     /// [`queue_simple`](Connection::queue_simple) is done.
@@ -64,13 +65,19 @@ impl Connection {
                 }
                 Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
                 Message::CommandComplete(body) => {
-                    self.line.completed();
-                    Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
+                    let is_routine = self.line.routine_in_front().is_some();
+                    match (self.line.completed(), is_routine) {
+                        (false, _) => continue,
+                        (true, true) => Ok(Event::Complete(String::new())),
+                        (true, false) => {
+                            Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
+                        }
+                    }
                 }
-                Message::EmptyQueryResponse => {
-                    self.line.completed();
-                    Ok(Event::Complete(String::new()))
-                }
+                Message::EmptyQueryResponse => match self.line.completed() {
+                    true => Ok(Event::Complete(String::new())),
+                    false => continue,
+                },
                 Message::ReadyForQuery(body) => {
                     self.became_ready(&body)?;
                     Ok(Event::Ready(self.status))

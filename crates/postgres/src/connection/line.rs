@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::statements::{Plan, Statements};
-use crate::{Column, ServerError};
+use crate::{Column, Routine, ServerError};
 
 /// The line of one session.
 pub(super) struct Line {
@@ -23,12 +23,23 @@ enum Expected {
         /// Whether the server has bound it: before, it can have had no effect.
         bound: bool,
     },
+    /// A routine.
+    Routine {
+        routine: &'static Routine,
+        /// Whether its statements were given names with it, which the server may not have come to.
+        is_new: bool,
+        /// How many of its statements are still to be answered.
+        left: usize,
+    },
     /// The end of a group, which is answered by ReadyForQuery.
     Sync,
 }
 
 /// A name is taken: a pooler gave us a session that somebody else had.
 const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
+
+/// A name is gone: somebody deallocated it, or a pooler gave us another session.
+const UNKNOWN_PREPARED_STATEMENT: &str = "26000";
 
 impl Line {
     /// The line of a session whose startup is still to be answered.
@@ -48,13 +59,32 @@ impl Line {
         });
     }
 
+    pub(super) fn push_routine(&mut self, routine: &'static Routine, is_new: bool) {
+        self.expected.push_back(Expected::Routine {
+            routine,
+            is_new,
+            left: routine.statements.len(),
+        });
+    }
+
     pub(super) fn push_sync(&mut self) {
         self.expected.push_back(Expected::Sync);
     }
 
     /// The server is ready: everything up to the next sync is answered.
     pub(super) fn synced(&mut self) {
-        while let Some(Expected::Statement { .. }) = self.expected.pop_front() {}
+        while let Some(Expected::Statement { .. } | Expected::Routine { .. }) =
+            self.expected.pop_front()
+        {}
+    }
+
+    /// Of the routine in front, how many statements are still to be answered; none if there is none in
+    /// front.
+    pub(super) fn routine_in_front(&mut self) -> Option<&mut usize> {
+        match self.expected.front_mut()? {
+            Expected::Routine { left, .. } => Some(left),
+            Expected::Statement { .. } | Expected::Sync => None,
+        }
     }
 
     pub(super) fn parsed(&mut self) {
@@ -70,7 +100,7 @@ impl Line {
                 *bound = true;
                 plan.as_ref()?.columns.clone()
             }
-            Expected::Sync => None,
+            Expected::Routine { .. } | Expected::Sync => None,
         }
     }
 
@@ -83,44 +113,69 @@ impl Line {
         }
     }
 
-    pub(super) fn completed(&mut self) {
-        self.pop_statement();
+    /// A statement is done. Whether that ends what is in front.
+    pub(super) fn completed(&mut self) -> bool {
+        if let Some(left) = self.routine_in_front()
+            && *left > 1
+        {
+            *left -= 1;
+            return false;
+        }
+        self.pop();
+        true
     }
 
-    /// The statement in front failed, and the server skips those behind it up to the next sync.
-    /// Whether it failed for its name alone, so that without one it may do.
+    /// What is in front failed, and the server skips those behind it up to the next sync. Whether it
+    /// failed for its name alone, so that without one it may do.
     pub(super) fn skip_failed(&mut self, error: &ServerError) -> bool {
-        let Some((plan, parsed, bound)) = self.pop_statement() else {
-            return false;
+        let is_outdated = match self.pop() {
+            None | Some(Expected::Sync) => return false,
+            Some(Expected::Routine {
+                routine, is_new, ..
+            }) => {
+                let is_outdated = !is_new && error.code == UNKNOWN_PREPARED_STATEMENT;
+                if is_new || is_outdated {
+                    self.statements.forget_routine(routine.name);
+                }
+                is_outdated
+            }
+            Some(Expected::Statement {
+                plan,
+                parsed,
+                bound,
+            }) => {
+                let is_outdated = plan.is_some()
+                    && !bound
+                    && (parsed || error.code == DUPLICATE_PREPARED_STATEMENT);
+                if let Some(plan) = plan
+                    && (is_outdated || !parsed)
+                {
+                    self.statements.forget(&plan.text);
+                }
+                is_outdated
+            }
         };
-        let is_outdated =
-            plan.is_some() && !bound && (parsed || error.code == DUPLICATE_PREPARED_STATEMENT);
-        if let Some(plan) = plan
-            && (is_outdated || !parsed)
-        {
-            self.statements.forget(&plan.text);
-        }
-        while let Some((plan, parsed, _)) = self.pop_statement() {
-            if let Some(plan) = plan
-                && !parsed
-            {
-                self.statements.forget(&plan.text);
+        while let Some(skipped) = self.pop() {
+            match skipped {
+                Expected::Statement {
+                    plan: Some(plan),
+                    parsed: false,
+                    ..
+                } => self.statements.forget(&plan.text),
+                Expected::Routine {
+                    routine,
+                    is_new: true,
+                    ..
+                } => self.statements.forget_routine(routine.name),
+                _ => {}
             }
         }
         is_outdated
     }
 
-    fn pop_statement(&mut self) -> Option<(Option<Plan>, bool, bool)> {
-        match self.expected.pop_front()? {
-            Expected::Statement {
-                plan,
-                parsed,
-                bound,
-            } => Some((plan, parsed, bound)),
-            Expected::Sync => {
-                self.expected.push_front(Expected::Sync);
-                None
-            }
-        }
+    /// What is in front, up to the next sync.
+    fn pop(&mut self) -> Option<Expected> {
+        self.expected
+            .pop_front_if(|expected| !matches!(expected, Expected::Sync))
     }
 }

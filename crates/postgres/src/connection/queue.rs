@@ -8,8 +8,8 @@ use postgres_protocol::IsNull;
 use postgres_protocol::message::frontend::{self, BindError};
 
 use super::Connection;
-use crate::Error;
 use crate::statements::Plan;
+use crate::{Error, Routine};
 
 impl Connection {
     /// Puts one statement in line, all text in and out: Parse, Bind, Describe, Execute. It has no
@@ -44,6 +44,36 @@ impl Connection {
                 self.line.statements.forget(&text);
             }
         })
+    }
+
+    /// Puts a routine in line. Its answer is one [`Event::Complete`](crate::Event::Complete) without a tag.
+    ///
+    /// # Errors
+    /// As for [`queue_repeated`](Self::queue_repeated), and as there its answer may be
+    /// [`Error::Outdated`].
+    pub fn queue_routine(&mut self, routine: &'static Routine) -> Result<(), Error> {
+        let run = self.line.statements.routine(routine.name).cloned();
+        let is_new = run.is_none() && self.line.statements.are_kept();
+        if let Some(run) = run {
+            self.begin_exchange();
+            self.outgoing.extend_from_slice(&run);
+        } else if is_new {
+            let mut run = BytesMut::new();
+            routine.run(&mut run).map_err(Error::Encode)?;
+            self.write(|buffer| {
+                routine.parse(buffer)?;
+                buffer.extend_from_slice(&run);
+                Ok(())
+            })?;
+            self.line
+                .statements
+                .learn_routine(routine.name, run.freeze());
+        } else {
+            self.write(|buffer| routine.run_unnamed(buffer))?;
+        }
+        self.needs_sync = true;
+        self.line.push_routine(routine, is_new);
+        Ok(())
     }
 
     fn queue<'a>(

@@ -11,25 +11,33 @@ use crate::stack::Stack;
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/media/golden.txt");
 
 /// Every format and both kinds of JPEG; the first is large enough to be progressive.
-const VARIANTS: &str = "large:1100:jpeg:80,fine:300:jpeg:95,small:200:jpeg:70,lossy:120:webp:75,\
+pub(crate) const VARIANTS: &str = "large:1100:jpeg:80,fine:300:jpeg:95,small:200:jpeg:70,lossy:120:webp:75,\
                         exact:90:webp-lossless,plain:60:png";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_sandbox_makes_the_same_bytes_everywhere() {
-    let stack = Stack::with(&[("PHOTO_VARIANTS", VARIANTS)]).await;
-    let mut made = String::new();
-    let smooth = prints(&stack, "smooth", &png(1200, 900, 7), &mut made).await;
-    let rough = prints(&stack, "rough", &noise(160, 120, 7), &mut made).await;
-    // What was just written is read: progressive, with colours of half the size, and with all of them.
-    let [progressive, full_colour] = [&smooth[0], &rough[1]];
-    prints(&stack, "progressive", progressive, &mut made).await;
-    prints(&stack, "full-colour", full_colour, &mut made).await;
-
+    let made = make(&Stack::with(&[("PHOTO_VARIANTS", VARIANTS)]).await).await;
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(GOLDEN, &made).unwrap();
     }
-    let golden = std::fs::read_to_string(Path::new(GOLDEN)).unwrap();
-    assert_eq!(made, golden, "prints have changed");
+    assert_eq!(made, golden(), "prints have changed");
+}
+
+/// What is expected of [`make`].
+pub(crate) fn golden() -> String {
+    std::fs::read_to_string(Path::new(GOLDEN)).unwrap()
+}
+
+/// The prints of some pictures on a stack with [`VARIANTS`], a line for each.
+pub(crate) async fn make(stack: &Stack) -> String {
+    let mut made = String::new();
+    let smooth = prints(stack, "smooth", &png(1200, 900, 7), &mut made).await;
+    let rough = prints(stack, "rough", &noise(160, 120, 7), &mut made).await;
+    // What was just written is read: progressive, with colours of half the size, and with all of them.
+    let [progressive, full_colour] = [&smooth[0], &rough[1]];
+    prints(stack, "progressive", progressive, &mut made).await;
+    prints(stack, "full-colour", full_colour, &mut made).await;
+    made
 }
 
 /// The prints of a picture, in the order in which they are asked for; a line for each.

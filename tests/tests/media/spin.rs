@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 use reqwest::{Method, StatusCode};
 
 use crate::client::{announcement, check_prints, get, objects, post, send, settled, upload};
+use crate::golden::{VARIANTS, golden, make};
 use crate::picture::png;
 use crate::stack::Stack;
 
-const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
+const PRINTS: [&str; 6] = ["exact", "fine", "large", "lossy", "plain", "small"];
 
 /// A Spin that was not built for release compiles the components for minutes.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -23,7 +24,7 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
         println!("skipped: TIRAGE_SPIN is not set to the path of Spin 4.1 or newer");
         return;
     };
-    let stack = Stack::under_spin(PathBuf::from(program)).await;
+    let stack = Stack::under_spin(PathBuf::from(program), &[("PHOTO_VARIANTS", VARIANTS)]).await;
     let begin = Instant::now();
     while send(&stack, Method::GET, "/health", None, None)
         .await
@@ -32,6 +33,12 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
         assert!(begin.elapsed() < PATIENCE, "Spin never listens");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+
+    assert_eq!(
+        make(&stack).await,
+        golden(),
+        "Spin makes other prints than the router"
+    );
 
     // Straight into the bucket, and once more by the same hash.
     let photo = png(64, 48, 1);

@@ -76,13 +76,12 @@ impl Stack {
         settings: &[(&'static str, &str)],
         lines: &[(&str, &str)],
     ) -> Self {
-        let set = |environment: &mut Settings| {
+        let set_all = |environment: &mut Settings| {
             for (name, value) in settings {
-                environment.retain(|(known, _)| known != name);
-                environment.push((name, (*value).to_owned()));
+                set(environment, name, value);
             }
         };
-        Self::adapted(set, lines).await
+        Self::adapted(set_all, lines).await
     }
 
     /// With the router's settings as they are after `adapt`.
@@ -90,13 +89,18 @@ impl Stack {
         Self::served_by(Server::Router, adapt, lines).await
     }
 
-    /// With this Spin in the router's place.
-    pub(crate) async fn under_spin(program: PathBuf) -> Self {
-        let address = |environment: &mut Settings| {
-            environment.retain(|(name, _)| *name != "HTTP_ADDR");
-            environment.push(("HTTP_ADDR", unused_address()));
+    /// With this Spin in the router's place, and settings of the functions'. They meet the object store
+    /// itself, since the proxy would mend what it is particular about.
+    pub(crate) async fn under_spin(program: PathBuf, settings: &[(&'static str, &str)]) -> Self {
+        let set_all = |environment: &mut Settings| {
+            set(environment, "HTTP_ADDR", &unused_address());
+            let store = find(environment, "S3_PUBLIC_ENDPOINT").unwrap().to_owned();
+            set(environment, "S3_ENDPOINT", &store);
+            for (name, value) in settings {
+                set(environment, name, value);
+            }
         };
-        Self::served_by(Server::Spin(program), address, &[]).await
+        Self::served_by(Server::Spin(program), set_all, &[]).await
     }
 
     async fn served_by(
@@ -180,9 +184,11 @@ impl Stack {
         adapt(&mut environment);
         let (router, url) = server.start(folder.path(), &environment);
         // Wherever it is started again, it is found at the same address.
-        let address = url.trim_start_matches("http://").to_owned();
-        environment.retain(|(name, _)| *name != "HTTP_ADDR");
-        environment.push(("HTTP_ADDR", address));
+        set(
+            &mut environment,
+            "HTTP_ADDR",
+            url.trim_start_matches("http://"),
+        );
         let trigger = start_trigger(&queue, &url);
         Self {
             folder,
@@ -209,15 +215,13 @@ impl Stack {
     }
 
     pub(crate) fn find_setting(&self, name: &str) -> Option<&str> {
-        let found = self.environment.iter().find(|(known, _)| *known == name);
-        Some(&found?.1)
+        find(&self.environment, name)
     }
 
     /// Starts another router with the same settings but these, and a trigger that calls it.
     pub(crate) fn start_second(&self, settings: &[(&'static str, String)]) -> Second {
         let mut environment = self.environment.clone();
-        environment.retain(|(name, _)| *name != "HTTP_ADDR");
-        environment.push(("HTTP_ADDR", "127.0.0.1:0".to_owned()));
+        set(&mut environment, "HTTP_ADDR", "127.0.0.1:0");
         environment.extend_from_slice(settings);
         let (router, url) = self.server.start(self.folder.path(), &environment);
         let trigger = start_trigger(&self.queue.lock().unwrap(), &url);
@@ -261,7 +265,7 @@ impl Stack {
     }
 
     fn postmaster(&self) -> Pid {
-        let file = find(self.folder.path().join("postgres"), "postmaster.pid").unwrap();
+        let file = find_file(self.folder.path().join("postgres"), "postmaster.pid").unwrap();
         let text = std::fs::read_to_string(file).unwrap();
         Pid::from_raw(text.lines().next().unwrap().parse().unwrap()).unwrap()
     }
@@ -345,8 +349,7 @@ impl Server {
                 (part, url)
             }
             Self::Spin(program) => {
-                let address = environment.iter().find(|(name, _)| *name == "HTTP_ADDR");
-                let (_, address) = address.unwrap();
+                let address = find(environment, "HTTP_ADDR").unwrap();
                 let mut command = Command::new(program);
                 command
                     .args(["up", "--listen", address, "--from"])
@@ -357,11 +360,21 @@ impl Server {
                             .iter()
                             .map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), value)),
                     );
-                let part = Part::start(&mut command);
+                let part = Part::start_group(&mut command);
                 (part, format!("http://{address}"))
             }
         }
     }
+}
+
+fn find<'a>(environment: &'a Settings, name: &str) -> Option<&'a str> {
+    let found = environment.iter().find(|(known, _)| *known == name);
+    Some(&found?.1)
+}
+
+fn set(environment: &mut Settings, name: &'static str, value: &str) {
+    environment.retain(|(known, _)| *known != name);
+    environment.push((name, value.to_owned()));
 }
 
 /// An address on this machine that nobody listens at just now.
@@ -378,14 +391,14 @@ fn listening(line: &str) -> String {
 }
 
 /// The file of this name below the folder.
-fn find(folder: PathBuf, name: &str) -> Option<PathBuf> {
+fn find_file(folder: PathBuf, name: &str) -> Option<PathBuf> {
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
         let path = entry.path();
         if entry.file_name() == name {
             return Some(path);
         }
         if path.is_dir()
-            && let Some(found) = find(path, name)
+            && let Some(found) = find_file(path, name)
         {
             return Some(found);
         }

@@ -29,6 +29,8 @@ pub(crate) struct Parts {
     pub(crate) access_log: AccessLog,
     /// The gateway to the database.
     pub(crate) sql: Arc<dyn InternalService>,
+    /// How many may follow the change feed at once.
+    pub(crate) max_streams: usize,
 }
 
 /// Loads the components that `selection` names.
@@ -84,7 +86,7 @@ pub(crate) fn load(
     let host = builder.build()?;
     let routes = routes(selection, &host)?;
     let application = Arc::new(Application {
-        live: live(&routes, &with_gateway, parts.sql)?,
+        live: live(&routes, &with_gateway, parts.sql, parts.max_streams)?,
         routes,
         _host: host,
         info: info(manifest),
@@ -102,10 +104,11 @@ fn live(
     routes: &Routes<Destination>,
     with_gateway: &BTreeSet<String>,
     sql: Arc<dyn InternalService>,
+    max_streams: usize,
 ) -> anyhow::Result<Option<Live>> {
     match routes.find(live::PATH).as_ref().map(RouteMatch::value) {
         Some(Destination::Component { id, .. }) if with_gateway.contains(&**id) => {
-            Live::new(sql, id).map(Some)
+            Live::new(sql, id, max_streams).map(Some)
         }
         _ => Ok(None),
     }

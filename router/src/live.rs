@@ -19,8 +19,11 @@ use tirage_host::{BodyError, Component, InternalService, Request, Response};
 use tirage_live::{
     Change, Frontier, HEARTBEAT, HEARTBEAT_INTERVAL, Hub, LastEventId, Outbox, Pace,
 };
-use tirage_sqlhttp::{Client, Endpoint, Error, Transport, TransportError};
+use tirage_sqlhttp::{Client as SqlClient, Endpoint, Error, Transport, TransportError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
+use crate::problem::Problem;
 use crate::sql;
 
 /// The path that is answered here, where it leads to a component with a database role.
@@ -35,17 +38,27 @@ const PACE: Pace = Pace {
     heartbeat_interval: HEARTBEAT_INTERVAL,
 };
 
+/// How long a stream waits for a component that can't say just now whether its client is still to be
+/// admitted.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// The feeds of this process.
 pub(crate) struct Live {
     hub: Arc<Hub<Gateway>>,
+    /// One for each stream that there may be.
+    places: Arc<Semaphore>,
 }
 
 impl Live {
-    /// Feeds that `service`, the SQL gateway, reads as `component`.
+    /// Feeds that `service`, the SQL gateway, reads as `component`, for at most so many streams at once.
     ///
     /// # Errors
     /// None in practice: the gateway's address is a constant.
-    pub(crate) fn new(service: Arc<dyn InternalService>, component: &str) -> anyhow::Result<Self> {
+    pub(crate) fn new(
+        service: Arc<dyn InternalService>,
+        component: &str,
+        max_streams: usize,
+    ) -> anyhow::Result<Self> {
         let transport = InProcess {
             service,
             component: component.into(),
@@ -54,9 +67,10 @@ impl Live {
             &format!("http://{}", sql::HOST_NAME),
             "postgres://in.process/",
         )?;
-        let gateway = Gateway(Client::new(transport, endpoint));
+        let gateway = Gateway(SqlClient::new(transport, endpoint));
         Ok(Self {
             hub: Hub::new(gateway, PACE),
+            places: Arc::new(Semaphore::new(max_streams.min(Semaphore::MAX_PERMITS))),
         })
     }
 
@@ -65,35 +79,43 @@ impl Live {
         self.hub.close();
     }
 
-    /// A stream of changes, if the component admits whoever asks.
-    pub(crate) async fn answer(&self, component: &Component, request: Request) -> Response {
+    /// A stream of changes, if the component admits whoever asks and there is room for one more.
+    pub(crate) async fn answer(
+        &self,
+        component: &Component,
+        request: Request,
+        request_id: &str,
+    ) -> Response {
         let headers = request.headers().clone();
         let seen = LastEventId::of(&headers, request.uri().query());
-        let workspace = match admit(component, &headers).await {
+        let workspace = match admit(component, &headers, request_id).await {
             Ok(workspace) => workspace,
             Err(refusal) => return refusal,
+        };
+        // Only now: strangers take no places.
+        let Ok(place) = self.places.clone().try_acquire_owned() else {
+            return Problem::TooBusy.response(request_id);
         };
         let follower = match self.hub.follow(&workspace, seen).await {
             Ok(follower) => follower,
             Err(error) => {
                 tracing::warn!(%error, "the change feed can't be read");
-                return unavailable();
+                return Problem::Unavailable.response(request_id);
             }
         };
-        let admission = (component.clone(), headers, workspace);
-        let pieces = stream::unfold((follower, admission), |(mut follower, admission)| async {
+        let client = Client {
+            component: component.clone(),
+            headers,
+            workspace,
+            request_id: request_id.to_owned(),
+            _place: place,
+        };
+        let pieces = stream::unfold((follower, client), |(mut follower, client)| async {
             let piece = follower.next().await?;
-            if piece != HEARTBEAT {
-                let (component, headers, workspace) = &admission;
-                // Rights may have been taken away meanwhile.
-                if admit(component, headers).await.ok().as_ref() != Some(workspace) {
-                    return None;
-                }
+            if piece != HEARTBEAT && !client.is_still_admitted().await {
+                return None;
             }
-            Some((
-                Ok::<_, BodyError>(Frame::data(piece)),
-                (follower, admission),
-            ))
+            Some((Ok::<_, BodyError>(Frame::data(piece)), (follower, client)))
         });
         let mut response = Response::new(StreamBody::new(pieces).boxed_unsync());
         let headers = response.headers_mut();
@@ -108,20 +130,52 @@ impl Live {
     }
 }
 
+/// Whoever follows a feed.
+struct Client {
+    component: Component,
+    headers: HeaderMap,
+    workspace: String,
+    request_id: String,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Client {
+    /// Rights may have been taken away meanwhile. Where that can't be told in time the answer is no: the
+    /// client comes back, and misses nothing.
+    async fn is_still_admitted(&self) -> bool {
+        let asked = Instant::now();
+        loop {
+            match admit(&self.component, &self.headers, &self.request_id).await {
+                Ok(workspace) => return workspace == self.workspace,
+                Err(refusal) if refusal.status().is_server_error() => {}
+                Err(_) => return false,
+            }
+            if asked.elapsed() >= PATIENCE {
+                return false;
+            }
+            tokio::time::sleep(PACE.poll_interval).await;
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct Admission {
     workspace: String,
 }
 
-/// The workspace of whoever sends these headers; or the component's refusal.
-async fn admit(component: &Component, headers: &HeaderMap) -> Result<String, Response> {
+/// The workspace of whoever sends these headers; or the component's refusal, or ours if it says nothing.
+async fn admit(
+    component: &Component,
+    headers: &HeaderMap,
+    request_id: &str,
+) -> Result<String, Response> {
     let mut request = Request::new(Empty::new().map_err(|never| match never {}).boxed_unsync());
     *request.method_mut() = Method::GET;
     *request.headers_mut() = headers.clone();
     *request.uri_mut() = Uri::from_static(ADMISSION);
     let response = component.call(request).await.map_err(|error| {
-        tracing::warn!(%error, "nobody says whom to admit to the change feed");
-        unavailable()
+        tracing::warn!(request_id, %error, "nobody says whom to admit to the change feed");
+        Problem::from(&error).response(request_id)
     })?;
     if response.status() != StatusCode::OK {
         return Err(response);
@@ -134,23 +188,14 @@ async fn admit(component: &Component, headers: &HeaderMap) -> Result<String, Res
     match admission {
         Some(admission) => Ok(admission.workspace),
         None => {
-            tracing::warn!("the answer of {ADMISSION} makes no sense");
-            Err(unavailable())
+            tracing::warn!(request_id, "the answer of {ADMISSION} makes no sense");
+            Err(Problem::ComponentFailed.response(request_id))
         }
     }
 }
 
-fn unavailable() -> Response {
-    let body = Empty::new().map_err(|never| match never {});
-    let mut response = Response::new(body.boxed_unsync());
-    *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    let soon = HeaderValue::from_static("2");
-    response.headers_mut().insert(header::RETRY_AFTER, soon);
-    response
-}
-
 /// The feeds in the database, through the gateway of this process.
-struct Gateway(Client<InProcess>);
+struct Gateway(SqlClient<InProcess>);
 
 type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 

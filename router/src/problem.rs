@@ -9,7 +9,7 @@ use tirage_host::{CallError, Response};
 /// What precedes each problem's name in its `type`.
 const TYPE_PREFIX: &str = "urn:tirage:problem:";
 
-/// Seconds after which a client that found no room may try again.
+/// Seconds after which a client that was told to come back may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
 /// An error of the router's own.
@@ -28,6 +28,8 @@ pub(crate) enum Problem {
     ComponentFailed,
     /// The component's concurrency limit is reached.
     TooBusy,
+    /// What the answer is made of can't be reached now.
+    Unavailable,
     /// The component did not answer in time.
     Timeout,
     /// The component ran out of memory.
@@ -71,7 +73,7 @@ impl Problem {
             HeaderValue::from_static("application/problem+json"),
         );
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if self == Self::TooBusy {
+        if matches!(self, Self::TooBusy | Self::Unavailable) {
             headers.insert(header::RETRY_AFTER, RETRY_AFTER);
         }
         response
@@ -92,6 +94,11 @@ impl Problem {
                 "The function failed",
             ),
             Self::TooBusy => (StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too busy"),
+            Self::Unavailable => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "unavailable",
+                "Not available now",
+            ),
             Self::Timeout => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",

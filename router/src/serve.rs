@@ -21,6 +21,7 @@ use crate::{runtime, sql, stop};
 /// Where it listens if nothing is set: this machine only.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 const DEFAULT_MAX_CONNECTIONS: usize = 4096;
+const DEFAULT_MAX_STREAMS: usize = 1024;
 /// Scaleway and Kubernetes wait 30 s after SIGTERM before they kill.
 const DEFAULT_DRAIN_SECONDS: u64 = 25;
 
@@ -118,6 +119,9 @@ async fn serve(
             metrics: Arc::clone(&metrics),
             access_log,
             sql: database.service(),
+            max_streams: environment
+                .parse("LIVE_MAX_STREAMS")?
+                .unwrap_or(DEFAULT_MAX_STREAMS),
         },
     )?;
     environment.notice_unused(|name| {

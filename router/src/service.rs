@@ -117,7 +117,7 @@ impl Application {
                     && path == live::PATH
                     && request.method() == Method::GET
                 {
-                    return (Some(id), live.answer(component, request).await);
+                    return (Some(id), live.answer(component, request, request_id).await);
                 }
                 let Some(uri) = full_uri(&request) else {
                     return (Some(id), Problem::BadRequest.response(request_id));

@@ -1,5 +1,6 @@
 //! Events, as text.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -34,10 +35,12 @@ pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
 /// The beginning of a stream: how long a client waits before it comes back, and the number it has to come
-/// back with even if nothing happens.
+/// back with even if nothing happens. They wait for one to three seconds, so that those who lose their
+/// streams together don't come back together.
 pub fn start(sequence: u64) -> Bytes {
+    let retry = 1000 + RandomState::new().hash_one(sequence) % 2000;
     Bytes::from(format!(
-        "retry: 2000\nid: {sequence}\nevent: ready\ndata: {{}}\n\n"
+        "retry: {retry}\nid: {sequence}\nevent: ready\ndata: {{}}\n\n"
     ))
 }
 

@@ -310,7 +310,7 @@ async fn an_upload_that_storage_cannot_take_is_not_the_clients_fault() {
 
 /// What a client is told that announces a byte too many, before it sends the first.
 fn status_of_too_long(stack: &Stack) -> String {
-    let address = stack.url.trim_start_matches("http://");
+    let address = stack.address();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let length = 64 * 1024 * 1024 + 1;
     let head =

@@ -1,12 +1,14 @@
 //! The change feed, as a browser's EventSource would read it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use reqwest::StatusCode;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::client::{settled, upload};
+use crate::client::{get, settled, upload};
 use crate::picture::png;
 use crate::stack::{Stack, Victim};
 
@@ -125,4 +127,58 @@ async fn changes_come(stack: Stack) {
     let last = missed.last().unwrap().id;
     let mut events = Events::open(&stack, Some(last)).await;
     assert_eq!(events.next().await.unwrap().id, last);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn there_are_no_more_streams_than_may_be() {
+    let settings = [
+        ("DATABASE_HTTP_URL", "http://sql.tirage.internal"),
+        ("LIVE_MAX_STREAMS", "2"),
+    ];
+    let stack = Stack::with(&settings).await;
+    let mut one = Events::open(&stack, None).await;
+    let mut other = Events::open(&stack, None).await;
+    assert_eq!(one.next().await.unwrap().name, "ready");
+    assert_eq!(other.next().await.unwrap().name, "ready");
+
+    let refused = get(&stack, "/api/live").await;
+    assert_eq!(refused.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(refused.json["type"], "urn:tirage:problem:too-busy");
+    assert!(refused.headers.contains_key("retry-after"));
+
+    // Who leaves makes room, as soon as the router knows.
+    drop(one);
+    let begin = Instant::now();
+    loop {
+        let response = reqwest::get(stack.at("/api/live")).await.unwrap();
+        if response.status() == StatusCode::OK {
+            break;
+        }
+        assert!(
+            begin.elapsed() < Duration::from_secs(20),
+            "the place stays taken"
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// A function that has no room for the question just now has refused nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_outlives_a_moment_in_which_nobody_says_whom_to_admit() {
+    let role = "database_role = \"tirage_api\"";
+    let narrow = format!("{role}\nmax_concurrency = 1\nqueue_timeout_ms = 100");
+    let in_process = ("DATABASE_HTTP_URL", "http://sql.tirage.internal");
+    let stack = Stack::with_manifest(&[in_process], &[(role, &narrow)]).await;
+    let mut events = Events::open(&stack, None).await;
+    let id = upload(&stack, "a.png", "image/png", &png(30, 20, 1)).await;
+
+    // An upload that stalls takes the only place, while the photo's prints are made.
+    let mut stalled = TcpStream::connect(stack.address()).await.unwrap();
+    let head = "POST /api/media HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\ncontent-length: 9999\r\n\r\n";
+    stalled.write_all(head.as_bytes()).await.unwrap();
+    tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        drop(stalled);
+    });
+    events.until(&[&id, "\"ready\""]).await;
 }

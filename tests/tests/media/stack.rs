@@ -209,6 +209,11 @@ impl Stack {
         format!("{}{path}", self.url)
     }
 
+    /// The address in its URL.
+    pub(crate) fn address(&self) -> &str {
+        self.setting("HTTP_ADDR")
+    }
+
     /// A setting, as the router has it.
     pub(crate) fn setting(&self, name: &str) -> &str {
         self.find_setting(name).unwrap()

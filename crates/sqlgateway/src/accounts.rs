@@ -8,7 +8,7 @@
 //! in through the gateway.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use tirage_postgres::{Config, Connection, Error, Password, Session};
@@ -148,8 +148,17 @@ fn is_data_exception(error: &Error) -> bool {
 struct Logins {
     upstream: Config,
     permits: Semaphore,
-    /// By user and database: the password that was right, and when.
-    proved: Mutex<HashMap<(String, String), (Password, Instant)>>,
+    /// By user and database: what was right.
+    proved: Mutex<HashMap<(String, String), Proved>>,
+}
+
+/// A password that Postgres accepted.
+#[derive(Debug)]
+struct Proved {
+    password: Password,
+    at: Instant,
+    /// What it leads to, for as long as that is used.
+    pool: Weak<Pool>,
 }
 
 impl Logins {
@@ -159,29 +168,38 @@ impl Logins {
             password,
             database,
         } = caller;
-        let config = self.config(&user, &password, &database);
         let key = (user, database);
-        if self.is_believed(&key, &password) {
-            return Ok(gateway.pool(config));
+        if let Some(pool) = self.believed(&key, &password) {
+            return Ok(pool);
         }
         let _permit = self.permits.acquire().await;
         // Whoever waited behind somebody with the same password needn't ask again.
-        if self.is_believed(&key, &password) {
-            return Ok(gateway.pool(config));
+        if let Some(pool) = self.believed(&key, &password) {
+            return Ok(pool);
         }
+        let (user, database) = &key;
+        let config = self.config(user, &password, database);
         let connection = log_in(&config, gateway.settings.wait).await?;
         let pool = gateway.pool(config);
         pool.adopt(connection);
-        let mut proved = self.proved();
-        proved.retain(|_, (_, at)| at.elapsed() < BELIEVED);
-        proved.insert(key, (password, Instant::now()));
+        let proved = Proved {
+            password,
+            at: Instant::now(),
+            pool: Arc::downgrade(&pool),
+        };
+        let mut all = self.proved();
+        all.retain(|_, proved| proved.at.elapsed() < BELIEVED);
+        all.insert(key, proved);
         Ok(pool)
     }
 
-    fn is_believed(&self, key: &(String, String), password: &Password) -> bool {
-        self.proved().get(key).is_some_and(|(right, at)| {
-            at.elapsed() < BELIEVED && right.matches(password.as_bytes())
-        })
+    /// The pool that a password leads to, if it is believed.
+    fn believed(&self, key: &(String, String), password: &Password) -> Option<Arc<Pool>> {
+        let all = self.proved();
+        let proved = all.get(key)?;
+        let is_believed =
+            proved.at.elapsed() < BELIEVED && proved.password.matches(password.as_bytes());
+        is_believed.then(|| proved.pool.upgrade()).flatten()
     }
 
     fn config(&self, user: &str, password: &Password, database: &str) -> Config {
@@ -190,7 +208,7 @@ impl Logins {
             .with_database(database)
     }
 
-    fn proved(&self) -> MutexGuard<'_, HashMap<(String, String), (Password, Instant)>> {
+    fn proved(&self) -> MutexGuard<'_, HashMap<(String, String), Proved>> {
         // A map is right after every single change.
         self.proved.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,8 +1,8 @@
 //! Stands between the functions and what they call, and can act at any call: that is how a test kills
 //! something at one step and not the next.
 //!
-//! Each call is forwarded as it is, signature and all. The answer comes back as it is, too, unless an
-//! original is to have trouble on its way.
+//! Each call is forwarded as it is, signature and all, but whole: with a length, which it may not have had
+//! when it came. The answer comes back as it is, too, unless an original is to have trouble on its way.
 
 use std::convert::Infallible;
 use std::io;

@@ -164,7 +164,7 @@ async fn there_are_no_more_streams_than_may_be() {
 
 /// A function that has no room for the question just now has refused nobody.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_stream_outlives_a_moment_in_which_nobody_says_whom_to_admit() {
+async fn a_stream_outlives_only_a_moment_in_which_nobody_says_whom_to_admit() {
     let role = "database_role = \"tirage_api\"";
     let narrow = format!("{role}\nmax_concurrency = 1\nqueue_timeout_ms = 100");
     let in_process = ("DATABASE_HTTP_URL", "http://sql.tirage.internal");
@@ -172,13 +172,29 @@ async fn a_stream_outlives_a_moment_in_which_nobody_says_whom_to_admit() {
     let mut events = Events::open(&stack, None).await;
     let id = upload(&stack, "a.png", "image/png", &png(30, 20, 1)).await;
 
-    // An upload that stalls takes the only place, while the photo's prints are made.
+    stall(&stack, Duration::from_secs(3)).await;
+    let seen = events.until(&[&id, "\"ready\""]).await;
+
+    // If that lasts, whoever may have lost their rights hears nothing more. They come back, and miss nothing.
+    let other = upload(&stack, "b.png", "image/png", &png(30, 20, 2)).await;
+    stall(&stack, Duration::from_secs(8)).await;
+    let mut last = seen.last().unwrap().id;
+    while let Some(event) = events.next().await {
+        assert!(!event.data.contains("\"ready\""), "{event:?}");
+        last = event.id;
+    }
+    settled(&stack, &other).await;
+    let mut events = Events::open(&stack, Some(last)).await;
+    events.until(&[&other, "\"ready\""]).await;
+}
+
+/// Takes a place at the api for a while, with an upload that does not go on.
+async fn stall(stack: &Stack, duration: Duration) {
     let mut stalled = TcpStream::connect(stack.address()).await.unwrap();
     let head = "POST /api/media HTTP/1.1\r\nhost: a\r\ncontent-type: image/png\r\ncontent-length: 9999\r\n\r\n";
     stalled.write_all(head.as_bytes()).await.unwrap();
     tokio::spawn(async move {
-        tokio::time::sleep(Duration::from_secs(3)).await;
+        tokio::time::sleep(duration).await;
         drop(stalled);
     });
-    events.until(&[&id, "\"ready\""]).await;
 }

@@ -50,6 +50,7 @@ pub struct Connection {
     broken: bool,
     status: TransactionStatus,
     password_proved: bool,
+    is_superuser: bool,
     longest_message: usize,
     line: Line,
     cancel_token: CancelToken,
@@ -110,6 +111,7 @@ impl Connection {
             broken: false,
             status: TransactionStatus::Idle,
             password_proved: false,
+            is_superuser: false,
             longest_message: usize::MAX,
             line: Line::after_startup(),
             cancel_token: CancelToken {
@@ -119,6 +121,9 @@ impl Connection {
             },
         };
         let parameters = authenticate::start(&mut connection, config, settings).await?;
+        connection.is_superuser = parameters
+            .iter()
+            .any(|(name, value)| name == "is_superuser" && value == "on");
         Ok((connection, parameters))
     }
 
@@ -220,6 +225,11 @@ impl Connection {
     /// right (`trust` and `peer` prove nothing).
     pub fn password_proved_by_login(&self) -> bool {
         self.password_proved
+    }
+
+    /// Whether the role that logged in is a superuser.
+    pub fn is_superuser(&self) -> bool {
+        self.is_superuser
     }
 
     /// Refuses messages longer than this many bytes, before they are read into memory.

@@ -36,13 +36,14 @@ async fn main() {
         .await
         .unwrap()
         .unwrap();
-    let config: Config = cluster.superuser_url().parse().unwrap();
-    Connection::connect(&config)
+    let config: Config = cluster.url().parse().unwrap();
+    Connection::connect(&cluster.superuser_url().parse().unwrap())
         .await
         .unwrap()
         .batch_execute(
             "create table measured (id int primary key, text text);
-             insert into measured select n, 'text ' || n from generate_series(1, 1000) n;",
+             insert into measured select n, 'text ' || n from generate_series(1, 1000) n;
+             grant select on measured to public;",
         )
         .await
         .unwrap();
@@ -57,7 +58,7 @@ async fn main() {
         let peers = Arc::new(Mutex::new(Vec::new()));
         for _ in 0..clients.min(CONNECTIONS) {
             let (client, connection) =
-                tokio_postgres::connect(&cluster.superuser_url(), tokio_postgres::NoTls)
+                tokio_postgres::connect(&cluster.url(), tokio_postgres::NoTls)
                     .await
                     .unwrap();
             tokio::spawn(connection);

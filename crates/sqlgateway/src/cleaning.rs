@@ -2,15 +2,52 @@
 //!
 //! What may have to be cleaned can't be told from a request: functions and triggers do what they
 //! like. So it is always everything, but it costs little: the statements have names, and they are
-//! sent along with the end of the request, in the same round trip.
+//! sent along with the end of the request, in the same round trip. Of what is rare and can be seen, the
+//! server is only asked whether it is there, in a statement that is needed anyway.
 
 use tirage_postgres::{Connection, Error, Event, Routine, TransactionStatus};
+
+/// A session of a pool, and how it is cleaned.
+#[derive(Debug)]
+pub(crate) struct PooledSession {
+    pub(crate) connection: Connection,
+    thoroughness: Thoroughness,
+}
+
+/// How a session is cleaned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thoroughness {
+    /// With a look for what is rare.
+    Usual,
+    /// Everything that is rare is cleaned, whether it is there or not. For who may become another user
+    /// without a trace that the look would see (superusers), and for a session in which something rare
+    /// was found: a schema for temporary tables is there for good.
+    Full,
+}
+
+/// What a request may have left in its session, except what [`FULL`] cleans and this one looks for:
+/// another role, and a schema for temporary tables. If either is there, it returns a row.
+///
+/// Operators are named in full: another one of the same name may be in the path while this is parsed.
+static USUAL: Routine = Routine {
+    name: "clean",
+    statements: &[
+        "CLOSE ALL",
+        "RESET ALL",
+        "UNLISTEN *",
+        "DISCARD SEQUENCES",
+        // The function that unlocks is called first, and never returns NULL.
+        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL \
+         OR pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
+         OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none'",
+    ],
+};
 
 /// Everything that a request may have left in its session, except plans, which are worth keeping.
 /// It is DISCARD ALL without DISCARD PLANS
 /// (<https://www.postgresql.org/docs/current/sql-discard.html>), one statement after the other, and
 /// without DEALLOCATE ALL, which would forget our own statements.
-static RESET: Routine = Routine {
+static FULL: Routine = Routine {
     name: "reset",
     statements: &[
         "CLOSE ALL",
@@ -34,55 +71,91 @@ static ROLLBACK: Routine = Routine {
 const HAS_STATEMENTS: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)";
 
-/// Puts the cleaning in line, and its sync. What comes before it must be committed or rolled back by
-/// then: triggers that are deferred to the commit may still leave something.
-///
-/// # Errors
-/// [`Error::Encode`].
-pub(crate) fn queue(connection: &mut Connection, may_have_prepared: bool) -> Result<(), Error> {
-    connection.queue_routine(&RESET)?;
-    if may_have_prepared {
-        connection.queue_repeated(HAS_STATEMENTS, [])?;
-    }
-    connection.queue_sync();
-    Ok(())
-}
-
-/// Waits for the end of the cleaning, which is the next and last thing in line, and sees to what it
-/// found.
-///
-/// # Errors
-/// Whatever kept it from being done: then the session is not clean.
-pub(crate) async fn receive(connection: &mut Connection) -> Result<(), Error> {
-    let mut has_statements = false;
-    loop {
-        match connection.next_event().await? {
-            Event::Row(row) => has_statements = row.text(0) == Some("t"),
-            Event::Ready(TransactionStatus::Idle) => break,
-            Event::Ready(_) => {
-                return Err(Error::Protocol("a transaction is still open".to_owned()));
-            }
-            Event::Columns(_) | Event::Complete(_) => {}
+impl PooledSession {
+    /// A fresh connection's session.
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self {
+            thoroughness: if connection.is_superuser() {
+                Thoroughness::Full
+            } else {
+                Thoroughness::Usual
+            },
+            connection,
         }
     }
-    if has_statements {
-        connection.statements_are_gone();
-        connection.batch_execute("DEALLOCATE ALL").await?;
+
+    /// Puts the cleaning in line, and its sync. What comes before it must be committed or rolled back
+    /// by then: triggers that are deferred to the commit may still leave something.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub(crate) fn queue_cleaning(&mut self, may_have_prepared: bool) -> Result<(), Error> {
+        self.connection.queue_routine(match self.thoroughness {
+            Thoroughness::Usual => &USUAL,
+            Thoroughness::Full => &FULL,
+        })?;
+        if may_have_prepared {
+            self.connection.queue_repeated(HAS_STATEMENTS, [])?;
+        }
+        self.connection.queue_sync();
+        Ok(())
     }
-    Ok(())
+
+    /// Waits for the end of the cleaning, which is the next and last thing in line, and sees to what it
+    /// found.
+    ///
+    /// # Errors
+    /// Whatever kept it from being done: then the session is not clean.
+    pub(crate) async fn receive_cleaning(&mut self) -> Result<(), Error> {
+        let found = self.receive_findings().await?;
+        if found.something_rare {
+            self.thoroughness = Thoroughness::Full;
+            self.connection.queue_routine(&FULL)?;
+            self.connection.queue_sync();
+            self.receive_findings().await?;
+        }
+        if found.statements {
+            self.connection.statements_are_gone();
+            self.connection.batch_execute("DEALLOCATE ALL").await?;
+        }
+        Ok(())
+    }
+
+    /// Cleans the session, whatever state it is in.
+    ///
+    /// # Errors
+    /// As for [`receive_cleaning`](Self::receive_cleaning).
+    pub(crate) async fn clean(&mut self, may_have_prepared: bool) -> Result<(), Error> {
+        if self.connection.ready().await? != TransactionStatus::Idle {
+            self.connection.queue_routine(&ROLLBACK)?;
+        }
+        self.queue_cleaning(may_have_prepared)?;
+        self.receive_cleaning().await
+    }
+
+    async fn receive_findings(&mut self) -> Result<Findings, Error> {
+        let mut found = Findings::default();
+        loop {
+            match self.connection.next_event().await? {
+                Event::Row(row) => match row.text(0) {
+                    None => found.something_rare = true,
+                    Some(has_statements) => found.statements = has_statements == "t",
+                },
+                Event::Ready(TransactionStatus::Idle) => return Ok(found),
+                Event::Ready(_) => {
+                    return Err(Error::Protocol("a transaction is still open".to_owned()));
+                }
+                Event::Columns(_) | Event::Complete(_) => {}
+            }
+        }
+    }
 }
 
-/// Cleans a session, whatever state it is in.
-///
-/// # Errors
-/// As for [`receive`].
-pub(crate) async fn clean(
-    connection: &mut Connection,
-    may_have_prepared: bool,
-) -> Result<(), Error> {
-    if connection.ready().await? != TransactionStatus::Idle {
-        connection.queue_routine(&ROLLBACK)?;
-    }
-    queue(connection, may_have_prepared)?;
-    receive(connection).await
+/// What a cleaning says of a session.
+#[derive(Debug, Default)]
+struct Findings {
+    /// What [`USUAL`] looks for is there.
+    something_rare: bool,
+    /// Somebody's prepared statements are there.
+    statements: bool,
 }

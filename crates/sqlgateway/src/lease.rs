@@ -14,7 +14,7 @@ use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::cleaning;
+use crate::cleaning::PooledSession;
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::types::Types;
@@ -27,7 +27,7 @@ const CLEANING: Duration = Duration::from_secs(2);
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     /// There until the lease is dropped.
-    loan: Option<(Connection, OwnedSemaphorePermit)>,
+    loan: Option<(PooledSession, OwnedSemaphorePermit)>,
     has_begun: bool,
     left: Left,
 }
@@ -46,12 +46,12 @@ struct Left {
 impl Lease {
     pub(crate) fn new(
         pool: Arc<Pool>,
-        connection: Connection,
+        session: PooledSession,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             pool,
-            loan: Some((connection, permit)),
+            loan: Some((session, permit)),
             has_begun: false,
             left: Left::default(),
         }
@@ -69,14 +69,16 @@ impl Lease {
     /// [`Failure::Statement`].
     pub(crate) fn queue_cleaning(&mut self) -> Result<(), Failure> {
         let may_have_prepared = self.left.may_have_prepared;
-        cleaning::queue(self, may_have_prepared).map_err(Failure::Statement)
+        self.session_mut()
+            .queue_cleaning(may_have_prepared)
+            .map_err(Failure::Statement)
     }
 
     /// Waits for the end of the cleaning that was queued. It isn't the request's fault if that fails,
     /// and its answer is no other for it: then the connection is cleaned once more, or thrown away.
     pub(crate) async fn receive_cleaning(&mut self) {
         self.finish();
-        match cleaning::receive(self).await {
+        match self.session_mut().receive_cleaning().await {
             Ok(()) => self.left.is_clean = true,
             Err(error) => tracing::debug!(%error, "the session has to be cleaned once more"),
         }
@@ -104,7 +106,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some((connection, permit)) = self.loan.take() else {
+        let Some((session, permit)) = self.loan.take() else {
             return;
         };
         // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
@@ -112,19 +114,20 @@ impl Drop for Lease {
             return;
         };
         if self.left.is_clean {
-            self.pool.put_back(connection);
+            self.pool.put_back(session);
         } else {
-            runtime.spawn(recycle(self.pool.clone(), connection, self.left, permit));
+            runtime.spawn(recycle(self.pool.clone(), session, self.left, permit));
         }
     }
 }
 
 async fn recycle(
     pool: Arc<Pool>,
-    mut connection: Connection,
+    mut session: PooledSession,
     left: Left,
     permit: OwnedSemaphorePermit,
 ) {
+    let connection = &session.connection;
     if !left.finished && (connection.is_busy() || connection.is_broken()) {
         // Once the server has acted on this, a late signal cannot hit the next statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
@@ -134,41 +137,46 @@ async fn recycle(
     }
     let cleaned = timeout(CLEANING, async {
         // A cleaning that was sent along may have been what was cancelled: it is done again.
-        match cleaning::clean(&mut connection, left.may_have_prepared).await {
+        match session.clean(left.may_have_prepared).await {
             // The request has deallocated everything.
             Err(Error::Outdated(_)) => {
-                connection.statements_are_gone();
-                cleaning::clean(&mut connection, true).await
+                session.connection.statements_are_gone();
+                session.clean(true).await
             }
             cleaned => cleaned,
         }
     });
     match cleaned.await {
-        Ok(Ok(())) => pool.put_back(connection),
+        Ok(Ok(())) => pool.put_back(session),
         Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
         Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
     }
     drop(permit);
 }
 
+impl Lease {
+    #[expect(clippy::expect_used, reason = "only dropping takes the session away")]
+    fn session_mut(&mut self) -> &mut PooledSession {
+        &mut self.loan.as_mut().expect("there until dropped").0
+    }
+}
+
 impl Deref for Lease {
     type Target = Connection;
 
-    #[expect(
-        clippy::expect_used,
-        reason = "only dropping takes the connection away"
-    )]
+    #[expect(clippy::expect_used, reason = "only dropping takes the session away")]
     fn deref(&self) -> &Connection {
-        &self.loan.as_ref().expect("there until dropped").0
+        &self
+            .loan
+            .as_ref()
+            .expect("there until dropped")
+            .0
+            .connection
     }
 }
 
 impl DerefMut for Lease {
-    #[expect(
-        clippy::expect_used,
-        reason = "only dropping takes the connection away"
-    )]
     fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.loan.as_mut().expect("there until dropped").0
+        &mut self.session_mut().connection
     }
 }

@@ -11,6 +11,7 @@ use tirage_postgres::{Config, Connection, ServerError};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use crate::cleaning::PooledSession;
 use crate::failure::Failure;
 use crate::lease::Lease;
 use crate::patience::patiently;
@@ -41,7 +42,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    connection: Connection,
+    session: PooledSession,
     since: Instant,
 }
 
@@ -78,11 +79,11 @@ impl Pool {
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::Full(self.settings.wait));
         };
-        let connection = match self.take_idle().await {
-            Some(connection) => connection,
+        let session = match self.take_idle().await {
+            Some(session) => session,
             None => self.connect(deadline).await?,
         };
-        Ok(Lease::new(self.clone(), connection, permit))
+        Ok(Lease::new(self.clone(), session, permit))
     }
 
     /// Puts a fresh connection into the pool, if there is room for it.
@@ -93,10 +94,10 @@ impl Pool {
         }
     }
 
-    fn prepare(&self, mut connection: Connection) -> Connection {
+    fn prepare(&self, mut connection: Connection) -> PooledSession {
         connection.limit_messages(self.longest_message());
         connection.keep_statements(self.statements_kept());
-        connection
+        PooledSession::new(connection)
     }
 
     /// Learns that a statement could not be run by its name. Once in a while that is to be expected;
@@ -121,25 +122,23 @@ impl Pool {
     }
 
     /// An idle connection that is alive.
-    async fn take_idle(&self) -> Option<Connection> {
+    async fn take_idle(&self) -> Option<PooledSession> {
         loop {
             // The one that was used last: the others may then be idle for long enough to be closed.
-            let Idle {
-                mut connection,
-                since,
-            } = self.idle().pop()?;
+            let Idle { mut session, since } = self.idle().pop()?;
+            let connection = &mut session.connection;
             if connection.has_been_closed() {
                 continue;
             }
             if since.elapsed() < QUIET
                 || matches!(timeout(SIGN_OF_LIFE, connection.ping()).await, Ok(Ok(())))
             {
-                return Some(connection);
+                return Some(session);
             }
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Connection, Failure> {
+    async fn connect(&self, deadline: Instant) -> Result<PooledSession, Failure> {
         patiently(deadline, self.settings.wait, || {
             Connection::connect(&self.config)
         })
@@ -156,11 +155,11 @@ impl Pool {
             .saturating_add(64 * 1024)
     }
 
-    /// Takes a connection back, which must be clean.
-    pub(crate) fn put_back(self: &Arc<Self>, mut connection: Connection) {
-        connection.keep_statements(self.statements_kept());
+    /// Takes a session back, which must be clean.
+    pub(crate) fn put_back(self: &Arc<Self>, mut session: PooledSession) {
+        session.connection.keep_statements(self.statements_kept());
         self.idle().push(Idle {
-            connection,
+            session,
             since: Instant::now(),
         });
         if !self.has_sweeper.swap(true, Ordering::Relaxed) {

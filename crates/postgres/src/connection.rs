@@ -244,6 +244,11 @@ impl Connection {
         self.line.statements.set_capacity(capacity);
     }
 
+    /// Whether a statement has come again so often that the server keeps it parsed.
+    pub fn keeps_statement(&self, statement: &str) -> bool {
+        self.line.statements.have_named(statement)
+    }
+
     /// Learns that the server has forgotten all statements (`DEALLOCATE ALL`, `DISCARD ALL`).
     pub fn statements_are_gone(&mut self) {
         self.line.statements.clear();

@@ -103,6 +103,11 @@ impl Statements {
         })
     }
 
+    /// Whether a statement has a name.
+    pub(crate) fn have_named(&self, statement: &str) -> bool {
+        self.met.get(statement).is_some_and(|met| met.name.is_some())
+    }
+
     /// Remembers what a named statement returns.
     pub(crate) fn describe(&mut self, statement: &str, columns: &Arc<[Column]>) {
         if let Some(met) = self.met.get_mut(statement) {

@@ -179,7 +179,8 @@ impl Logins {
         }
         let (user, database) = &key;
         let config = self.config(user, &password, database);
-        let connection = log_in(&config, gateway.settings.wait).await?;
+        // In a box, because few requests need the room that it takes.
+        let connection = Box::pin(log_in(&config, gateway.settings.wait)).await?;
         let pool = gateway.pool(config);
         pool.adopt(connection);
         let proved = Proved {

@@ -29,11 +29,11 @@ use crate::lease::Lease;
 use crate::request::{Options, Query};
 use crate::types::Types;
 
-static BEGIN: Routine = Routine {
+pub(crate) static BEGIN: Routine = Routine {
     name: "begin",
     statements: &["BEGIN"],
 };
-static COMMIT: Routine = Routine {
+pub(crate) static COMMIT: Routine = Routine {
     name: "commit",
     statements: &["COMMIT"],
 };
@@ -199,7 +199,7 @@ impl End {
     }
 }
 
-fn queue(lease: &mut Lease, query: &Query<'_>, manner: Manner) -> Result<(), Failure> {
+pub(crate) fn queue(lease: &mut Lease, query: &Query<'_>, manner: Manner) -> Result<(), Failure> {
     if !only_reads_or_writes_rows(&query.statement) {
         lease.may_have_prepared();
     }
@@ -220,12 +220,12 @@ fn queue_own(lease: &mut Lease, statement: &str, manner: Manner) -> Result<(), F
     .map_err(Failure::Statement)
 }
 
-fn queue_routine(lease: &mut Lease, routine: &'static Routine) -> Result<(), Failure> {
+pub(crate) fn queue_routine(lease: &mut Lease, routine: &'static Routine) -> Result<(), Failure> {
     lease.queue_routine(routine).map_err(Failure::Statement)
 }
 
 /// Waits for the end of one that was put in line so.
-async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
+pub(crate) async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
     loop {
         match event(lease, usize::MAX).await? {
             Event::Columns(_) => {}
@@ -236,7 +236,7 @@ async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
 }
 
 /// The result of the next statement in line. `before` is what the answer holds already, in bytes.
-async fn receive(
+pub(crate) async fn receive(
     lease: &mut Lease,
     array_mode: Option<bool>,
     options: Options,
@@ -269,7 +269,7 @@ async fn ready(lease: &mut Lease) -> Result<(), Failure> {
     }
 }
 
-async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Failure> {
+pub(crate) async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Failure> {
     lease.next_event().await.map_err(|error| match error {
         Error::TooLong { .. } => Failure::ResponseTooLarge(limit),
         Error::Protocol(reason) => {

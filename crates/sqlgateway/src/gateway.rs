@@ -22,6 +22,8 @@ use crate::accounts::{Accounts, caused_by_caller};
 use crate::caller::Caller;
 use crate::execute::{self, Manner};
 use crate::failure::Failure;
+use crate::kind::only_reads_rows;
+use crate::lanes::{Lanes, Turn, take_turn};
 use crate::pool::Pool;
 use crate::request::{Options, Payload};
 use crate::settings::Settings;
@@ -137,15 +139,39 @@ impl Gateway {
         Ok(response)
     }
 
-    /// Runs the payload, on another connection if the server turns out to have left the first before
-    /// it saw anything, and plainly if a name turns out to be outdated.
+    /// Runs the payload; a quick read together with others, if they come at the same time.
     async fn run(
         &self,
         pool: &Arc<Pool>,
         payload: &Payload<'_>,
         options: Options,
     ) -> Result<Vec<u8>, Failure> {
-        let deadline = Instant::now() + self.settings.wait;
+        let lane = match payload {
+            Payload::Batch(_) => None,
+            Payload::Single(query) => match take_turn(pool, query, options).await {
+                Turn::Answered(answer) => return answer,
+                Turn::Alone(lane) => lane,
+            },
+        };
+        let mut alone = pin!(self.run_alone(pool, payload, options));
+        if let Some(lane) = lane
+            && let Some(answer) = lane.while_patient(alone.as_mut()).await
+        {
+            return answer;
+        }
+        alone.await
+    }
+
+    /// Runs the payload by itself, on another connection if the server turns out to have left the first
+    /// before it saw anything, and plainly if a name turns out to be outdated.
+    async fn run_alone(
+        &self,
+        pool: &Arc<Pool>,
+        payload: &Payload<'_>,
+        options: Options,
+    ) -> Result<Vec<u8>, Failure> {
+        let began = Instant::now();
+        let deadline = began + self.settings.wait;
         let limit = self.settings.max_response_bytes;
         let mut manner = Manner::Quick;
         loop {
@@ -165,7 +191,16 @@ impl Gateway {
                     pool.statement_was_outdated(&error);
                     manner = Manner::Plain;
                 }
-                result => return result,
+                result => {
+                    if let (Payload::Single(query), Ok(_)) = (payload, &result)
+                        && Lanes::is_quick(began.elapsed())
+                        && only_reads_rows(&query.statement)
+                        && lease.keeps_statement(&query.statement)
+                    {
+                        pool.lanes.learn(&query.statement);
+                    }
+                    return result;
+                }
             }
         }
     }

@@ -20,6 +20,14 @@ pub(crate) fn only_reads_or_writes_rows(statement: &str) -> bool {
     )
 }
 
+/// Whether the statement only reads rows, unless a function in it does more.
+pub(crate) fn only_reads_rows(statement: &str) -> bool {
+    matches!(
+        first_word(statement).as_str(),
+        "select" | "values" | "table"
+    )
+}
+
 /// In lower case.
 fn first_word(statement: &str) -> String {
     skip_blanks(statement)

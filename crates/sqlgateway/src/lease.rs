@@ -20,7 +20,7 @@ use crate::pool::Pool;
 use crate::types::Types;
 
 /// How long cleaning may take before the connection is thrown away instead.
-const CLEANING: Duration = Duration::from_secs(2);
+pub(crate) const CLEANING: Duration = Duration::from_secs(2);
 
 /// A connection on loan.
 #[derive(Debug)]
@@ -74,6 +74,21 @@ impl Lease {
             .map_err(Failure::Statement)
     }
 
+    /// Puts in line what cleans the session for the next request in line.
+    ///
+    /// # Errors
+    /// [`Failure::Statement`].
+    pub(crate) fn queue_cleaning_between(&mut self) -> Result<(), Failure> {
+        self.session_mut()
+            .queue_cleaning_between()
+            .map_err(Failure::Statement)
+    }
+
+    /// Throws the connection away, with what is in line on it.
+    pub(crate) fn discard(mut self) {
+        self.loan = None;
+    }
+
     /// Waits for the end of the cleaning that was queued. It isn't the request's fault if that fails,
     /// and its answer is no other for it: then the connection is cleaned once more, or thrown away.
     pub(crate) async fn receive_cleaning(&mut self) {
@@ -97,6 +112,10 @@ impl Lease {
     /// Whether the request may have had an effect.
     pub(crate) fn has_begun(&self) -> bool {
         self.has_begun
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     pub(crate) fn types(&self) -> &Types {

@@ -26,12 +26,14 @@
 mod accounts;
 mod answer;
 mod array;
+mod burst;
 mod caller;
 mod cleaning;
 mod execute;
 mod failure;
 mod gateway;
 mod kind;
+mod lanes;
 mod lease;
 mod parameter;
 mod patience;

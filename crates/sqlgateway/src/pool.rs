@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::cleaning::PooledSession;
 use crate::failure::Failure;
+use crate::lanes::Lanes;
 use crate::lease::Lease;
 use crate::patience::patiently;
 use crate::settings::Settings;
@@ -29,7 +30,7 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: Config,
-    settings: Settings,
+    pub(crate) settings: Settings,
     permits: Arc<Semaphore>,
     /// The one used last is at the end.
     idle: Mutex<Vec<Idle>>,
@@ -38,6 +39,7 @@ pub(crate) struct Pool {
     names_lost: AtomicUsize,
     /// The database's types, as far as they were met.
     pub(crate) types: Types,
+    pub(crate) lanes: Lanes,
 }
 
 #[derive(Debug)]
@@ -50,6 +52,7 @@ impl Pool {
     pub(crate) fn new(config: Config, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(settings.max_connections.max(1))),
+            lanes: Lanes::new(&settings),
             config,
             settings,
             idle: Mutex::default(),
@@ -81,7 +84,8 @@ impl Pool {
         };
         let session = match self.take_idle().await {
             Some(session) => session,
-            None => self.connect(deadline).await?,
+            // In a box, because few requests need the room that it takes.
+            None => Box::pin(self.connect(deadline)).await?,
         };
         Ok(Lease::new(self.clone(), session, permit))
     }
@@ -130,9 +134,11 @@ impl Pool {
             if connection.has_been_closed() {
                 continue;
             }
-            if since.elapsed() < QUIET
-                || matches!(timeout(SIGN_OF_LIFE, connection.ping()).await, Ok(Ok(())))
-            {
+            if since.elapsed() < QUIET {
+                return Some(session);
+            }
+            let ping = Box::pin(timeout(SIGN_OF_LIFE, connection.ping()));
+            if matches!(ping.await, Ok(Ok(()))) {
                 return Some(session);
             }
         }

@@ -159,6 +159,15 @@ impl<'a> Payload<'a> {
 }
 
 impl<'a> Query<'a> {
+    /// The same without what it was read from.
+    pub(crate) fn to_owned(&self) -> Query<'static> {
+        Query {
+            statement: Cow::Owned(self.statement.to_string()),
+            parameters: self.parameters.clone(),
+            array_mode: self.array_mode,
+        }
+    }
+
     fn new(
         statement: Text<'a>,
         parameters: &[&'a RawValue],

@@ -40,7 +40,7 @@ async fn value(client: &Client, query: &str) -> Value {
 }
 
 /// What is left, where it is looked for, and what is there when nothing was left.
-const LEAKS: [(&str, &str, &str); 10] = [
+pub(crate) const LEAKS: [(&str, &str, &str); 10] = [
     (
         "set search_path = elsewhere",
         "select current_setting('search_path')",

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bursts;
 mod failures;
 mod interactive;
 mod leaks;

@@ -66,22 +66,28 @@ async fn main() {
             peers.lock().unwrap().push((client, statement));
         }
         let permits = Arc::new(Semaphore::new(CONNECTIONS));
-        measure(&cluster, "tokio-postgres, prepared", clients, |_client| {
-            let (permits, peers) = (permits.clone(), peers.clone());
-            async move {
-                let _permit = permits.acquire().await.unwrap();
-                let peer = peers.lock().unwrap().pop().unwrap();
-                let rows = peer.0.query(&peer.1, &[&42_i32]).await.unwrap();
-                assert_eq!(rows[0].get::<_, &str>(1), "text 42");
-                peers.lock().unwrap().push(peer);
-            }
-        })
+        measure(
+            &cluster,
+            "tokio-postgres, prepared",
+            clients,
+            move |_client| {
+                let (permits, peers) = (permits.clone(), peers.clone());
+                async move {
+                    let _permit = permits.acquire().await.unwrap();
+                    let peer = peers.lock().unwrap().pop().unwrap();
+                    let rows = peer.0.query(&peer.1, &[&42_i32]).await.unwrap();
+                    assert_eq!(rows[0].get::<_, &str>(1), "text 42");
+                    peers.lock().unwrap().push(peer);
+                }
+            },
+        )
         .await;
         for (name, body) in [
             ("gateway, one statement", SINGLE),
             ("gateway, batch of three", BATCH),
         ] {
-            measure(&cluster, name, clients, |_client| {
+            let (gateway, role) = (gateway.clone(), role.clone());
+            measure(&cluster, name, clients, move |_client| {
                 ask(gateway.clone(), role.clone(), body)
             })
             .await;
@@ -102,7 +108,7 @@ async fn ask(gateway: Gateway, role: Role, body: &'static str) {
 /// Lets `clients` run side by side for two seconds after a warm-up.
 async fn measure<F, Done>(cluster: &Cluster, name: &str, clients: usize, request: F)
 where
-    F: Fn(usize) -> Done + Clone + Send + Sync,
+    F: Fn(usize) -> Done + Clone + Send + Sync + 'static,
     Done: Future<Output = ()> + Send + 'static,
 {
     let only = std::env::args().nth(1).unwrap_or_default();
@@ -116,17 +122,19 @@ where
         let end = Instant::now() + length;
         let runs = (0..clients).map(|client| {
             let request = request.clone();
-            async move {
+            tokio::spawn(async move {
                 let mut durations = Vec::new();
                 while Instant::now() < end {
                     let began = Instant::now();
-                    tokio::spawn(request(client)).await.unwrap();
+                    request(client).await;
                     durations.push(began.elapsed());
                 }
                 durations
-            }
+            })
         });
-        durations = futures::future::join_all(runs).await.concat();
+        let runs: Vec<_> = runs.collect();
+        let done = futures::future::join_all(runs).await.into_iter();
+        durations = done.collect::<Result<Vec<_>, _>>().unwrap().concat();
     }
     let each = |nanoseconds: u64| nanoseconds as f64 / 1000.0 / durations.len() as f64;
     let ours = each(processor_time(std::process::id()) - ours);

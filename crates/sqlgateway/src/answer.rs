@@ -27,7 +27,7 @@ pub(crate) struct Answer {
 
 #[derive(Debug)]
 struct AnswerColumn {
-    /// The name as a JSON string, with the colon.
+    /// The name as a JSON string, with the colon; empty where rows are arrays.
     key: Vec<u8>,
     type_oid: u32,
     conversion: Option<Conversion>,
@@ -41,17 +41,25 @@ impl Answer {
         array_mode: Option<bool>,
         types: &Types,
     ) -> Self {
-        let mut json = Vec::with_capacity(256);
-        json.extend_from_slice(b"{\"fields\":");
-        let fields: Vec<_> = columns.iter().map(Field::of).collect();
-        write_json(&mut json, &fields);
-        json.extend_from_slice(b",\"rows\":[");
+        let row_as_array = array_mode.unwrap_or(options.array_mode);
+        let mut json = Vec::with_capacity(512);
+        json.extend_from_slice(b"{\"fields\":[");
+        for (index, column) in columns.iter().enumerate() {
+            if index > 0 {
+                json.push(b',');
+            }
+            write_field(&mut json, column);
+        }
+        json.extend_from_slice(b"],\"rows\":[");
         Self {
             json,
             columns: columns
                 .iter()
                 .map(|column| AnswerColumn {
-                    key: key(&column.name),
+                    key: match row_as_array {
+                        true => Vec::new(),
+                        false => key(&column.name),
+                    },
                     type_oid: column.type_oid,
                     conversion: if options.raw_text {
                         Some(Conversion::Scalar(Scalar::Text))
@@ -63,7 +71,7 @@ impl Answer {
             waiting: Vec::new(),
             waiting_size: 0,
             rows: 0,
-            row_as_array: array_mode.unwrap_or(options.array_mode),
+            row_as_array,
             tag: String::new(),
         }
     }
@@ -210,35 +218,21 @@ fn write_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
     let _written = serde_json::to_writer(json, value);
 }
 
-/// A column as the answer describes it.
-#[derive(Serialize)]
-struct Field<'a> {
-    name: &'a str,
-    #[serde(rename = "dataTypeID")]
-    data_type_id: u32,
-    #[serde(rename = "tableID")]
-    table_id: u32,
-    #[serde(rename = "columnID")]
-    column_id: i16,
-    #[serde(rename = "dataTypeSize")]
-    data_type_size: i16,
-    #[serde(rename = "dataTypeModifier")]
-    data_type_modifier: i32,
-    format: &'static str,
-}
-
-impl<'a> Field<'a> {
-    fn of(column: &'a Column) -> Self {
-        Self {
-            name: &column.name,
-            data_type_id: column.type_oid,
-            table_id: column.table_oid,
-            column_id: column.column_id,
-            data_type_size: column.type_size,
-            data_type_modifier: column.type_modifier,
-            format: "text",
-        }
-    }
+/// Writes a column as the answer describes it.
+fn write_field(json: &mut Vec<u8>, column: &Column) {
+    json.extend_from_slice(b"{\"name\":");
+    write_json(json, column.name.as_str());
+    json.extend_from_slice(b",\"dataTypeID\":");
+    write_json(json, &column.type_oid);
+    json.extend_from_slice(b",\"tableID\":");
+    write_json(json, &column.table_oid);
+    json.extend_from_slice(b",\"columnID\":");
+    write_json(json, &column.column_id);
+    json.extend_from_slice(b",\"dataTypeSize\":");
+    write_json(json, &column.type_size);
+    json.extend_from_slice(b",\"dataTypeModifier\":");
+    write_json(json, &column.type_modifier);
+    json.extend_from_slice(b",\"format\":\"text\"}");
 }
 
 #[cfg(test)]

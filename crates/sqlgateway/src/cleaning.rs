@@ -105,16 +105,16 @@ const HAS_STATEMENTS: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)";
 
 impl PooledSession {
-    /// A fresh connection's session.
-    pub(crate) fn new(connection: Connection) -> Self {
-        Self {
+    /// A fresh connection's session. In a box, because it changes hands with every request.
+    pub(crate) fn new(connection: Connection) -> Box<Self> {
+        Box::new(Self {
             thoroughness: if connection.is_superuser() {
                 Thoroughness::Full
             } else {
                 Thoroughness::Usual
             },
             connection,
-        }
+        })
     }
 
     /// Puts the cleaning in line, and its sync. What comes before it must be committed or rolled back

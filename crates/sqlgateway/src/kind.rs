@@ -5,36 +5,35 @@
 
 /// Whether the statement may begin or end a transaction, judged by its first word.
 pub(crate) fn controls_transactions(statement: &str) -> bool {
-    matches!(
-        first_word(statement).as_str(),
-        "begin" | "start" | "commit" | "end" | "rollback" | "abort" | "prepare"
+    begins_with_one_of(
+        statement,
+        &[
+            "begin", "start", "commit", "end", "rollback", "abort", "prepare",
+        ],
     )
 }
 
 /// Whether the statement can make no prepared statements, unless by way of a function that somebody
 /// wrote for that.
 pub(crate) fn only_reads_or_writes_rows(statement: &str) -> bool {
-    matches!(
-        first_word(statement).as_str(),
-        "select" | "insert" | "update" | "delete" | "merge" | "with" | "values" | "table"
+    begins_with_one_of(
+        statement,
+        &[
+            "select", "insert", "update", "delete", "merge", "with", "values", "table",
+        ],
     )
 }
 
 /// Whether the statement only reads rows, unless a function in it does more.
 pub(crate) fn only_reads_rows(statement: &str) -> bool {
-    matches!(
-        first_word(statement).as_str(),
-        "select" | "values" | "table"
-    )
+    begins_with_one_of(statement, &["select", "values", "table"])
 }
 
-/// In lower case.
-fn first_word(statement: &str) -> String {
-    skip_blanks(statement)
-        .chars()
-        .take_while(char::is_ascii_alphabetic)
-        .map(|character| character.to_ascii_lowercase())
-        .collect()
+fn begins_with_one_of(statement: &str, words: &[&str]) -> bool {
+    let text = skip_blanks(statement);
+    let end = text.find(|character: char| !character.is_ascii_alphabetic());
+    let first = end.map_or(text, |end| text.get(..end).unwrap_or_default());
+    words.iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// Skips white space, comments (which nest) and empty statements.

@@ -3,7 +3,7 @@
 //! A small read that the server has parsed takes it some microseconds. What it costs beside that is to be
 //! sent and answered, to wake a process and to wait for a core. More sessions at once than there are
 //! cores make a server that is near only switch between them. So reads that are known to be quick go
-//! in lanes, as many as this machine has cores, and those that come while every lane is taken go
+//! in few lanes, and those that come while every lane is taken go
 //! together, one behind the other in one [burst](crate::burst).
 //!
 //! A read is taken for quick when the same text was answered within [`QUICK`] by itself: what takes longer
@@ -97,37 +97,31 @@ pub(crate) enum Turn {
     Alone(Option<Lane>),
 }
 
-/// Lets a read go with others if it is quick and has to wait anyway.
+/// Lets a read go with others if it is quick and every lane is taken.
 pub(crate) async fn take_turn(pool: &Arc<Pool>, query: &Query<'_>, options: Options) -> Turn {
-    let Some(reply) = (match pool.lanes.enter(pool, query, options) {
+    let reply = match pool.lanes.enter(pool, query, options) {
         Entered::Alone(lane) => return Turn::Alone(lane),
-        Entered::Waiting(reply, lane) => {
-            if let Some(lane) = lane {
-                tokio::spawn(drive(lane, Vec::new()));
-            }
-            reply.await.ok()
-        }
-    }) else {
-        // Only where the runtime ends before the burst does.
-        return Turn::Answered(Err(Failure::Statement(Error::Broken)));
+        Entered::Waiting(reply) => reply,
     };
-    match reply {
-        Reply::Answer(answer) => Turn::Answered(answer),
-        Reply::Alone => Turn::Alone(None),
+    match reply.await {
+        Ok(Reply::Answer(answer)) => Turn::Answered(answer),
+        Ok(Reply::Alone) => Turn::Alone(None),
+        // Only where the runtime ends before the burst does.
+        Err(_gone) => Turn::Answered(Err(Failure::Statement(Error::Broken))),
     }
 }
 
 enum Entered {
     Alone(Option<Lane>),
-    /// With a lane, if one was free, that must be driven.
-    Waiting(oneshot::Receiver<Reply>, Option<Lane>),
+    Waiting(oneshot::Receiver<Reply>),
 }
 
 impl Lanes {
     pub(crate) fn new(settings: &Settings) -> Self {
         let cores = available_parallelism().map_or(1, usize::from);
         Self {
-            count: (2 * cores).min(settings.max_connections),
+            // One more than cores: while the server works for those, another is read and written.
+            count: (cores + 1).min(settings.max_connections.max(1)),
             capacity: settings.statements,
             state: Mutex::default(),
         }
@@ -142,10 +136,8 @@ impl Lanes {
             state.watched = Some(state.turns);
             tokio::spawn(watch(Arc::downgrade(pool)));
         }
-        let is_only_one = state.taken.is_empty();
-        let lane = (state.taken.len() < self.count).then(|| state.take(pool));
-        if is_only_one {
-            return Entered::Alone(lane);
+        if state.taken.len() < self.count {
+            return Entered::Alone(Some(state.take(pool)));
         }
         let (reply, answer) = oneshot::channel();
         state.waiting.push_back(Job {
@@ -153,7 +145,7 @@ impl Lanes {
             options,
             reply,
         });
-        Entered::Waiting(answer, lane)
+        Entered::Waiting(answer)
     }
 
     /// Whether a read is to be [learned](Self::learn) that was answered after this time.

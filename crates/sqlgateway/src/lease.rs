@@ -27,7 +27,7 @@ pub(crate) const CLEANING: Duration = Duration::from_secs(2);
 pub(crate) struct Lease {
     pool: Arc<Pool>,
     /// There until the lease is dropped.
-    loan: Option<(PooledSession, OwnedSemaphorePermit)>,
+    loan: Option<(Box<PooledSession>, OwnedSemaphorePermit)>,
     has_begun: bool,
     left: Left,
 }
@@ -46,7 +46,7 @@ struct Left {
 impl Lease {
     pub(crate) fn new(
         pool: Arc<Pool>,
-        session: PooledSession,
+        session: Box<PooledSession>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Drop for Lease {
 
 async fn recycle(
     pool: Arc<Pool>,
-    mut session: PooledSession,
+    mut session: Box<PooledSession>,
     left: Left,
     permit: OwnedSemaphorePermit,
 ) {

@@ -44,7 +44,7 @@ pub(crate) struct Pool {
 
 #[derive(Debug)]
 struct Idle {
-    session: PooledSession,
+    session: Box<PooledSession>,
     since: Instant,
 }
 
@@ -98,7 +98,7 @@ impl Pool {
         }
     }
 
-    fn prepare(&self, mut connection: Connection) -> PooledSession {
+    fn prepare(&self, mut connection: Connection) -> Box<PooledSession> {
         connection.limit_messages(self.longest_message());
         connection.keep_statements(self.statements_kept());
         PooledSession::new(connection)
@@ -126,7 +126,7 @@ impl Pool {
     }
 
     /// An idle connection that is alive.
-    async fn take_idle(&self) -> Option<PooledSession> {
+    async fn take_idle(&self) -> Option<Box<PooledSession>> {
         loop {
             // The one that was used last: the others may then be idle for long enough to be closed.
             let Idle { mut session, since } = self.idle().pop()?;
@@ -144,7 +144,7 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<PooledSession, Failure> {
+    async fn connect(&self, deadline: Instant) -> Result<Box<PooledSession>, Failure> {
         patiently(deadline, self.settings.wait, || {
             Connection::connect(&self.config)
         })
@@ -162,7 +162,7 @@ impl Pool {
     }
 
     /// Takes a session back, which must be clean.
-    pub(crate) fn put_back(self: &Arc<Self>, mut session: PooledSession) {
+    pub(crate) fn put_back(self: &Arc<Self>, mut session: Box<PooledSession>) {
         session.connection.keep_statements(self.statements_kept());
         self.idle().push(Idle {
             session,

@@ -105,7 +105,9 @@ impl Statements {
 
     /// Whether a statement has a name.
     pub(crate) fn have_named(&self, statement: &str) -> bool {
-        self.met.get(statement).is_some_and(|met| met.name.is_some())
+        self.met
+            .get(statement)
+            .is_some_and(|met| met.name.is_some())
     }
 
     /// Remembers what a named statement returns.

@@ -11,11 +11,13 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
 use tirage_postgres::{Config, Connection, Error, Password, Session};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::caller::Caller;
+use crate::caller::{Caller, connection_string};
 use crate::failure::Failure;
 use crate::gateway::Gateway;
 use crate::patience::patiently;
@@ -53,21 +55,23 @@ impl Accounts {
             upstream,
             permits: Semaphore::new(LOGINS),
             proved: Mutex::default(),
+            last: Mutex::default(),
         })))
     }
 
     /// The pool of whoever the connection string names, if the password is right.
     ///
     /// # Errors
-    /// [`Failure::Password`], and [`Failure::Connect`] with what Postgres says.
+    /// [`Failure::ConnectionString`], [`Failure::Password`], and [`Failure::Connect`] with what
+    /// Postgres says.
     pub(crate) async fn pool(
         &self,
         gateway: &Gateway,
-        caller: Caller,
+        headers: &HeaderMap,
     ) -> Result<Arc<Pool>, Failure> {
         match &self.0 {
-            Kind::Own(accounts) => Ok(gateway.pool(own(accounts, caller)?)),
-            Kind::Postgres(logins) => logins.pool(gateway, caller).await,
+            Kind::Own(accounts) => Ok(gateway.pool(own(accounts, Caller::read(headers)?)?)),
+            Kind::Postgres(logins) => logins.pool(gateway, headers).await,
         }
     }
 
@@ -150,6 +154,16 @@ struct Logins {
     permits: Semaphore,
     /// By user and database: what was right.
     proved: Mutex<HashMap<(String, String), Proved>>,
+    /// Whoever was believed last, as the whole header says it: most often, that is the next one too.
+    last: Mutex<Option<Last>>,
+}
+
+/// A header that was believed.
+#[derive(Debug)]
+struct Last {
+    connection_string: Password,
+    until: Instant,
+    pool: Weak<Pool>,
 }
 
 /// A password that Postgres accepted.
@@ -162,19 +176,27 @@ struct Proved {
 }
 
 impl Logins {
-    async fn pool(&self, gateway: &Gateway, caller: Caller) -> Result<Arc<Pool>, Failure> {
+    async fn pool(&self, gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Pool>, Failure> {
+        if let Some(pool) = self.same_as_last(headers) {
+            return Ok(pool);
+        }
         let Caller {
             user,
             password,
             database,
-        } = caller;
+        } = Caller::read(headers)?;
         let key = (user, database);
-        if let Some(pool) = self.believed(&key, &password) {
+        if let Some((pool, until)) = self.believed(&key, &password) {
+            *self.last() = Some(Last {
+                connection_string: Password::new(connection_string(headers)?.as_bytes()),
+                until,
+                pool: Arc::downgrade(&pool),
+            });
             return Ok(pool);
         }
         let _permit = self.permits.acquire().await;
         // Whoever waited behind somebody with the same password needn't ask again.
-        if let Some(pool) = self.believed(&key, &password) {
+        if let Some((pool, _until)) = self.believed(&key, &password) {
             return Ok(pool);
         }
         let (user, database) = &key;
@@ -191,22 +213,47 @@ impl Logins {
         let mut all = self.proved();
         all.retain(|_, proved| proved.at.elapsed() < BELIEVED);
         all.insert(key, proved);
+        drop(all);
+        // It may have been the same caller with a password that isn't right any more.
+        *self.last() = None;
         Ok(pool)
     }
 
-    /// The pool that a password leads to, if it is believed.
-    fn believed(&self, key: &(String, String), password: &Password) -> Option<Arc<Pool>> {
+    /// The pool that a password leads to, if it is believed, and until when it is.
+    fn believed(
+        &self,
+        key: &(String, String),
+        password: &Password,
+    ) -> Option<(Arc<Pool>, Instant)> {
         let all = self.proved();
         let proved = all.get(key)?;
         let is_believed =
             proved.at.elapsed() < BELIEVED && proved.password.matches(password.as_bytes());
-        is_believed.then(|| proved.pool.upgrade()).flatten()
+        is_believed.then_some(())?;
+        Some((proved.pool.upgrade()?, proved.at + BELIEVED))
+    }
+
+    /// The pool that the same header led to the last time, while it is believed.
+    fn same_as_last(&self, headers: &HeaderMap) -> Option<Arc<Pool>> {
+        let connection_string = connection_string(headers).ok()?;
+        let last = self.last();
+        let last = last.as_ref().filter(|last| {
+            !headers.contains_key(AUTHORIZATION)
+                && Instant::now() < last.until
+                && last.connection_string.matches(connection_string.as_bytes())
+        });
+        last?.pool.upgrade()
     }
 
     fn config(&self, user: &str, password: &Password, database: &str) -> Config {
         self.upstream
             .with_user(user, Some(password.clone()))
             .with_database(database)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Last>> {
+        // Replaced whole.
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn proved(&self) -> MutexGuard<'_, HashMap<(String, String), Proved>> {

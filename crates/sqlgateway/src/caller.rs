@@ -3,7 +3,7 @@
 //! `postgres://user:password@host/database?...`. The host only served the client to find us, and
 //! parameters after `?` describe a connection that isn't made here: both are ignored.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use tirage_postgres::Password;
 use url::Url;
@@ -41,12 +41,7 @@ impl Caller {
     /// # Errors
     /// Each of [`ConnectionStringError`]; none repeats the password.
     pub(crate) fn read(headers: &HeaderMap) -> Result<Self, ConnectionStringError> {
-        let mut values = headers.get_all("neon-connection-string").iter();
-        // Of two, nobody could say which one was checked by whoever stands before us.
-        let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(ConnectionStringError::Header);
-        };
-        let text = value
+        let text = connection_string(headers)?
             .to_str()
             .map_err(|_error| ConnectionStringError::Header)?;
         let url = Url::parse(text)?;
@@ -77,6 +72,21 @@ impl Caller {
             password: Password::new(percent_decode_str(password).collect::<Vec<_>>()),
             database: decode(database)?,
         })
+    }
+}
+
+/// The header.
+///
+/// # Errors
+/// [`ConnectionStringError::Header`].
+pub(crate) fn connection_string(
+    headers: &HeaderMap,
+) -> Result<&HeaderValue, ConnectionStringError> {
+    let mut values = headers.get_all("neon-connection-string").iter();
+    // Of two, nobody could say which one was checked by whoever stands before us.
+    match (values.next(), values.next()) {
+        (Some(value), None) => Ok(value),
+        _ => Err(ConnectionStringError::Header),
     }
 }
 

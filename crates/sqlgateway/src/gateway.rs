@@ -19,7 +19,6 @@ use tracing::Instrument;
 use uuid::Uuid;
 
 use crate::accounts::{Accounts, caused_by_caller};
-use crate::caller::Caller;
 use crate::execute::{self, Manner};
 use crate::failure::Failure;
 use crate::kind::only_reads_rows;
@@ -112,9 +111,7 @@ impl Gateway {
         let (parts, body) = request.into_parts();
         let pool = match identity {
             Identity::Role(role) => role.0.clone(),
-            Identity::ConnectionString(accounts) => {
-                accounts.pool(self, Caller::read(&parts.headers)?).await?
-            }
+            Identity::ConnectionString(accounts) => accounts.pool(self, &parts.headers).await?,
         };
         let options = Options::read(&parts.headers)?;
         let body = self.read(body).await?;

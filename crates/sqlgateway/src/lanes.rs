@@ -3,8 +3,8 @@
 //! A small read that the server has parsed takes it some microseconds. What it costs beside that is to be
 //! sent and answered, to wake a process and to wait for a core. More sessions at once than there are
 //! cores make a server that is near only switch between them. So reads that are known to be quick go
-//! in few lanes, and those that come while every lane is taken go
-//! together, one behind the other in one [burst](crate::burst).
+//! in few lanes, and those that come while every lane is taken go together, one behind the other in one
+//! [burst](crate::burst).
 //!
 //! A read is taken for quick when the same text was answered within [`QUICK`] by itself: what takes longer
 //! may be the server's work or the way to it, and is worth a session of its own. It's a bet. When it

@@ -4,7 +4,9 @@
 //!
 //! The peer may have as many connections as the gateway's pool. Its batch is BEGIN, its three
 //! statements sent without waiting for each other, COMMIT. It does not clean its sessions after each
-//! use, as the gateway does.
+//! use, as the gateway does. Over a socket, each client writes a request that was made before, and reads
+//! status, length and body of the answer, as load generators do: what an HTTP client takes is not the
+//! gateway's.
 
 use std::pin::Pin;
 use std::process::{Command, Stdio};
@@ -12,15 +14,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::future::try_join3;
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
-use hyper::client::conn::http1::SendRequest;
-use hyper_util::rt::TokioIo;
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Connection};
 use tirage_sqlgateway::{Gateway, Identity, Role, Settings};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 
@@ -322,7 +323,7 @@ impl Contender for InProcess {
         let client: Client = Box::new(move || {
             let (gateway, role) = (gateway.clone(), role.clone());
             Box::pin(async move {
-                let request = request("unused", shape)?;
+                let request = request(shape)?;
                 let response = gateway.serve(Identity::Role(&role), request).await;
                 check(response).await
             })
@@ -366,13 +367,16 @@ impl Socket {
         ))
     }
 
-    async fn connect(&self) -> anyhow::Result<SendRequest<Full<Bytes>>> {
-        let stream = TcpStream::connect(self.address).await?;
-        stream.set_nodelay(true)?;
-        let (sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
-        tokio::spawn(connection);
-        Ok(sender)
+    /// What is written for each request.
+    fn request(&self, shape: Shape) -> Bytes {
+        let body = shape.body();
+        format!(
+            "POST /sql HTTP/1.1\r\nhost: gateway\r\nneon-connection-string: {}\r\n\
+             neon-raw-text-output: true\r\nneon-array-mode: true\r\ncontent-length: {}\r\n\r\n{body}",
+            self.connection_string,
+            body.len()
+        )
+        .into()
     }
 }
 
@@ -387,14 +391,16 @@ impl Contender for Socket {
 
     fn client(&self, shape: Shape) -> Pin<Box<dyn Future<Output = anyhow::Result<Client>> + '_>> {
         Box::pin(async move {
-            let sender = Arc::new(tokio::sync::Mutex::new(self.connect().await?));
-            let connection_string = self.connection_string.clone();
+            let stream = TcpStream::connect(self.address).await?;
+            stream.set_nodelay(true)?;
+            let connection = Arc::new(tokio::sync::Mutex::new((stream, BytesMut::new())));
+            let request = self.request(shape);
             let client: Client = Box::new(move || {
-                let request = request(&connection_string, shape);
-                let sender = Arc::clone(&sender);
+                let (connection, request) = (Arc::clone(&connection), request.clone());
                 Box::pin(async move {
-                    let response = sender.lock().await.send_request(request?).await?;
-                    check(response).await
+                    let (stream, answer) = &mut *connection.lock().await;
+                    stream.write_all(&request).await?;
+                    read_answer(stream, answer).await
                 })
             });
             Ok(client)
@@ -402,10 +408,39 @@ impl Contender for Socket {
     }
 }
 
-fn request(connection_string: &str, shape: Shape) -> anyhow::Result<Request<Full<Bytes>>> {
+/// Reads one answer whose head says how long its body is, and looks whether it is right.
+async fn read_answer(stream: &mut TcpStream, answer: &mut BytesMut) -> anyhow::Result<()> {
+    const END_OF_HEAD: &[u8] = b"\r\n\r\n";
+    const LENGTH: &str = "content-length: ";
+    answer.clear();
+    loop {
+        anyhow::ensure!(
+            stream.read_buf(answer).await? > 0,
+            "closed without an answer"
+        );
+        let Some(head) = answer
+            .windows(END_OF_HEAD.len())
+            .position(|four| four == END_OF_HEAD)
+        else {
+            continue;
+        };
+        let (head, body) = answer.split_at(head + END_OF_HEAD.len());
+        let head = std::str::from_utf8(head)?;
+        let length = head.lines().find_map(|line| line.strip_prefix(LENGTH));
+        let length: usize = length.context("no length")?.parse()?;
+        if body.len() >= length {
+            anyhow::ensure!(
+                head.starts_with("HTTP/1.1 200 ") && is_right(body),
+                "answered {answer:?}"
+            );
+            return Ok(());
+        }
+    }
+}
+
+fn request(shape: Shape) -> anyhow::Result<Request<Full<Bytes>>> {
     Ok(Request::post("/sql")
         .header(header::HOST, "gateway")
-        .header("neon-connection-string", connection_string)
         .header("neon-raw-text-output", "true")
         .header("neon-array-mode", "true")
         .body(Full::new(Bytes::from_static(shape.body().as_bytes())))?)
@@ -419,7 +454,13 @@ where
 {
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
-    let is_right = body.windows(7).any(|window| window == b"text 42");
-    anyhow::ensure!(status == 200 && is_right, "answered {status}: {body:?}");
+    anyhow::ensure!(
+        status == 200 && is_right(&body),
+        "answered {status}: {body:?}"
+    );
     Ok(())
+}
+
+fn is_right(body: &[u8]) -> bool {
+    body.windows(7).any(|window| window == b"text 42")
 }

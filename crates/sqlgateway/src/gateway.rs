@@ -22,7 +22,7 @@ use crate::accounts::{Accounts, caused_by_caller};
 use crate::execute::{self, Manner};
 use crate::failure::Failure;
 use crate::kind::only_reads_rows;
-use crate::lanes::{Lanes, Turn, take_turn};
+use crate::lanes::{Turn, take_turn};
 use crate::pool::Pool;
 use crate::request::{Options, Payload};
 use crate::settings::Settings;
@@ -190,7 +190,7 @@ impl Gateway {
                 }
                 result => {
                     if let (Payload::Single(query), Ok(_)) = (payload, &result)
-                        && Lanes::is_quick(began.elapsed())
+                        && pool.lanes.is_quick(began.elapsed())
                         && only_reads_rows(&query.statement)
                         && lease.keeps_statement(&query.statement)
                     {

@@ -6,7 +6,7 @@
 //! in few lanes, and those that come while every lane is taken go together, one behind the other in one
 //! [burst](crate::burst).
 //!
-//! A read is taken for quick when the same text was answered within [`QUICK`] by itself: what takes longer
+//! A read is taken for quick when the same text was answered fast enough by itself ([`Settings::quick`]): what takes longer
 //! may be the server's work or the way to it, and is worth a session of its own. It's a bet. When it
 //! is lost, because of a lock or of other parameters, those behind are not kept waiting: a lane passes
 //! on what waits for it after [`PATIENCE`].
@@ -30,11 +30,8 @@ use crate::pool::Pool;
 use crate::request::{Options, Query};
 use crate::settings::Settings;
 
-/// What is answered within this time is quick.
-const QUICK: Duration = Duration::from_micros(500);
-
-/// How long the reads in a burst may take each, on average, to be taken for quick any longer.
-const SLOW: Duration = Duration::from_millis(2);
+/// How many times as long the reads in a burst may take, each on average, to be taken for quick any longer.
+const SLOWER: u32 = 4;
 
 /// How long others wait for what was taken for quick.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(100);
@@ -49,6 +46,8 @@ pub(crate) struct Lanes {
     count: usize,
     /// How many texts are remembered.
     capacity: usize,
+    /// What is answered within this time is quick.
+    quick: Duration,
     state: Mutex<State>,
 }
 
@@ -123,6 +122,7 @@ impl Lanes {
             // One more than cores: while the server works for those, another is read and written.
             count: (cores + 1).min(settings.max_connections.max(1)),
             capacity: settings.statements,
+            quick: settings.quick,
             state: Mutex::default(),
         }
     }
@@ -149,8 +149,8 @@ impl Lanes {
     }
 
     /// Whether a read is to be [learned](Self::learn) that was answered after this time.
-    pub(crate) fn is_quick(time: Duration) -> bool {
-        time < QUICK
+    pub(crate) fn is_quick(&self, time: Duration) -> bool {
+        time < self.quick
     }
 
     /// Learns that a read is quick.
@@ -175,7 +175,8 @@ impl Lanes {
         statements: impl ExactSizeIterator<Item = &'a str>,
         time: Duration,
     ) {
-        if u32::try_from(statements.len()).is_ok_and(|count| time > SLOW * count) {
+        let limit = u32::try_from(statements.len()).map(|count| self.quick * SLOWER * count);
+        if limit.is_ok_and(|limit| time > limit) {
             statements.for_each(|statement| self.forget(statement));
         }
     }

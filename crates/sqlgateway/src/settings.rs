@@ -18,6 +18,9 @@ pub struct Settings {
     pub idle: Duration,
     /// Statements that each connection keeps parsed, once they came again; 0 for none. 100.
     pub statements: usize,
+    /// A read that was answered within this time by itself is taken for quick, and goes together with others
+    /// that come at the same time; zero for never. 500 µs.
+    pub quick: Duration,
     /// How long a request's body may take to arrive before it is answered 400. 30 s.
     pub read: Duration,
     /// Interactive sessions at once, each with a connection of its own beside `max_connections`; one
@@ -45,6 +48,7 @@ impl Default for Settings {
             wait: Duration::from_secs(10),
             idle: Duration::from_secs(5 * 60),
             statements: 100,
+            quick: Duration::from_micros(500),
             read: Duration::from_secs(30),
             max_sessions: 50,
             session_idle: Duration::from_secs(5 * 60),

@@ -11,8 +11,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use tirage_postgres::{Config, Connection, Error, Password, Session};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -186,17 +186,13 @@ impl Logins {
             database,
         } = Caller::read(headers)?;
         let key = (user, database);
-        if let Some((pool, until)) = self.believed(&key, &password) {
-            *self.last() = Some(Last {
-                connection_string: Password::new(connection_string(headers)?.as_bytes()),
-                until,
-                pool: Arc::downgrade(&pool),
-            });
+        let whole = connection_string(headers)?;
+        if let Some(pool) = self.believed(&key, &password, whole) {
             return Ok(pool);
         }
         let _permit = self.permits.acquire().await;
         // Whoever waited behind somebody with the same password needn't ask again.
-        if let Some((pool, _until)) = self.believed(&key, &password) {
+        if let Some(pool) = self.believed(&key, &password, whole) {
             return Ok(pool);
         }
         let (user, database) = &key;
@@ -213,24 +209,30 @@ impl Logins {
         let mut all = self.proved();
         all.retain(|_, proved| proved.at.elapsed() < BELIEVED);
         all.insert(key, proved);
-        drop(all);
         // It may have been the same caller with a password that isn't right any more.
         *self.last() = None;
         Ok(pool)
     }
 
-    /// The pool that a password leads to, if it is believed, and until when it is.
+    /// The pool that a password leads to, if it is believed; then so is the `whole` header that it is from.
     fn believed(
         &self,
         key: &(String, String),
         password: &Password,
-    ) -> Option<(Arc<Pool>, Instant)> {
+        whole: &HeaderValue,
+    ) -> Option<Arc<Pool>> {
+        // Held to the end, so that what another proof made wrong is not remembered after it.
         let all = self.proved();
-        let proved = all.get(key)?;
-        let is_believed =
-            proved.at.elapsed() < BELIEVED && proved.password.matches(password.as_bytes());
-        is_believed.then_some(())?;
-        Some((proved.pool.upgrade()?, proved.at + BELIEVED))
+        let proved = all.get(key).filter(|proved| {
+            proved.at.elapsed() < BELIEVED && proved.password.matches(password.as_bytes())
+        })?;
+        let pool = proved.pool.upgrade()?;
+        *self.last() = Some(Last {
+            connection_string: Password::new(whole.as_bytes()),
+            until: proved.at + BELIEVED,
+            pool: Weak::clone(&proved.pool),
+        });
+        Some(pool)
     }
 
     /// The pool that the same header led to the last time, while it is believed.

@@ -13,7 +13,7 @@ use tirage_sqlgateway::Settings;
 use tokio::time::{sleep, timeout};
 
 use crate::leaks::LEAKS;
-use crate::support::{Answer, Client, new_role, run_as_superuser, superuser};
+use crate::support::{Answer, Client, ask, new_role, run_as_superuser, superuser};
 
 /// How many ask at the same time.
 const CALLERS: usize = 40;
@@ -32,15 +32,6 @@ fn with_connections(config: Config, max_connections: usize) -> Arc<Client> {
 fn with_settings(config: Config, settings: Settings) -> Arc<Client> {
     let quick = Duration::from_millis(100);
     Arc::new(Client::with(config, Settings { quick, ..settings }))
-}
-
-async fn ask(client: &Client, query: &str, params: Value) -> Answer {
-    let headers = [
-        ("neon-raw-text-output", "true"),
-        ("neon-array-mode", "true"),
-    ];
-    let body = json!({"query": query, "params": params}).to_string();
-    client.send(&headers, body).await
 }
 
 /// The only value of the only row.

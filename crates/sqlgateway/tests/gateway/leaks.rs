@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tirage_postgres::Config;
 use tirage_sqlgateway::Settings;
 
-use crate::support::{Answer, Client, new_role, run_as_superuser, superuser};
+use crate::support::{Client, ask, new_role, run_as_superuser, superuser};
 
 /// Often enough for everything to have a name with the server.
 const OFTEN: usize = 5;
@@ -21,15 +21,6 @@ fn one_connection(config: Config) -> Client {
             ..Settings::default()
         },
     )
-}
-
-async fn ask(client: &Client, query: &str, params: Value) -> Answer {
-    let headers = [
-        ("neon-raw-text-output", "true"),
-        ("neon-array-mode", "true"),
-    ];
-    let body = json!({"query": query, "params": params}).to_string();
-    client.send(&headers, body).await
 }
 
 /// The only value of the only row.

@@ -39,6 +39,16 @@ pub(crate) async fn new_role(name: &str) -> Config {
     superuser().with_user(name, Some(Password::new("secret")))
 }
 
+/// Asks as Neon's clients do: raw, and for rows as arrays.
+pub(crate) async fn ask(client: &Client, query: &str, params: Value) -> Answer {
+    let headers = [
+        ("neon-raw-text-output", "true"),
+        ("neon-array-mode", "true"),
+    ];
+    let body = json!({"query": query, "params": params}).to_string();
+    client.send(&headers, body).await
+}
+
 /// Asks a gateway as a role.
 pub(crate) struct Client {
     pub(crate) gateway: Gateway,

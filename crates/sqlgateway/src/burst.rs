@@ -18,7 +18,8 @@ use crate::failure::Failure;
 use crate::lanes::{Job, Lane, PATIENCE, Reply};
 use crate::lease::{CLEANING, Lease};
 
-/// Ends a transaction and begins the one that the session is cleaned in.
+/// Ends a transaction and begins the one that the session is cleaned in, so that the next request begins its
+/// own when the session is clean, and not with the cleaning.
 static COMMIT_AND_CHAIN: Routine = Routine {
     name: "commit_and_chain",
     statements: &["COMMIT AND CHAIN"],
@@ -61,6 +62,7 @@ fn queue_all(lease: &mut Lease, burst: &[Job]) -> Result<(), Failure> {
         if number + 1 < burst.len() {
             execute::queue_routine(lease, &COMMIT_AND_CHAIN)?;
             lease.queue_cleaning_between()?;
+            execute::queue_routine(lease, &COMMIT)?;
         } else {
             execute::queue_routine(lease, &COMMIT)?;
             lease.queue_cleaning()?;
@@ -105,6 +107,7 @@ async fn clean_behind(lease: &mut Lease, next: &VecDeque<Job>) -> Result<(), Fai
         lease.receive_cleaning().await;
         Ok(())
     } else {
+        receive_own(lease).await?;
         receive_own(lease).await
     }
 }

@@ -61,11 +61,10 @@ static FULL: Routine = Routine {
     ],
 };
 
-/// As [`USUAL`] between two requests that are sent together, in a transaction that the one before has
-/// begun: so that the next begins its own when the session is clean, and not with it. If what is looked
-/// for is there, it fails, and the server skips what was sent behind it.
-static USUAL_BETWEEN: Routine = Routine {
-    name: "clean_between",
+/// As [`USUAL`], for between two requests that are sent together. If what is looked for is there, it fails,
+/// and the server skips what was sent behind it.
+static USUAL_OR_FAIL: Routine = Routine {
+    name: "clean_or_fail",
     statements: &[
         "CLOSE ALL",
         "RESET ALL",
@@ -75,22 +74,6 @@ static USUAL_BETWEEN: Routine = Routine {
          WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
          OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
          THEN 'tirage: the session needs a full cleaning' ELSE '0' END AS pg_catalog.int4) IS NULL",
-        "COMMIT",
-    ],
-};
-
-/// As [`FULL`], in the place of [`USUAL_BETWEEN`].
-static FULL_BETWEEN: Routine = Routine {
-    name: "reset_between",
-    statements: &[
-        "CLOSE ALL",
-        "SET SESSION AUTHORIZATION DEFAULT",
-        "RESET ALL",
-        "UNLISTEN *",
-        "DISCARD TEMP",
-        "DISCARD SEQUENCES",
-        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL",
-        "COMMIT",
     ],
 };
 
@@ -134,15 +117,14 @@ impl PooledSession {
         Ok(())
     }
 
-    /// Puts in line what cleans the session between two requests, the first of which has ended with
-    /// COMMIT AND CHAIN. It fails where that isn't enough.
+    /// Puts in line what cleans the session between two requests. It fails where that isn't enough.
     ///
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning_between(&mut self) -> Result<(), Error> {
         self.connection.queue_routine(match self.thoroughness {
-            Thoroughness::Usual => &USUAL_BETWEEN,
-            Thoroughness::Full => &FULL_BETWEEN,
+            Thoroughness::Usual => &USUAL_OR_FAIL,
+            Thoroughness::Full => &FULL,
         })
     }
 

@@ -26,7 +26,7 @@ pub(crate) const CLEANING: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Arc<Pool>,
-    /// There until the lease is dropped.
+    /// There until the lease ends.
     loan: Option<(Box<PooledSession>, OwnedSemaphorePermit)>,
     has_begun: bool,
     left: Left,
@@ -174,21 +174,27 @@ async fn recycle(
 }
 
 impl Lease {
-    #[expect(clippy::expect_used, reason = "only dropping takes the session away")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only what ends the lease takes the session away"
+    )]
     fn session_mut(&mut self) -> &mut PooledSession {
-        &mut self.loan.as_mut().expect("there until dropped").0
+        &mut self.loan.as_mut().expect("there until the lease ends").0
     }
 }
 
 impl Deref for Lease {
     type Target = Connection;
 
-    #[expect(clippy::expect_used, reason = "only dropping takes the session away")]
+    #[expect(
+        clippy::expect_used,
+        reason = "only what ends the lease takes the session away"
+    )]
     fn deref(&self) -> &Connection {
         &self
             .loan
             .as_ref()
-            .expect("there until dropped")
+            .expect("there until the lease ends")
             .0
             .connection
     }

@@ -40,7 +40,7 @@ pub(super) fn stop(data: &Path) -> Result<(), Error> {
                 data.display()
             );
             asked = Some(signal);
-            for pid in targets(signal, &orphans, &data)? {
+            for (pid, signal) in targets(signal, &orphans, &data)? {
                 // It may have gone by itself since.
                 let _ = kill(pid, signal);
             }
@@ -50,13 +50,16 @@ pub(super) fn stop(data: &Path) -> Result<(), Error> {
     forget_stranger(&data)
 }
 
-/// Whom to send `signal`: a postmaster that lives tells its children; children without one have to
-/// be told themselves, and heed only SIGQUIT (or nothing, in the worst of loops).
-fn targets(signal: Signal, orphans: &[Pid], data: &Path) -> Result<Vec<Pid>, Error> {
+/// Whom to send what: a postmaster that lives tells its children; children without one have to be told
+/// themselves, and SIGINT would only cancel what they are doing, which a client can't tell from a wish of
+/// somebody's. Those that don't heed SIGTERM heed SIGQUIT (or nothing, in the worst of loops).
+fn targets(signal: Signal, orphans: &[Pid], data: &Path) -> Result<Vec<(Pid, Signal)>, Error> {
     let postmaster = postmaster(data)?.filter(|pid| orphans.contains(pid));
+    let all = |signal| orphans.iter().map(|pid| (*pid, signal)).collect();
     Ok(match (postmaster, signal) {
-        (Some(postmaster), Signal::SIGINT | Signal::SIGQUIT) => vec![postmaster],
-        _ => orphans.to_vec(),
+        (Some(postmaster), Signal::SIGINT | Signal::SIGQUIT) => vec![(postmaster, signal)],
+        (None, Signal::SIGINT) => all(Signal::SIGTERM),
+        _ => all(signal),
     })
 }
 

@@ -15,11 +15,11 @@ mod queue;
 mod wire;
 
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
-use postgres_protocol::message::backend::Message;
 
 pub(crate) use self::answers::unexpected;
 pub use self::answers::{Event, TransactionStatus};
@@ -43,6 +43,8 @@ pub struct Connection {
     awaiting_ready: usize,
     /// Whether statements are in line or on their way that no sync follows yet.
     needs_sync: bool,
+    /// Whether a routine that nobody waits for is the last that was put in line.
+    trails: bool,
     /// Whether the server has answered anything since the last time nothing was awaited.
     answered: bool,
     /// Whether a byte was handed to the socket since the last time nothing was awaited.
@@ -65,6 +67,18 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// The command tag, such as `SELECT 3`.
     pub tag: String,
+}
+
+/// How an idle connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing speaks against using it.
+    Fine,
+    /// What [trails](Connection::queue_trailing) has failed: nothing behind it is done until
+    /// [`ready`](Connection::ready).
+    TrailingFailed,
+    /// The server has left.
+    Closed,
 }
 
 impl Connection {
@@ -106,6 +120,7 @@ impl Connection {
             write_error: None,
             awaiting_ready: 1,
             needs_sync: false,
+            trails: false,
             answered: false,
             sent: false,
             broken: false,
@@ -171,15 +186,6 @@ impl Connection {
         }
     }
 
-    /// Asks the server for a sign of life.
-    ///
-    /// # Errors
-    /// [`Error::Stale`] or [`Error::Lost`] if there is none.
-    pub async fn ping(&mut self) -> Result<(), Error> {
-        self.queue_sync();
-        self.ready().await.map(drop)
-    }
-
     /// Waits until every answer has come, whatever it says, and tells how the session stands.
     /// Statements without a sync get one first.
     ///
@@ -206,14 +212,41 @@ impl Connection {
         self.cancel_token.clone()
     }
 
+    /// The process that serves this session, as it was named at the login. A pooler names another one than
+    /// the `pg_backend_pid()` behind it.
+    pub fn process_id(&self) -> i32 {
+        self.cancel_token.process_id
+    }
+
     /// Whether the connection can no longer be used.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Whether answers are still to come.
+    /// Whether answers are still to come that somebody waits for.
     pub fn is_busy(&self) -> bool {
-        self.awaiting_ready > 0 || self.needs_sync || !self.outgoing.is_empty()
+        self.awaiting_ready > 0 || self.needs_sync && !self.trails || !self.outgoing.is_empty()
+    }
+
+    /// Whether [something trails](Self::queue_trailing) whose end isn't known yet.
+    pub fn trails(&self) -> bool {
+        self.trails
+    }
+
+    /// Waits for the end of what [trails](Self::queue_trailing), if anything does, and asks the server for a
+    /// sign of life.
+    ///
+    /// # Errors
+    /// [`Error::Skipped`] if what trails has failed; the connection is in order then. Others when it isn't.
+    pub async fn rest(&mut self) -> Result<(), Error> {
+        self.queue_sync();
+        loop {
+            match self.next_event().await {
+                Ok(Event::Ready(_)) => return Ok(()),
+                Ok(_) => {}
+                Err(error) => return Err(self.after(error).await),
+            }
+        }
     }
 
     /// How the session stood when the server was last ready.
@@ -254,25 +287,19 @@ impl Connection {
         self.line.statements.clear();
     }
 
-    /// Looks, without waiting, whether the server has left an idle connection.
-    pub fn has_been_closed(&mut self) -> bool {
+    /// Looks, without waiting, how a connection stands that isn't [busy](Self::is_busy).
+    pub fn look(&mut self) -> Standing {
         if self.broken {
-            return true;
+            return Standing::Closed;
         }
-        let mut context = Context::from_waker(Waker::noop());
-        loop {
-            match self.poll_message(&mut context) {
-                Poll::Pending => return false,
-                // A changed setting or a notice may come at any time.
-                Poll::Ready(Ok(
-                    Message::ParameterStatus(_)
-                    | Message::NoticeResponse(_)
-                    | Message::NotificationResponse(_),
-                )) => self.answered = false,
-                Poll::Ready(_) => {
-                    self.broken = true;
-                    return true;
-                }
+        // A changed setting or a notice may come at any time, and is no event.
+        let event = pin!(self.next_event()).poll(&mut Context::from_waker(Waker::noop()));
+        match event {
+            Poll::Pending => Standing::Fine,
+            Poll::Ready(Err(Error::Skipped(_))) => Standing::TrailingFailed,
+            Poll::Ready(_) => {
+                self.broken = true;
+                Standing::Closed
             }
         }
     }

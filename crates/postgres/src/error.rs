@@ -40,6 +40,10 @@ pub enum Error {
     /// made again on another connection without being done twice.
     #[error("the server had closed this connection before the request")]
     Stale,
+    /// What trailed before this exchange failed, so the server skipped all of it: it has had no effect, and
+    /// can be made again.
+    #[error("skipped after an error: {0}")]
+    Skipped(#[source] Box<ServerError>),
     /// A statement could not be bound by the name that it had with the server, so it had no effect:
     /// what it is about was changed meanwhile, or its parameters don't fit. Without a name the same
     /// statement works, or fails for a reason of its own.

@@ -39,7 +39,7 @@ mod tls;
 
 pub use cancel::CancelToken;
 pub use config::{ChannelBinding, Config, Host, ParseConfigError, Password, SslMode};
-pub use connection::{Connection, Event, Outcome, TransactionStatus};
+pub use connection::{Connection, Event, Outcome, Standing, TransactionStatus};
 pub use error::Error;
 pub use roles::{role_config, role_url_variable, scram_verifier};
 pub use routine::Routine;

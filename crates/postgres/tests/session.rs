@@ -9,7 +9,7 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use tirage_devstack::postgres::Cluster;
-use tirage_postgres::{Config, Connection, Error, Event, Outcome, TransactionStatus};
+use tirage_postgres::{Config, Connection, Error, Event, Outcome, Standing, TransactionStatus};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
 
@@ -249,10 +249,10 @@ async fn a_cancelled_statement_says_so() {
 #[tokio::test]
 async fn an_idle_connection_that_was_ended_is_noticed_before_use() {
     let mut connection = connect().await;
-    assert!(!connection.has_been_closed());
+    assert_eq!(connection.look(), Standing::Fine);
     terminate(&mut connection).await;
     let mut waited = Duration::ZERO;
-    while !connection.has_been_closed() {
+    while connection.look() != Standing::Closed {
         tokio::time::sleep(Duration::from_millis(10)).await;
         waited += Duration::from_millis(10);
         assert!(waited < Duration::from_secs(5));

@@ -65,7 +65,8 @@ fn queue_all(lease: &mut Lease, burst: &[Job]) -> Result<(), Failure> {
             execute::queue_routine(lease, &COMMIT)?;
         } else {
             execute::queue_routine(lease, &COMMIT)?;
-            lease.queue_cleaning()?;
+            let sync = lease.sync();
+            lease.queue_end(sync)?;
         }
     }
     Ok(())
@@ -104,7 +105,7 @@ async fn answer_all(lease: &mut Lease, burst: Vec<Job>) {
 /// Waits until the session is clean for those that are next in line.
 async fn clean_behind(lease: &mut Lease, next: &VecDeque<Job>) -> Result<(), Failure> {
     if next.is_empty() {
-        lease.receive_cleaning().await;
+        lease.receive_end_of_committed(lease.sync()).await;
         Ok(())
     } else {
         receive_own(lease).await?;
@@ -146,8 +147,8 @@ async fn skip_rows(lease: &mut Lease) -> Result<(), Failure> {
 fn settle(failure: Failure, is_broken: bool, front: Option<Job>, behind: VecDeque<Job>) {
     let was_undone = match &failure {
         Failure::Statement(Error::Server(_) | Error::Outdated(_)) => !is_broken,
-        // The server had left before it saw any of it.
-        Failure::Statement(Error::Stale) => true,
+        // The server had left before it saw any of it, or skipped it.
+        Failure::Statement(Error::Stale | Error::Skipped(_)) => true,
         _ => false,
     };
     // A server that leaves at one, and says so, has not looked at those behind it.

@@ -2,8 +2,12 @@
 //!
 //! What may have to be cleaned can't be told from a request: functions and triggers do what they
 //! like. So it is always everything, but it costs little: the statements have names, and they are
-//! sent along with the end of the request, in the same round trip. Of what is rare and can be seen, the
-//! server is only asked whether it is there, in a statement that is needed anyway.
+//! sent along with the end of the request. Of what is rare and can be seen, the server is only asked
+//! whether it is there, in a statement that is needed anyway.
+//!
+//! Where a session is certainly the same behind a sync, it is cleaned there, after the answer, and nobody
+//! waits for it: the next request is sent behind the cleaning, and the server skips it if that fails. Where a
+//! pooler may hand out another session by then, it is cleaned before the sync.
 
 use tirage_postgres::{Connection, Error, Event, Routine, TransactionStatus};
 
@@ -12,6 +16,18 @@ use tirage_postgres::{Connection, Error, Event, Routine, TransactionStatus};
 pub(crate) struct PooledSession {
     pub(crate) connection: Connection,
     thoroughness: Thoroughness,
+    reach: Reach,
+}
+
+/// What is between us and the session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reach {
+    /// It was not asked yet.
+    Unknown,
+    /// Nothing: it is the same from the login to the end.
+    Direct,
+    /// A pooler, which may give us another session with every transaction.
+    Pooled,
 }
 
 /// How a session is cleaned.
@@ -61,7 +77,7 @@ static FULL: Routine = Routine {
     ],
 };
 
-/// As [`USUAL`], for between two requests that are sent together. If what is looked for is there, it fails,
+/// As [`USUAL`], for before a request that is sent behind it. If what is looked for is there, it fails,
 /// and the server skips what was sent behind it.
 static USUAL_OR_FAIL: Routine = Routine {
     name: "clean_or_fail",
@@ -70,12 +86,44 @@ static USUAL_OR_FAIL: Routine = Routine {
         "RESET ALL",
         "UNLISTEN *",
         "DISCARD SEQUENCES",
-        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL OR CAST(CASE \
-         WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
-         OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
-         THEN 'tirage: the session needs a full cleaning' ELSE '0' END AS pg_catalog.int4) IS NULL",
+        UNLOCK_OR_FAIL,
     ],
 };
+
+/// [`USUAL_OR_FAIL`] as a transaction, which needs no sync to end.
+static USUAL_BEHIND: Routine = Routine {
+    name: "clean_behind",
+    statements: &[
+        "BEGIN",
+        "CLOSE ALL",
+        "RESET ALL",
+        "UNLISTEN *",
+        "DISCARD SEQUENCES",
+        UNLOCK_OR_FAIL,
+        "COMMIT",
+    ],
+};
+
+/// [`FULL`] as a transaction.
+static FULL_BEHIND: Routine = Routine {
+    name: "reset_behind",
+    statements: &[
+        "BEGIN",
+        "CLOSE ALL",
+        "SET SESSION AUTHORIZATION DEFAULT",
+        "RESET ALL",
+        "UNLISTEN *",
+        "DISCARD TEMP",
+        "DISCARD SEQUENCES",
+        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL",
+        "COMMIT",
+    ],
+};
+
+const UNLOCK_OR_FAIL: &str = "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL OR CAST(CASE \
+     WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
+     OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
+     THEN 'tirage: the session needs a full cleaning' ELSE '0' END AS pg_catalog.int4) IS NULL";
 
 static ROLLBACK: Routine = Routine {
     name: "rollback",
@@ -87,6 +135,9 @@ static ROLLBACK: Routine = Routine {
 const HAS_STATEMENTS: &str =
     "SELECT EXISTS (SELECT FROM pg_catalog.pg_prepared_statements WHERE from_sql)";
 
+/// Which process serves the session: another than the login said where a pooler is between.
+const PROCESS_ID: &str = "SELECT pg_catalog.pg_backend_pid()";
+
 impl PooledSession {
     /// A fresh connection's session. In a box, because it changes hands with every request.
     pub(crate) fn new(connection: Connection) -> Box<Self> {
@@ -96,8 +147,37 @@ impl PooledSession {
             } else {
                 Thoroughness::Usual
             },
+            reach: Reach::Unknown,
             connection,
         })
+    }
+
+    /// Whether the session is certainly the same behind a sync.
+    pub(crate) fn is_direct(&self) -> bool {
+        self.reach == Reach::Direct
+    }
+
+    /// Puts the cleaning in line behind a sync, for [nobody to wait for](Connection::queue_trailing). For a
+    /// [direct](Self::is_direct) session.
+    ///
+    /// # Errors
+    /// [`Error::Encode`].
+    pub(crate) fn queue_cleaning_behind(&mut self) -> Result<(), Error> {
+        self.connection.queue_trailing(match self.thoroughness {
+            Thoroughness::Usual => &USUAL_BEHIND,
+            Thoroughness::Full => &FULL_BEHIND,
+        })
+    }
+
+    /// Waits for the end of a cleaning that nobody waited for, if there is one, and asks for a sign of life.
+    ///
+    /// # Errors
+    /// As for [`receive_cleaning`](Self::receive_cleaning).
+    pub(crate) async fn settle(&mut self) -> Result<(), Error> {
+        match self.connection.rest().await {
+            Err(Error::Skipped(_)) => self.clean(false).await,
+            rested => rested,
+        }
     }
 
     /// Puts the cleaning in line, and its sync. What comes before it must be committed or rolled back
@@ -112,6 +192,9 @@ impl PooledSession {
         })?;
         if may_have_prepared {
             self.connection.queue_repeated(HAS_STATEMENTS, [])?;
+        }
+        if self.reach == Reach::Unknown {
+            self.connection.queue_statement(PROCESS_ID, [])?;
         }
         self.connection.queue_sync();
         Ok(())
@@ -135,6 +218,12 @@ impl PooledSession {
     /// Whatever kept it from being done: then the session is not clean.
     pub(crate) async fn receive_cleaning(&mut self) -> Result<(), Error> {
         let found = self.receive_findings().await?;
+        if let Some(process_id) = found.process_id {
+            self.reach = match process_id == self.connection.process_id() {
+                true => Reach::Direct,
+                false => Reach::Pooled,
+            };
+        }
         if found.something_rare {
             self.thoroughness = Thoroughness::Full;
             self.connection.queue_routine(&FULL)?;
@@ -166,7 +255,9 @@ impl PooledSession {
             match self.connection.next_event().await? {
                 Event::Row(row) => match row.text(0) {
                     None => found.something_rare = true,
-                    Some(has_statements) => found.statements = has_statements == "t",
+                    Some("t") => found.statements = true,
+                    Some("f") => {}
+                    Some(number) => found.process_id = number.parse().ok(),
                 },
                 Event::Ready(TransactionStatus::Idle) => return Ok(found),
                 Event::Ready(_) => {
@@ -185,4 +276,6 @@ struct Findings {
     something_rare: bool,
     /// Somebody's prepared statements are there.
     statements: bool,
+    /// Who serves the session, if that was asked.
+    process_id: Option<i32>,
 }

@@ -9,9 +9,9 @@
 //! begin transactions. After a COMMIT of its own, each further statement would be a transaction of
 //! its own, and without syncs it isn't. Such a batch is sent step by step.
 //!
-//! The cleaning of the session is sent along with the end of the request. It must come after the
-//! commit, which may run triggers, and a sync between them would be a second answer and two more
-//! wake-ups. So a single statement that reads or writes rows is put between BEGIN and COMMIT too.
+//! The cleaning of the session is sent along with the end of the request, and after the commit, which
+//! may run triggers. Where it must come before the sync ([`Sync`]), a single statement that reads or writes
+//! rows is put between BEGIN and COMMIT too.
 //!
 //! Statements that come again are run by a name that the server has for them. Where a name is
 //! outdated, nothing was done yet ([`Error::Outdated`]) or is rolled back, and the caller runs all
@@ -25,7 +25,7 @@ use tirage_postgres::{Error, Event, Routine};
 use crate::answer::Answer;
 use crate::failure::Failure;
 use crate::kind::{controls_transactions, only_reads_or_writes_rows};
-use crate::lease::Lease;
+use crate::lease::{Lease, Sync};
 use crate::request::{Options, Query};
 use crate::types::Types;
 
@@ -56,20 +56,34 @@ pub(crate) async fn single(
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
     // Types that have to be asked for are asked before the cleaning.
-    let in_block =
+    let is_cleaned_along =
         manner == Manner::Quick && options.raw_text && only_reads_or_writes_rows(&query.statement);
-    let answer = if in_block {
-        block(lease, query, options, limit)
+    let answer = match (is_cleaned_along, lease.sync()) {
+        (true, Sync::BeforeCleaning) => synced(lease, query, options, limit).await?,
+        (true, Sync::AfterCleaning) => block(lease, query, options, limit)
             .await
-            .map_err(run_plainly_if_not_in_block)?
-    } else {
-        alone(lease, query, manner, options, limit).await?
+            .map_err(run_plainly_if_not_in_block)?,
+        (false, _) => alone(lease, query, manner, options, limit).await?,
     };
     let json = answer.finish(lease.types(), limit)?;
     if json.len() > limit {
         return Err(Failure::ResponseTooLarge(limit));
     }
     Ok(json)
+}
+
+/// The statement, and behind its sync the cleaning.
+async fn synced(
+    lease: &mut Lease,
+    query: &Query<'_>,
+    options: Options,
+    limit: usize,
+) -> Result<Answer, Failure> {
+    queue(lease, query, Manner::Quick)?;
+    lease.queue_end(Sync::BeforeCleaning)?;
+    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
+    lease.receive_end(Sync::BeforeCleaning).await?;
+    Ok(answer)
 }
 
 /// From BEGIN to the end of the cleaning in one round trip.
@@ -82,11 +96,11 @@ async fn block(
     queue_routine(lease, &BEGIN)?;
     queue(lease, query, Manner::Quick)?;
     queue_routine(lease, &COMMIT)?;
-    lease.queue_cleaning()?;
+    lease.queue_end(Sync::AfterCleaning)?;
     receive_own(lease).await?;
     let answer = receive(lease, query.array_mode, options, limit, 0).await?;
     receive_own(lease).await?;
-    lease.receive_cleaning().await;
+    lease.receive_end_of_committed(Sync::AfterCleaning).await;
     Ok(answer)
 }
 
@@ -168,9 +182,10 @@ pub(crate) async fn batch(
     let json = join(answers, lease.types(), limit)?;
 
     queue_own(lease, "COMMIT", manner)?;
-    lease.queue_cleaning()?;
+    let sync = lease.sync();
+    lease.queue_end(sync)?;
     receive_own(lease).await?;
-    lease.receive_cleaning().await;
+    lease.receive_end_of_committed(sync).await;
     Ok(json)
 }
 
@@ -262,7 +277,7 @@ pub(crate) async fn receive(
     }
 }
 
-async fn ready(lease: &mut Lease) -> Result<(), Failure> {
+pub(crate) async fn ready(lease: &mut Lease) -> Result<(), Failure> {
     match event(lease, usize::MAX).await? {
         Event::Ready(_) => Ok(()),
         _ => Err(Failure::Conversion),
@@ -276,7 +291,7 @@ pub(crate) async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Fail
             tracing::error!(reason, "Postgres said something unexpected");
             Failure::Conversion
         }
-        Error::Server(_) | Error::Outdated(_) => {
+        Error::Server(_) | Error::Outdated(_) | Error::Skipped(_) => {
             // The server skips the rest by itself: there is nothing to cancel.
             lease.finish();
             Failure::Statement(error)

@@ -101,7 +101,8 @@ impl Failure {
             Self::Password(_) => (body.severity, body.code) = ("FATAL", "28P01"),
             // connection_failure: whether the statement was done is unknown.
             Self::Statement(Error::Lost(_)) => body.code = "08006",
-            Self::Statement(Error::Stale) => body.code = "57P01",
+            // It was not done, and may be asked again.
+            Self::Statement(Error::Stale | Error::Skipped(_)) => body.code = "57P01",
             Self::Statement(Error::Copy) => body.code = "0A000",
             Self::Full(_) => body.code = "53300",
             _ => {}

@@ -160,7 +160,7 @@ impl Gateway {
     }
 
     /// Runs the payload by itself, on another connection if the server turns out to have left the first
-    /// before it saw anything, and plainly if a name turns out to be outdated.
+    /// before it saw anything, or to have skipped it, and plainly if a name turns out to be outdated.
     async fn run_alone(
         &self,
         pool: &Arc<Pool>,
@@ -182,7 +182,7 @@ impl Gateway {
                 }
             };
             match result {
-                Err(Failure::Statement(Error::Stale))
+                Err(Failure::Statement(Error::Stale | Error::Skipped(_)))
                     if !lease.has_begun() && Instant::now() < deadline => {}
                 Err(Failure::Statement(Error::Outdated(error))) if manner == Manner::Quick => {
                     pool.statement_was_outdated(&error);

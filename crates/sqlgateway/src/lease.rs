@@ -1,9 +1,9 @@
 //! A connection on loan from the pool, for one request.
 //!
-//! A lease whose request has had its session cleaned gives the connection back at once. Otherwise a
-//! task cleans the connection and gives it back, and only then frees the permit; a lease that ends in
-//! the middle of a statement has it cancelled first. Either way whoever drops it doesn't wait, and the
-//! next request never sees an uncleaned connection.
+//! A lease whose request has had its session cleaned, or the cleaning sent behind it, gives the
+//! connection back at once. Otherwise a task cleans the connection and gives it back, and only then
+//! frees the permit; a lease that ends in the middle of a statement has it cancelled first. Either way
+//! whoever drops it doesn't wait, and the next request never sees an uncleaned connection.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
 use crate::cleaning::PooledSession;
+use crate::execute;
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::types::Types;
@@ -32,12 +33,21 @@ pub(crate) struct Lease {
     left: Left,
 }
 
+/// Where the sync is that ends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// The session is cleaned behind it, and nobody waits for that.
+    BeforeCleaning,
+    /// The session is cleaned before it: behind it, it might be another one.
+    AfterCleaning,
+}
+
 /// How a request leaves its session.
 #[derive(Clone, Copy, Debug, Default)]
 struct Left {
     /// The server has nothing left to do for it.
     finished: bool,
-    /// The server has cleaned it.
+    /// The server has cleaned it, or is about to.
     is_clean: bool,
     /// There may be prepared statements of its own.
     may_have_prepared: bool,
@@ -62,16 +72,29 @@ impl Lease {
         self.left.may_have_prepared = true;
     }
 
-    /// Puts the cleaning in line behind a request that certainly leaves no transaction open, and the
-    /// sync that ends both.
+    /// Where the sync of a request belongs that certainly leaves no transaction open.
+    pub(crate) fn sync(&self) -> Sync {
+        match self.session().is_direct() && !self.left.may_have_prepared {
+            true => Sync::BeforeCleaning,
+            false => Sync::AfterCleaning,
+        }
+    }
+
+    /// Puts the sync of a request in line, and the cleaning.
     ///
     /// # Errors
     /// [`Failure::Statement`].
-    pub(crate) fn queue_cleaning(&mut self) -> Result<(), Failure> {
+    pub(crate) fn queue_end(&mut self, sync: Sync) -> Result<(), Failure> {
         let may_have_prepared = self.left.may_have_prepared;
-        self.session_mut()
-            .queue_cleaning(may_have_prepared)
-            .map_err(Failure::Statement)
+        let session = self.session_mut();
+        match sync {
+            Sync::BeforeCleaning => {
+                session.connection.queue_sync();
+                session.queue_cleaning_behind()
+            }
+            Sync::AfterCleaning => session.queue_cleaning(may_have_prepared),
+        }
+        .map_err(Failure::Statement)
     }
 
     /// Puts in line what cleans the session for the next request in line.
@@ -89,13 +112,31 @@ impl Lease {
         self.loan = None;
     }
 
-    /// Waits for the end of the cleaning that was queued. It isn't the request's fault if that fails,
-    /// and its answer is no other for it: then the connection is cleaned once more, or thrown away.
-    pub(crate) async fn receive_cleaning(&mut self) {
-        self.finish();
-        match self.session_mut().receive_cleaning().await {
-            Ok(()) => self.left.is_clean = true,
-            Err(error) => tracing::debug!(%error, "the session has to be cleaned once more"),
+    /// Waits for the sync that was queued so. If it fails, the connection is cleaned once more when the
+    /// lease ends, or thrown away.
+    ///
+    /// # Errors
+    /// [`Failure::Statement`]: of the commit, where the sync is what commits the request, or of a cleaning.
+    pub(crate) async fn receive_end(&mut self, sync: Sync) -> Result<(), Failure> {
+        match sync {
+            Sync::BeforeCleaning => {
+                execute::ready(self).await?;
+                self.finish();
+            }
+            Sync::AfterCleaning => {
+                self.finish();
+                let cleaned = self.session_mut().receive_cleaning().await;
+                cleaned.map_err(Failure::Statement)?;
+            }
+        }
+        self.left.is_clean = true;
+        Ok(())
+    }
+
+    /// Waits for it behind a commit that was answered: the request's answer is no other if it fails.
+    pub(crate) async fn receive_end_of_committed(&mut self, sync: Sync) {
+        if let Err(error) = self.receive_end(sync).await {
+            tracing::debug!(%error, "the session has to be cleaned once more");
         }
     }
 
@@ -181,22 +222,21 @@ impl Lease {
     fn session_mut(&mut self) -> &mut PooledSession {
         &mut self.loan.as_mut().expect("there until the lease ends").0
     }
-}
-
-impl Deref for Lease {
-    type Target = Connection;
 
     #[expect(
         clippy::expect_used,
         reason = "only what ends the lease takes the session away"
     )]
+    fn session(&self) -> &PooledSession {
+        &self.loan.as_ref().expect("there until the lease ends").0
+    }
+}
+
+impl Deref for Lease {
+    type Target = Connection;
+
     fn deref(&self) -> &Connection {
-        &self
-            .loan
-            .as_ref()
-            .expect("there until the lease ends")
-            .0
-            .connection
+        &self.session().connection
     }
 }
 

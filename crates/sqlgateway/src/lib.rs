@@ -14,8 +14,8 @@
 //! - **One request, one transaction.** A statement is its own; a batch commits whole or not at all.
 //!   Nothing that a request did to its session (`SET`, `BEGIN`, temporary tables, locks, cursors)
 //!   is seen by the next.
-//! - **Cleaning is no request of its own.** Where that is possible the server cleans the session in the
-//!   same round trip; otherwise nobody waits for it.
+//! - **Nobody waits for the cleaning**, except where a pooler is between: the server does it behind the
+//!   answer, and before whatever comes next.
 //! - **No error that could have been avoided.** A connection that Postgres had closed is replaced;
 //!   a statement is sent again only if the server certainly never saw it, or has undone it.
 //! - **Who leaves is cleaned up after.** Dropping a request's future cancels its statement.
@@ -32,6 +32,7 @@ mod cleaning;
 mod execute;
 mod failure;
 mod gateway;
+mod idle;
 mod kind;
 mod lanes;
 mod lease;

@@ -1,30 +1,23 @@
 //! Connections to one database as one role, shared by its requests.
 //!
 //! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
-//! last, or makes one. Those in here are clean: a [`Lease`] sees to that before it gives one back.
+//! last, or makes one. A [`Lease`] sees to it that whoever is next finds nothing of its request.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tirage_postgres::{Config, Connection, ServerError};
-use tokio::sync::Semaphore;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, timeout_at};
 
 use crate::cleaning::PooledSession;
 use crate::failure::Failure;
+use crate::idle::Idle;
 use crate::lanes::Lanes;
 use crate::lease::Lease;
 use crate::patience::patiently;
 use crate::settings::Settings;
 use crate::types::Types;
-
-/// A connection that was idle for longer than this is asked for a sign of life before it is used,
-/// because what is between it and Postgres may have forgotten it without a word.
-const QUIET: Duration = Duration::from_secs(30);
-
-/// How long the server may take to give one.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
 /// Connections to one database as one role.
 #[derive(Debug)]
@@ -32,20 +25,12 @@ pub(crate) struct Pool {
     config: Config,
     pub(crate) settings: Settings,
     permits: Arc<Semaphore>,
-    /// The one used last is at the end.
-    idle: Mutex<Vec<Idle>>,
-    has_sweeper: AtomicBool,
+    pub(crate) idle: Idle,
     /// How often a name of ours turned out to be unknown or taken.
     names_lost: AtomicUsize,
     /// The database's types, as far as they were met.
     pub(crate) types: Types,
     pub(crate) lanes: Lanes,
-}
-
-#[derive(Debug)]
-struct Idle {
-    session: Box<PooledSession>,
-    since: Instant,
 }
 
 impl Pool {
@@ -55,8 +40,7 @@ impl Pool {
             lanes: Lanes::new(&settings),
             config,
             settings,
-            idle: Mutex::default(),
-            has_sweeper: AtomicBool::new(false),
+            idle: Idle::default(),
             names_lost: AtomicUsize::new(0),
             types: Types::default(),
         })
@@ -68,7 +52,7 @@ impl Pool {
 
     /// Whether anybody uses it, or has lately.
     pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
-        Arc::strong_count(self) > 1 || !self.idle().is_empty()
+        Arc::strong_count(self) > 1 || !self.idle.is_empty()
     }
 
     /// A clean connection, for as long as the lease lives.
@@ -82,7 +66,7 @@ impl Pool {
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::Full(self.settings.wait));
         };
-        let session = match self.take_idle().await {
+        let session = match self.idle.take().await {
             Some(session) => session,
             // In a box, because few requests need the room that it takes.
             None => Box::pin(self.connect(deadline)).await?,
@@ -92,10 +76,21 @@ impl Pool {
 
     /// Puts a fresh connection into the pool, if there is room for it.
     pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
-        if let Ok(permit) = self.permits.clone().try_acquire_owned() {
+        if let Some(permit) = self.try_permit() {
             self.put_back(self.prepare(connection));
             drop(permit);
         }
+    }
+
+    /// Takes a session back, which must be clean or about to be.
+    pub(crate) fn put_back(self: &Arc<Self>, mut session: Box<PooledSession>) {
+        session.connection.keep_statements(self.statements_kept());
+        self.idle.put(self, session);
+    }
+
+    /// The right to use a connection, if there is one at the moment.
+    pub(crate) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().try_acquire_owned().ok()
     }
 
     fn prepare(&self, mut connection: Connection) -> Box<PooledSession> {
@@ -125,25 +120,6 @@ impl Pool {
         }
     }
 
-    /// An idle connection that is alive.
-    async fn take_idle(&self) -> Option<Box<PooledSession>> {
-        loop {
-            // The one that was used last: the others may then be idle for long enough to be closed.
-            let Idle { mut session, since } = self.idle().pop()?;
-            let connection = &mut session.connection;
-            if connection.has_been_closed() {
-                continue;
-            }
-            if since.elapsed() < QUIET {
-                return Some(session);
-            }
-            let ping = Box::pin(timeout(SIGN_OF_LIFE, connection.ping()));
-            if matches!(ping.await, Ok(Ok(()))) {
-                return Some(session);
-            }
-        }
-    }
-
     async fn connect(&self, deadline: Instant) -> Result<Box<PooledSession>, Failure> {
         patiently(deadline, self.settings.wait, || {
             Connection::connect(&self.config)
@@ -159,32 +135,6 @@ impl Pool {
             .max_response_bytes
             .saturating_mul(2)
             .saturating_add(64 * 1024)
-    }
-
-    /// Takes a session back, which must be clean.
-    pub(crate) fn put_back(self: &Arc<Self>, mut session: Box<PooledSession>) {
-        session.connection.keep_statements(self.statements_kept());
-        self.idle().push(Idle {
-            session,
-            since: Instant::now(),
-        });
-        if !self.has_sweeper.swap(true, Ordering::Relaxed) {
-            let pool = Arc::downgrade(self);
-            let interval = (self.settings.idle / 2).max(Duration::from_millis(10));
-            tokio::spawn(async move {
-                loop {
-                    sleep(interval).await;
-                    let Some(pool) = pool.upgrade() else { return };
-                    pool.idle()
-                        .retain(|idle| idle.since.elapsed() < pool.settings.idle);
-                }
-            });
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
-        // A list of connections is right after every single change.
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use postgres_protocol::message::backend::{Message, ReadyForQueryBody};
 
 use super::Connection;
+use super::line::{Completed, Failed};
 use crate::{Column, Error, Row, ServerError};
 
 /// What the server says in answer to what was queued.
@@ -40,7 +41,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Error::Server`] when a statement failed: what follows up to the next sync was skipped.
-    /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange.
+    /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange, and
+    /// [`Error::Skipped`] when it skips the exchange, because what trailed before it failed.
     /// [`Error::Outdated`] when a statement could not be bound by its name.
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         loop {
@@ -64,20 +66,22 @@ impl Connection {
                     Ok(Event::Columns(none))
                 }
                 Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
-                Message::CommandComplete(body) => {
-                    let is_routine = self.line.routine_in_front().is_some();
-                    match (self.line.completed(), is_routine) {
-                        (false, _) => continue,
-                        (true, true) => Ok(Event::Complete(String::new())),
-                        (true, false) => {
-                            Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
-                        }
+                Message::CommandComplete(body) => match self.line.completed() {
+                    Completed::Part => continue,
+                    Completed::Trailing => {
+                        // It was the end of the exchange before.
+                        self.answered = false;
+                        continue;
                     }
-                }
-                Message::EmptyQueryResponse => match self.line.completed() {
-                    true => Ok(Event::Complete(String::new())),
-                    false => continue,
+                    Completed::Routine => Ok(Event::Complete(String::new())),
+                    Completed::Statement => {
+                        Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
+                    }
                 },
+                Message::EmptyQueryResponse => {
+                    self.line.completed();
+                    Ok(Event::Complete(String::new()))
+                }
                 Message::ReadyForQuery(body) => {
                     self.became_ready(&body)?;
                     Ok(Event::Ready(self.status))
@@ -137,14 +141,16 @@ impl Connection {
         if !error.ends_session() {
             self.answered = true;
             return match self.line.skip_failed(&error) {
-                true => Error::Outdated(Box::new(error)),
-                false => Error::Server(Box::new(error)),
+                Failed::Name => Error::Outdated(Box::new(error)),
+                Failed::Statement => Error::Server(Box::new(error)),
+                Failed::Trailing => Error::Skipped(Box::new(error)),
             };
         }
         self.broken = true;
         // Answers come in the order of the requests. So if the farewell is the first that is heard
         // since the exchange began, nothing of the exchange was looked at.
-        if !self.answered && error.is_unavailable() {
+        let is_first = !self.answered || self.line.is_trailing_in_front();
+        if is_first && error.is_unavailable() {
             return Error::Stale;
         }
         Error::Server(Box::new(error))

@@ -30,9 +30,33 @@ enum Expected {
         is_new: bool,
         /// How many of its statements are still to be answered.
         left: usize,
+        /// Whether nobody waits for its end.
+        trails: bool,
     },
     /// The end of a group, which is answered by ReadyForQuery.
     Sync,
+}
+
+/// What ends with the end of a statement.
+pub(super) enum Completed {
+    /// A part of a routine.
+    Part,
+    /// A statement.
+    Statement,
+    /// A routine that somebody waits for.
+    Routine,
+    /// A routine that nobody waits for.
+    Trailing,
+}
+
+/// What the server does not do because of a failure.
+pub(super) enum Failed {
+    /// What was in front, whatever the reason.
+    Statement,
+    /// What was in front, for its name alone, so that without one it may do.
+    Name,
+    /// Everything that somebody waits for: what failed was in line before it.
+    Trailing,
 }
 
 /// A name is taken: a pooler gave us a session that somebody else had.
@@ -64,7 +88,15 @@ impl Line {
             routine,
             is_new,
             left: routine.statements.len(),
+            trails: false,
         });
+    }
+
+    /// Nobody waits for the end of the routine that was put in line last.
+    pub(super) fn trail(&mut self) {
+        if let Some(Expected::Routine { trails, .. }) = self.expected.back_mut() {
+            *trails = true;
+        }
     }
 
     pub(super) fn push_sync(&mut self) {
@@ -113,31 +145,48 @@ impl Line {
         }
     }
 
-    /// A statement is done. Whether that ends what is in front.
-    pub(super) fn completed(&mut self) -> bool {
+    /// A statement is done.
+    pub(super) fn completed(&mut self) -> Completed {
         if let Some(left) = self.routine_in_front()
             && *left > 1
         {
             *left -= 1;
-            return false;
+            return Completed::Part;
         }
-        self.pop();
-        true
+        match self.pop() {
+            Some(Expected::Routine { trails: true, .. }) => Completed::Trailing,
+            Some(Expected::Routine { .. }) => Completed::Routine,
+            Some(Expected::Statement { .. } | Expected::Sync) | None => Completed::Statement,
+        }
     }
 
-    /// What is in front failed, and the server skips those behind it up to the next sync. Whether it
-    /// failed for its name alone, so that without one it may do.
-    pub(super) fn skip_failed(&mut self, error: &ServerError) -> bool {
-        let is_outdated = match self.pop() {
-            None | Some(Expected::Sync) => return false,
+    /// Whether what is in front is a routine that nobody waits for.
+    pub(super) fn is_trailing_in_front(&self) -> bool {
+        matches!(
+            self.expected.front(),
+            Some(Expected::Routine { trails: true, .. })
+        )
+    }
+
+    /// What is in front failed, and the server skips those behind it up to the next sync.
+    pub(super) fn skip_failed(&mut self, error: &ServerError) -> Failed {
+        let failed = match self.pop() {
+            None | Some(Expected::Sync) => return Failed::Statement,
             Some(Expected::Routine {
-                routine, is_new, ..
+                routine,
+                is_new,
+                trails,
+                ..
             }) => {
                 let is_outdated = !is_new && error.code == UNKNOWN_PREPARED_STATEMENT;
                 if is_new || is_outdated {
                     self.statements.forget_routine(routine.name);
                 }
-                is_outdated
+                match (trails, is_outdated) {
+                    (true, _) => Failed::Trailing,
+                    (false, true) => Failed::Name,
+                    (false, false) => Failed::Statement,
+                }
             }
             Some(Expected::Statement {
                 plan,
@@ -152,7 +201,10 @@ impl Line {
                 {
                     self.statements.forget(&plan.text);
                 }
-                is_outdated
+                match is_outdated {
+                    true => Failed::Name,
+                    false => Failed::Statement,
+                }
             }
         };
         while let Some(skipped) = self.pop() {
@@ -170,7 +222,7 @@ impl Line {
                 _ => {}
             }
         }
-        is_outdated
+        failed
     }
 
     /// What is in front, up to the next sync.

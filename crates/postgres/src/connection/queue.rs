@@ -76,6 +76,22 @@ impl Connection {
         Ok(())
     }
 
+    /// Puts a routine in line behind everything, whose end nobody waits for: no sync follows it, and no
+    /// event. The exchange before it is over with its own sync. The next one is the first to hear of a
+    /// routine that failed ([`Error::Skipped`]).
+    ///
+    /// The server says nothing of it until then either, and takes the session for active; so where no
+    /// exchange follows soon, call [`rest`](Self::rest). It must leave no transaction open.
+    ///
+    /// # Errors
+    /// [`Error::Encode`], and then nothing is put in line.
+    pub fn queue_trailing(&mut self, routine: &'static Routine) -> Result<(), Error> {
+        self.queue_routine(routine)?;
+        self.line.trail();
+        self.trails = true;
+        Ok(())
+    }
+
     fn queue<'a>(
         &mut self,
         statement: &str,
@@ -169,6 +185,7 @@ impl Connection {
             self.answered = false;
             self.sent = false;
         }
+        self.trails = false;
     }
 
     fn expect_ready(&mut self) {

@@ -1,6 +1,5 @@
 //! What functions and triggers leave in a session, of which a statement's text says nothing, and
-//! nobody after them sees. As Neon's clients ask: raw, so that a statement goes between BEGIN and
-//! COMMIT, and its session is cleaned in the same round trip.
+//! nobody after them sees. As Neon's clients ask: raw, so that the cleaning of the session is sent along.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -10,10 +9,10 @@ use tirage_sqlgateway::Settings;
 use crate::support::{Client, ask, new_role, run_as_superuser, superuser};
 
 /// Often enough for everything to have a name with the server.
-const OFTEN: usize = 5;
+pub(crate) const OFTEN: usize = 5;
 
 /// One connection, so that whatever leaks is seen.
-fn one_connection(config: Config) -> Client {
+pub(crate) fn one_connection(config: Config) -> Client {
     Client::with(
         config,
         Settings {
@@ -24,7 +23,7 @@ fn one_connection(config: Config) -> Client {
 }
 
 /// The only value of the only row.
-async fn value(client: &Client, query: &str) -> Value {
+pub(crate) async fn value(client: &Client, query: &str) -> Value {
     let answer = ask(client, query, json!([])).await;
     assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text());
     answer.json()["rows"][0][0].take()
@@ -150,7 +149,7 @@ async fn what_the_cleaning_looks_for_cannot_be_hidden_from_it() {
 }
 
 /// A function and triggers that leave what they are told to.
-async fn set_up(client: &Client) {
+pub(crate) async fn set_up(client: &Client) {
     for setup in [
         "create function leave(what text) returns void language plpgsql as 'begin execute what; end'",
         "create table left_at_once (what text)",
@@ -165,7 +164,7 @@ async fn set_up(client: &Client) {
     }
 }
 
-async fn is_not_seen(client: &Client, (leak, look, clean): (&str, &str, &str)) {
+pub(crate) async fn is_not_seen(client: &Client, (leak, look, clean): (&str, &str, &str)) {
     for way in [
         "select leave($1)",
         "insert into left_at_once values ($1)",
@@ -239,28 +238,5 @@ async fn who_deallocates_everything_in_a_function_is_answered_once() {
             assert_eq!(count, round.to_string(), "{forget}");
         }
         client.rows("delete from answered_once").await;
-    }
-}
-
-/// Functions of some extensions run in no block that somebody else began. This one can't tell, but
-/// it fails in the same way once; a sequence remembers that, whatever is rolled back.
-#[tokio::test]
-async fn what_refuses_to_run_in_a_block_is_run_alone() {
-    let client = one_connection(superuser());
-    client.rows("create table ran (n int)").await;
-    client.rows("create sequence tries").await;
-    client
-        .rows(
-            "create function refuse() returns int language plpgsql as $$ begin \
-             insert into ran values (1); \
-             if nextval('tries') % 2 = 1 then \
-             raise 'not in a transaction block' using errcode = '25001'; end if; \
-             return 1; end $$",
-        )
-        .await;
-    for round in 1..=OFTEN {
-        assert_eq!(value(&client, "select refuse()").await, "1");
-        let count = value(&client, "select count(*) from ran").await;
-        assert_eq!(count, round.to_string());
     }
 }

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod behind;
 mod bursts;
 mod failures;
 mod interactive;

@@ -163,7 +163,7 @@ impl PooledSession {
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning_behind(&mut self) -> Result<(), Error> {
-        self.connection.queue_trailing(match self.thoroughness {
+        self.connection.queue_trailing(match self.thoroughness() {
             Thoroughness::Usual => &USUAL_BEHIND,
             Thoroughness::Full => &FULL_BEHIND,
         })
@@ -186,7 +186,7 @@ impl PooledSession {
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning(&mut self, may_have_prepared: bool) -> Result<(), Error> {
-        self.connection.queue_routine(match self.thoroughness {
+        self.connection.queue_routine(match self.thoroughness() {
             Thoroughness::Usual => &USUAL,
             Thoroughness::Full => &FULL,
         })?;
@@ -205,7 +205,7 @@ impl PooledSession {
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning_between(&mut self) -> Result<(), Error> {
-        self.connection.queue_routine(match self.thoroughness {
+        self.connection.queue_routine(match self.thoroughness() {
             Thoroughness::Usual => &USUAL_OR_FAIL,
             Thoroughness::Full => &FULL,
         })
@@ -247,6 +247,14 @@ impl PooledSession {
         }
         self.queue_cleaning(may_have_prepared)?;
         self.receive_cleaning().await
+    }
+
+    /// What a look finds would be cleaned in a round trip of its own, and so perhaps elsewhere.
+    fn thoroughness(&self) -> Thoroughness {
+        match self.reach {
+            Reach::Direct => self.thoroughness,
+            Reach::Unknown | Reach::Pooled => Thoroughness::Full,
+        }
     }
 
     async fn receive_findings(&mut self) -> Result<Findings, Error> {

@@ -43,7 +43,7 @@ pub struct Connection {
     awaiting_ready: usize,
     /// Whether statements are in line or on their way that no sync follows yet.
     needs_sync: bool,
-    /// Whether a routine that nobody waits for is the last that was put in line.
+    /// Whether what was put in line last is a routine that nobody waits for.
     trails: bool,
     /// Whether the server has answered anything since the last time nothing was awaited.
     answered: bool,

@@ -14,14 +14,19 @@ use tirage_postgres::{Connection, Error, Event, Routine, Standing, TransactionSt
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
 
+static BEGIN: Routine = Routine {
+    name: "begin",
+    statements: &["BEGIN"],
+};
+
 static MARK: Routine = Routine {
     name: "mark",
-    statements: &["BEGIN", "SET application_name TO 'marked'", "COMMIT"],
+    statements: &["SET application_name TO 'marked'", "COMMIT"],
 };
 
 static FAIL: Routine = Routine {
     name: "fail",
-    statements: &["BEGIN", "SELECT 1 / 0", "COMMIT"],
+    statements: &["SELECT 1 / 0", "COMMIT"],
 };
 
 async fn connect() -> Connection {
@@ -40,7 +45,7 @@ async fn exchange(
     connection.queue_repeated(statement, []).unwrap();
     connection.queue_sync();
     if let Some(trailing) = trailing {
-        connection.queue_trailing(trailing).unwrap();
+        connection.queue_trailing(&[&BEGIN, trailing]).unwrap();
     }
     let mut value = None;
     loop {

@@ -13,7 +13,8 @@ use std::pin::pin;
 use tirage_postgres::{Error, Event, Routine};
 use tokio::time::Instant;
 
-use crate::execute::{self, BEGIN, COMMIT, Manner, receive_own};
+use crate::cleaning::{BEGIN, COMMIT};
+use crate::execute::{self, Manner, receive_own};
 use crate::failure::Failure;
 use crate::lanes::{Job, Lane, PATIENCE, Reply};
 use crate::lease::{CLEANING, Lease};

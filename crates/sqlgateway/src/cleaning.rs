@@ -86,44 +86,22 @@ static USUAL_OR_FAIL: Routine = Routine {
         "RESET ALL",
         "UNLISTEN *",
         "DISCARD SEQUENCES",
-        UNLOCK_OR_FAIL,
+        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL OR CAST(CASE \
+         WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
+         OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
+         THEN 'tirage: the session needs a full cleaning' ELSE '0' END AS pg_catalog.int4) IS NULL",
     ],
 };
 
-/// [`USUAL_OR_FAIL`] as a transaction, which needs no sync to end.
-static USUAL_BEHIND: Routine = Routine {
-    name: "clean_behind",
-    statements: &[
-        "BEGIN",
-        "CLOSE ALL",
-        "RESET ALL",
-        "UNLISTEN *",
-        "DISCARD SEQUENCES",
-        UNLOCK_OR_FAIL,
-        "COMMIT",
-    ],
+pub(crate) static BEGIN: Routine = Routine {
+    name: "begin",
+    statements: &["BEGIN"],
 };
 
-/// [`FULL`] as a transaction.
-static FULL_BEHIND: Routine = Routine {
-    name: "reset_behind",
-    statements: &[
-        "BEGIN",
-        "CLOSE ALL",
-        "SET SESSION AUTHORIZATION DEFAULT",
-        "RESET ALL",
-        "UNLISTEN *",
-        "DISCARD TEMP",
-        "DISCARD SEQUENCES",
-        "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL",
-        "COMMIT",
-    ],
+pub(crate) static COMMIT: Routine = Routine {
+    name: "commit",
+    statements: &["COMMIT"],
 };
-
-const UNLOCK_OR_FAIL: &str = "SELECT WHERE pg_catalog.pg_advisory_unlock_all() IS NULL OR CAST(CASE \
-     WHEN pg_catalog.pg_my_temp_schema() OPERATOR(pg_catalog.<>) 0 \
-     OR pg_catalog.current_setting('role') OPERATOR(pg_catalog.<>) 'none' \
-     THEN 'tirage: the session needs a full cleaning' ELSE '0' END AS pg_catalog.int4) IS NULL";
 
 static ROLLBACK: Routine = Routine {
     name: "rollback",
@@ -163,10 +141,9 @@ impl PooledSession {
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning_behind(&mut self) -> Result<(), Error> {
-        self.connection.queue_trailing(match self.thoroughness() {
-            Thoroughness::Usual => &USUAL_BEHIND,
-            Thoroughness::Full => &FULL_BEHIND,
-        })
+        // A transaction needs no sync to end.
+        let cleaning = self.cleaning_between();
+        self.connection.queue_trailing(&[&BEGIN, cleaning, &COMMIT])
     }
 
     /// Waits for the end of a cleaning that nobody waited for, if there is one, and asks for a sign of life.
@@ -205,10 +182,8 @@ impl PooledSession {
     /// # Errors
     /// [`Error::Encode`].
     pub(crate) fn queue_cleaning_between(&mut self) -> Result<(), Error> {
-        self.connection.queue_routine(match self.thoroughness() {
-            Thoroughness::Usual => &USUAL_OR_FAIL,
-            Thoroughness::Full => &FULL,
-        })
+        let cleaning = self.cleaning_between();
+        self.connection.queue_routine(cleaning)
     }
 
     /// Waits for the end of the cleaning, which is the next and last thing in line, and sees to what it
@@ -247,6 +222,14 @@ impl PooledSession {
         }
         self.queue_cleaning(may_have_prepared)?;
         self.receive_cleaning().await
+    }
+
+    /// What cleans the session before a request that is sent behind it.
+    fn cleaning_between(&self) -> &'static Routine {
+        match self.thoroughness() {
+            Thoroughness::Usual => &USUAL_OR_FAIL,
+            Thoroughness::Full => &FULL,
+        }
     }
 
     /// What a look finds would be cleaned in a round trip of its own, and so perhaps elsewhere.

@@ -23,20 +23,12 @@ use std::collections::BTreeSet;
 use tirage_postgres::{Error, Event, Routine};
 
 use crate::answer::Answer;
+use crate::cleaning::{BEGIN, COMMIT};
 use crate::failure::Failure;
 use crate::kind::{controls_transactions, only_reads_or_writes_rows};
 use crate::lease::{Lease, Sync};
 use crate::request::{Options, Query};
 use crate::types::Types;
-
-pub(crate) static BEGIN: Routine = Routine {
-    name: "begin",
-    statements: &["BEGIN"],
-};
-pub(crate) static COMMIT: Routine = Routine {
-    name: "commit",
-    statements: &["COMMIT"],
-};
 
 /// How a request is run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -76,18 +76,21 @@ impl Connection {
         Ok(())
     }
 
-    /// Puts a routine in line behind everything, whose end nobody waits for: no sync follows it, and no
-    /// event. The exchange before it is over with its own sync. The next one is the first to hear of a
+    /// Puts routines in line behind everything, whose end nobody waits for: no sync follows them, and no
+    /// event. The exchange before them is over with its own sync. The next one is the first to hear of a
     /// routine that failed ([`Error::Skipped`]).
     ///
-    /// The server says nothing of it until then either, and takes the session for active; so where no
-    /// exchange follows soon, call [`rest`](Self::rest). It must leave no transaction open.
+    /// The server says nothing of them until then either, and takes the session for active; so where no
+    /// exchange follows soon, call [`rest`](Self::rest). They must return no rows and leave no transaction
+    /// open.
     ///
     /// # Errors
-    /// [`Error::Encode`], and then nothing is put in line.
-    pub fn queue_trailing(&mut self, routine: &'static Routine) -> Result<(), Error> {
-        self.queue_routine(routine)?;
-        self.line.trail();
+    /// [`Error::Encode`], and then those before it stay in line.
+    pub fn queue_trailing(&mut self, routines: &[&'static Routine]) -> Result<(), Error> {
+        for routine in routines {
+            self.queue_routine(routine)?;
+            self.line.trail();
+        }
         self.trails = true;
         Ok(())
     }

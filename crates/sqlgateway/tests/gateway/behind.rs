@@ -22,18 +22,13 @@ const SOON: [Duration; 3] = [
     Duration::from_millis(200),
 ];
 
-/// A connection whose session has been asked whether it may be cleaned behind the answer.
+/// A connection whose session has been asked whether it may be cleaned behind the answer, and is.
 async fn used(config: Config) -> Client {
     let client = one_connection(config);
     for _ in 0..OFTEN {
         value(&client, "select 1").await;
     }
-    assert!(cleans_behind(&client).await);
     client
-}
-
-async fn cleans_behind(client: &Client) -> bool {
-    routines(client).await.contains("_behind")
 }
 
 /// What its session has been cleaned with.
@@ -118,8 +113,15 @@ async fn every_leak_of_a_role_that_may_little_in_a_used_session() {
 /// Until somebody waits for the cleaning, the server takes the session for active.
 #[tokio::test]
 async fn an_unused_session_is_soon_idle() {
-    for config in [new_role("soon_idle").await, superuser()] {
+    for (config, cleaned_with) in [
+        (
+            new_role("soon_idle").await,
+            "begin clean_or_fail commit reset",
+        ),
+        (superuser(), "begin commit reset"),
+    ] {
         let client = used(config).await;
+        assert_eq!(routines(&client).await, cleaned_with);
         let pid = value(&client, "select pg_backend_pid()").await;
         let pid = pid.as_str().unwrap();
         let stands = format!(

@@ -97,16 +97,22 @@ fn everything_killed_at_once_with_a_busy_backend_left() {
     write(&devstack);
     let data = folder.path().join("data");
     let mut client = connect(&devstack.urls.admin_url);
-    let backend = client
+    let backend: i32 = client
         .query_one("SELECT pg_backend_pid()", &[])
         .unwrap()
         .get(0);
     let busy = std::thread::spawn(move || client.batch_execute("DO 'BEGIN LOOP END LOOP; END'"));
-    std::thread::sleep(Duration::from_millis(200));
+    let mut watcher = connect(&devstack.urls.admin_url);
+    let is_busy =
+        "SELECT state = 'active' AND query LIKE 'DO%' FROM pg_stat_activity WHERE pid = $1";
+    eventually(PATIENCE, "the backend is busy", || {
+        watcher.query_one(is_busy, &[&backend]).unwrap().get(0)
+    });
+    drop(watcher);
     devstack.kill_9_with_everything(&data);
-    std::thread::sleep(Duration::from_millis(300));
-    let left = servers_on(&data);
-    assert_eq!(left, [nix::unistd::Pid::from_raw(backend)]);
+    eventually(PATIENCE, "only the busy backend is left", || {
+        servers_on(&data) == [nix::unistd::Pid::from_raw(backend)]
+    });
 
     assert_kept(&Devstack::start(folder.path()));
     assert!(busy.join().unwrap().is_err());

@@ -98,6 +98,14 @@ pub(crate) static BEGIN: Routine = Routine {
     statements: &["BEGIN"],
 };
 
+/// Begins a transaction of a kind that waits for no others, whatever kind a request has left as the usual one
+/// (serializable, read only and deferrable ones wait for a snapshot,
+/// <https://www.postgresql.org/docs/current/sql-set-transaction.html>).
+static BEGIN_CLEANING: Routine = Routine {
+    name: "begin_cleaning",
+    statements: &["BEGIN ISOLATION LEVEL READ COMMITTED"],
+};
+
 pub(crate) static COMMIT: Routine = Routine {
     name: "commit",
     statements: &["COMMIT"],
@@ -143,7 +151,8 @@ impl PooledSession {
     pub(crate) fn queue_cleaning_behind(&mut self) -> Result<(), Error> {
         // A transaction needs no sync to end.
         let cleaning = self.cleaning_between();
-        self.connection.queue_trailing(&[&BEGIN, cleaning, &COMMIT])
+        self.connection
+            .queue_trailing(&[&BEGIN_CLEANING, cleaning, &COMMIT])
     }
 
     /// Waits for the end of a cleaning that nobody waited for, if there is one, and asks for a sign of life.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde_json::json;
-use tirage_postgres::Config;
+use tirage_postgres::{Config, Connection};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -106,15 +106,37 @@ async fn every_leak_of_a_role_that_may_little_in_a_used_session() {
     }
 }
 
+/// Transactions of the kind that is left wait until no other of that kind writes.
+#[tokio::test]
+async fn a_kind_of_transaction_that_waits_for_others_is_not_what_the_session_is_cleaned_in() {
+    let config = new_role("waits_for_others").await;
+    let setup = one_connection(config.clone());
+    set_up(&setup).await;
+    setup.rows("create table written (n int)").await;
+    let mut writer = Connection::connect(&config).await.unwrap();
+    writer
+        .batch_execute("begin isolation level serializable; insert into written values (1)")
+        .await
+        .unwrap();
+    let client = used(config).await;
+    let leave = "set session characteristics as transaction \
+                 isolation level serializable, read only, deferrable";
+    let answer = ask(&client, "select leave($1)", json!([leave])).await;
+    assert_eq!(answer.status, StatusCode::OK, "{}", answer.text());
+    let next = tokio::time::timeout(Duration::from_secs(10), value(&client, "select 1")).await;
+    assert_eq!(next.unwrap(), "1");
+    writer.batch_execute("rollback").await.unwrap();
+}
+
 /// Until somebody waits for the cleaning, the server takes the session for active.
 #[tokio::test]
 async fn an_unused_session_is_soon_idle() {
     for (config, cleaned_with) in [
         (
             new_role("soon_idle").await,
-            "begin clean_or_fail commit reset",
+            "begin begin_cleaning clean_or_fail commit reset",
         ),
-        (superuser(), "begin commit reset"),
+        (superuser(), "begin begin_cleaning commit reset"),
     ] {
         let client = used(config).await;
         assert_eq!(routines(&client).await, cleaned_with);

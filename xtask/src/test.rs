@@ -3,10 +3,8 @@
 //! Each runner's own output goes through unchanged, so that what is shown is what it said. One that
 //! fails doesn't stop the others: one run shows all that is wrong.
 
-use std::env;
 use std::path::Path;
 use std::process::Command;
-use std::thread::available_parallelism;
 
 use anyhow::{Result, bail};
 
@@ -26,11 +24,6 @@ use crate::signals::Interrupted;
 const COMPONENT_WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
 /// The tests of the SQL gateway with Neon's own driver.
 pub(crate) const NEON: &str = "tests/neon";
-/// Tests mostly wait for the servers that they start.
-const TESTS_PER_CORE: usize = 2;
-/// How many tests of a binary go at once; whoever sets it is obeyed
-/// (<https://doc.rust-lang.org/rustc/tests/index.html#--test-threads-num_threads>).
-const TEST_THREADS: &str = "RUST_TEST_THREADS";
 /// Scripts of the web app that are checks, where they exist.
 const FRONTEND_CHECKS: [&str; 3] = ["check", "lint", "test"];
 
@@ -123,15 +116,7 @@ fn run_tests(
     python: &Path,
     report: &mut Report,
 ) -> Result<()> {
-    let threads = env::var_os(TEST_THREADS).unwrap_or_else(|| {
-        let cores = available_parallelism().map_or(1, usize::from);
-        (cores * TESTS_PER_CORE).to_string().into()
-    });
-    let test = || {
-        let mut command = repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
-        command.env(TEST_THREADS, &threads);
-        command
-    };
+    let test = || repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
     report.run("tests", test().args(filter).env(python::VARIABLE, python))?;
     // Guests have no tests of their own: they are what others are tested with.
     report.run(

@@ -1,26 +1,27 @@
-//! Errors as clients see them: problem documents (RFC 9457).
+//! Problem documents (RFC 9457): the one form of error that clients of the router and of every function see.
 //!
-//! A [`Kind`] is what a program tells apart: its `type` is stable, and status and title go with it.
-//! The `detail` is for the person who sees this one occurrence, and `errors` name the fields that
-//! are to blame. Nothing here can hold the error that caused it: what happened inside goes to the
-//! log, and the request's id, as `instance`, links the two.
+//! - A [`Kind`] is for programs: its `type` is stable, and its title and status never vary.
+//! - The `detail` is for people and describes one occurrence; `errors` name the fields that are wrong.
+//! - `instance` is the request's id, which leads to the log. The cause stays there: a [`Problem`] holds no
+//!   error, so a response can't reveal one.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use serde_json::Value;
 
 /// A kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Its name: the `type` is `urn:tirage:problem:<name>`.
+    /// Last part of the `type`, `urn:tirage:problem:<name>`.
     pub name: &'static str,
-    /// What it is in a few words, the same for every occurrence.
+    /// Short description, the same for every occurrence.
     pub title: &'static str,
-    /// The status of the answer.
+    /// Status of the response.
     pub status: StatusCode,
 }
 
@@ -39,43 +40,72 @@ macro_rules! kinds {
     };
 }
 
+// Faults of the request.
 kinds! {
-    /// The body isn't JSON, or not of the expected shape.
+    /// The request has no usable target.
+    BAD_REQUEST BAD_REQUEST "bad-request" "Bad request";
+    /// The body isn't JSON.
     MALFORMED_JSON BAD_REQUEST "malformed-json" "Malformed JSON";
-    /// What was sent can be read but not accepted.
+    /// A value is readable but not acceptable.
     INVALID_INPUT BAD_REQUEST "invalid-input" "Invalid input";
-    /// Whoever asks may not do that.
+    /// The caller lacks the right.
     FORBIDDEN FORBIDDEN "forbidden" "Forbidden";
-    /// There is nothing of that name.
+    /// No route, or no such row.
     NOT_FOUND NOT_FOUND "not-found" "Not found";
-    /// There is, but not for this method; `Allow` has those that there are.
+    /// The route has no such method; `Allow` lists those that it has.
     METHOD_NOT_ALLOWED METHOD_NOT_ALLOWED "method-not-allowed" "Method not allowed";
-    /// It can be done, but not in the state that things are in.
+    /// The operation is impossible in the current state.
     CONFLICT CONFLICT "conflict" "Conflict";
-    /// The length has to be known in advance.
+    /// The request lacks `Content-Length`.
     LENGTH_REQUIRED LENGTH_REQUIRED "length-required" "Length required";
-    /// The body has more bytes than are read.
+    /// The body exceeds its limit.
     BODY_TOO_LARGE PAYLOAD_TOO_LARGE "body-too-large" "Body too large";
-    /// The body is of a type that isn't understood; `Accept` has what is.
+    /// The body's content type is not understood; `Accept` lists those that are.
     UNSUPPORTED_MEDIA_TYPE UNSUPPORTED_MEDIA_TYPE "unsupported-media-type" "Unsupported media type";
-    /// The file is of a format, or a form of it, that isn't read.
-    UNSUPPORTED_FORMAT UNSUPPORTED_MEDIA_TYPE "unsupported-format" "Unsupported format";
-    /// The file is no picture.
-    NOT_AN_IMAGE UNSUPPORTED_MEDIA_TYPE "not-an-image" "Not an image";
-    /// The file ends too early or contradicts itself.
-    BROKEN_FILE UNPROCESSABLE_ENTITY "broken-file" "Broken file";
-    /// The picture has more pixels than its limit.
-    TOO_MANY_PIXELS UNPROCESSABLE_ENTITY "too-many-pixels" "Too many pixels";
-    /// The work would take more memory than its limit, so that it wasn't begun.
-    TOO_MUCH_MEMORY INSUFFICIENT_STORAGE "too-much-memory" "Too much memory";
     /// A value is longer than its limit.
     TOO_LONG UNPROCESSABLE_ENTITY "too-long" "Value too long";
     /// The idempotency key belongs to another request.
     IDEMPOTENCY_KEY_REUSED UNPROCESSABLE_ENTITY "idempotency-key-reused" "Idempotency key reused";
-    /// A fault that isn't the client's.
+}
+
+// Faults of a file.
+kinds! {
+    /// No step reads this format, or this variety of it.
+    UNSUPPORTED_FORMAT UNSUPPORTED_MEDIA_TYPE "unsupported-format" "Unsupported format";
+    /// The file is not an image.
+    NOT_AN_IMAGE UNSUPPORTED_MEDIA_TYPE "not-an-image" "Not an image";
+    /// The file is truncated or contradicts itself.
+    BROKEN_FILE UNPROCESSABLE_ENTITY "broken-file" "Broken file";
+    /// The image has more pixels than its limit.
+    TOO_MANY_PIXELS UNPROCESSABLE_ENTITY "too-many-pixels" "Too many pixels";
+    /// The estimated memory exceeds the limit; decoding was not started.
+    TOO_MUCH_MEMORY INSUFFICIENT_STORAGE "too-much-memory" "Too much memory";
+    /// The original disappeared from the object store.
+    ORIGINAL_MISSING GONE "original-missing" "Original missing";
+    /// The step exceeded its time limit on this file.
+    STEP_TIMEOUT GATEWAY_TIMEOUT "step-timeout" "Took too long";
+    /// The step broke off while it processed this file.
+    STEP_CRASHED BAD_GATEWAY "step-crashed" "Could not be processed";
+    /// The step's output is invalid.
+    STEP_OUTPUT BAD_GATEWAY "step-answer" "Could not be processed";
+    /// Too many workers claimed the task and disappeared.
+    GAVE_UP INTERNAL_SERVER_ERROR "gave-up" "Gave up";
+}
+
+// Faults of the service.
+kinds! {
+    /// A fault of this function.
     INTERNAL INTERNAL_SERVER_ERROR "internal" "Internal error";
-    /// Something that this depends on is down; `Retry-After` says when to try again.
+    /// The component trapped or returned an error.
+    COMPONENT_FAILED BAD_GATEWAY "component-failed" "The function failed";
+    /// The component's concurrency limit is reached; `Retry-After` says when to try again.
+    TOO_BUSY SERVICE_UNAVAILABLE "too-busy" "Too busy";
+    /// A dependency is down; `Retry-After` says when to try again.
     UNAVAILABLE SERVICE_UNAVAILABLE "unavailable" "Temporarily unavailable";
+    /// The component exceeded its deadline.
+    TIMEOUT GATEWAY_TIMEOUT "timeout" "The function did not answer in time";
+    /// The component exceeded its memory limit.
+    OUT_OF_MEMORY INSUFFICIENT_STORAGE "out-of-memory" "The function ran out of memory";
 }
 
 /// One occurrence of a problem.
@@ -88,7 +118,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A problem about which there is no more to say yet.
+    /// A problem without detail.
     pub fn new(kind: Kind) -> Self {
         Self {
             kind,
@@ -98,19 +128,25 @@ impl Problem {
         }
     }
 
-    /// Its kind.
+    /// 413 that names the limit.
+    pub fn body_too_large(limit_bytes: u64) -> Self {
+        Self::new(Kind::BODY_TOO_LARGE)
+            .detail(format!("The request's body exceeds {limit_bytes} bytes."))
+    }
+
+    /// The kind.
     pub fn kind(&self) -> Kind {
         self.kind
     }
 
-    /// What is wrong this time, in a sentence for people.
+    /// Sets the detail: one sentence, for people.
     #[must_use]
     pub fn detail(mut self, detail: impl Into<Cow<'static, str>>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// A field that is to blame. Without a detail yet, that of the field is the problem's.
+    /// Adds a field that is wrong. The first field's detail becomes the problem's, unless it has one.
     #[must_use]
     pub fn field(mut self, place: Place, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
@@ -119,32 +155,37 @@ impl Problem {
         self
     }
 
-    /// A header of the answer, such as `Allow` or `Retry-After`.
+    /// Adds a header to the response, such as `Allow`.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
     }
 
-    /// The answer, which no cache may keep. `request_id` is what the log calls the request; one that
-    /// can't stand in a URN is left out, because not every host looks at what a client calls its
-    /// request.
-    pub fn into_response(self, request_id: Option<&str>) -> Response<Bytes> {
-        let document = Document {
-            kind: format!("urn:tirage:problem:{}", self.kind.name),
-            title: self.kind.title,
-            status: self.kind.status.as_u16(),
-            detail: self.detail.as_deref(),
-            instance: request_id
-                .filter(|id| is_urn_part(id))
-                .map(|id| format!("urn:tirage:request:{id}")),
-            errors: &self.errors,
-        };
+    /// Adds `Retry-After`.
+    #[must_use]
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.header(RETRY_AFTER, seconds.into())
+    }
+
+    /// The document without `instance`, to be stored with what failed.
+    pub fn to_document(&self) -> Value {
         #[expect(
             clippy::expect_used,
-            reason = "strings and numbers always have a form in JSON"
+            reason = "strings and numbers always serialize to JSON"
         )]
-        let body = serde_json::to_vec(&document).expect("a problem document can be written");
+        serde_json::to_value(self.document(None)).expect("a problem document serializes")
+    }
+
+    /// The response, which no cache may store. `instance` is the request id; an id with characters that a
+    /// URN can't hold is left out, since not every host validates the ids that clients send.
+    pub fn into_response(self, request_id: Option<&str>) -> Response<Bytes> {
+        #[expect(
+            clippy::expect_used,
+            reason = "strings and numbers always serialize to JSON"
+        )]
+        let body =
+            serde_json::to_vec(&self.document(request_id)).expect("a problem document serializes");
         let mut response = Response::new(Bytes::from(body));
         *response.status_mut() = self.kind.status;
         let headers = response.headers_mut();
@@ -156,9 +197,22 @@ impl Problem {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }
+
+    fn document(&self, request_id: Option<&str>) -> Document<'_> {
+        Document {
+            kind: format!("urn:tirage:problem:{}", self.kind.name),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
+            detail: self.detail.as_deref(),
+            instance: request_id
+                .filter(|id| is_urn_part(id))
+                .map(|id| format!("urn:tirage:request:{id}")),
+            errors: &self.errors,
+        }
+    }
 }
 
-/// For the log.
+/// Name and detail, for the log.
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(self.kind.name)?;
@@ -169,10 +223,10 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Longest request id that is repeated to the client, in bytes; as long as the router takes them.
+/// Longest request id that `instance` repeats, in bytes; the router accepts no longer one.
 const REQUEST_ID_MAX: usize = 128;
 
-/// Whether a URN can end in this, as it is (RFC 8141, 2).
+/// `true` if the id needs no escaping at the end of a URN (RFC 8141, section 2).
 fn is_urn_part(id: &str) -> bool {
     (1..=REQUEST_ID_MAX).contains(&id.len())
         && id
@@ -180,15 +234,15 @@ fn is_urn_part(id: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:/+=".contains(&byte))
 }
 
-/// Where a field is.
+/// Position of a field in the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Place {
-    /// In the body: a JSON pointer as a URI fragment (RFC 6901, 6), such as `#/text`.
+    /// JSON pointer into the body, as a URI fragment (RFC 6901, section 6): `#/text`.
     Pointer(&'static str),
-    /// A parameter of the query.
+    /// Query parameter.
     Parameter(&'static str),
-    /// A header.
+    /// Header.
     Header(&'static str),
 }
 
@@ -199,7 +253,7 @@ struct FieldError {
     detail: Cow<'static, str>,
 }
 
-/// RFC 9457, section 3; `errors` is the extension of its example.
+/// RFC 9457, section 3; `errors` is the extension in its own example.
 #[derive(Serialize)]
 struct Document<'a> {
     #[serde(rename = "type")]
@@ -216,7 +270,6 @@ struct Document<'a> {
 
 #[cfg(test)]
 mod tests {
-    use http::header::RETRY_AFTER;
     use serde_json::{Value, json};
 
     use super::*;
@@ -226,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_problem_says_what_is_known_and_no_more() {
+    fn absent_parts_are_omitted() {
         let response = Problem::new(Kind::NOT_FOUND).into_response(None);
         assert_eq!(response.status(), 404);
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
@@ -238,10 +291,10 @@ mod tests {
     }
 
     #[test]
-    fn fields_are_named_where_they_are() {
+    fn each_wrong_field_is_located() {
         let response = Problem::new(Kind::INVALID_INPUT)
             .field(Place::Pointer("#/text"), "Text is missing")
-            .field(Place::Parameter("limit"), "Limit is no number")
+            .field(Place::Parameter("limit"), "Limit must be a number")
             .into_response(Some("42"));
         assert_eq!(
             document(&response),
@@ -253,14 +306,14 @@ mod tests {
                 "instance": "urn:tirage:request:42",
                 "errors": [
                     {"pointer": "#/text", "detail": "Text is missing"},
-                    {"parameter": "limit", "detail": "Limit is no number"},
+                    {"parameter": "limit", "detail": "Limit must be a number"},
                 ],
             })
         );
     }
 
     #[test]
-    fn an_id_that_no_urn_can_hold_is_left_out() {
+    fn a_request_id_that_needs_escaping_is_left_out() {
         let instance = |id: &str| {
             let response = Problem::new(Kind::NOT_FOUND).into_response(Some(id));
             document(&response).get("instance").cloned()
@@ -277,12 +330,25 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_the_problem_are_kept() {
+    fn the_response_has_the_problem_s_headers() {
         let response = Problem::new(Kind::UNAVAILABLE)
-            .header(RETRY_AFTER, HeaderValue::from_static("5"))
+            .retry_after(5)
             .into_response(None);
         assert_eq!(response.status(), 503);
         assert_eq!(response.headers()[RETRY_AFTER], "5");
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+    }
+
+    #[test]
+    fn a_document_to_store_has_no_instance() {
+        assert_eq!(
+            Problem::body_too_large(1000).to_document(),
+            json!({
+                "type": "urn:tirage:problem:body-too-large",
+                "title": "Body too large",
+                "status": 413,
+                "detail": "The request's body exceeds 1000 bytes.",
+            })
+        );
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
     }
     doctor::require(repository, &needs)?;
 
-    let toolchain = WasmToolchain::find_or_make(repository)?;
+    let toolchain = WasmToolchain::ensure(repository)?;
     let functions = Workspace::functions(repository, &toolchain).build(&toolchain)?;
     if let Some(frontend) = &frontend {
         frontend::build(frontend)?;
@@ -40,7 +40,7 @@ pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
 /// # Errors
 /// As [`all`].
 pub(crate) fn guests(repository: &Repository, binaries: &Binaries) -> Result<()> {
-    let toolchain = WasmToolchain::find_or_make(repository)?;
+    let toolchain = WasmToolchain::ensure(repository)?;
     let guests = Workspace::guests(repository, &toolchain).build(&toolchain)?;
     components::precompile(repository, binaries, &guests)
 }

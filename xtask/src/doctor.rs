@@ -33,8 +33,6 @@ pub(crate) enum Need {
     NativeLinker,
     /// A compiler for functions.
     WasmTarget,
-    /// The linker that makes components.
-    ComponentLinker,
     /// Node and npm.
     Node,
     /// The packages that the web app is built with, and those that the gateway is tested with.
@@ -60,12 +58,11 @@ enum Finding {
     Missing(String),
 }
 
-const ALL: [Need; 10] = [
+const ALL: [Need; 9] = [
     Need::Rust,
     Need::Lints,
     Need::NativeLinker,
     Need::WasmTarget,
-    Need::ComponentLinker,
     Need::Node,
     Need::NodePackages,
     Need::Postgres,
@@ -125,7 +122,6 @@ impl Need {
             Self::Lints => "rustfmt and clippy",
             Self::NativeLinker => "C compiler and linker",
             Self::WasmTarget => TARGET,
-            Self::ComponentLinker => "wasm-component-ld",
             Self::Node => "Node and npm",
             Self::NodePackages => "npm packages",
             Self::Postgres => "Postgres",
@@ -139,8 +135,7 @@ impl Need {
             Self::Rust => Ok(rust()),
             Self::Lints => Ok(lints()),
             Self::NativeLinker => Ok(native_linker()),
-            Self::WasmTarget => wasm_target(repository),
-            Self::ComponentLinker => component_linker(),
+            Self::WasmTarget => wasm_target(),
             Self::Node => Ok(node()),
             Self::NodePackages => node_packages(repository),
             Self::Postgres => postgres(repository),
@@ -174,21 +169,13 @@ fn native_linker() -> Finding {
     }
 }
 
-fn wasm_target(repository: &Repository) -> Result<Finding> {
-    if let Some(toolchain) = toolchain::WasmToolchain::find(repository)? {
-        return Ok(Finding::Found(toolchain.origin));
-    }
-    Ok(if toolchain::can_be_made() {
-        Finding::Automatic("rustup or Debian's packages, at the first build".to_owned())
+fn wasm_target() -> Result<Finding> {
+    Ok(if toolchain::is_installed()? {
+        Finding::Found("installed for the Rust toolchain in use".to_owned())
+    } else if toolchain::can_be_added() {
+        Finding::Automatic("rustup adds it at the first build".to_owned())
     } else {
-        Finding::Missing(format!("rustup target add {TARGET} (https://rustup.rs)"))
-    })
-}
-
-fn component_linker() -> Result<Finding> {
-    Ok(match toolchain::component_linker()? {
-        Some(linker) => Finding::Found(linker.display().to_string()),
-        None => Finding::Automatic("cargo install, at the first build".to_owned()),
+        Finding::Missing(toolchain::remedy())
     })
 }
 

@@ -13,7 +13,6 @@ use anyhow::{Context, Result};
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
-use crate::toolchain::cache_folder;
 
 /// Which Python the tests run.
 pub(crate) const VARIABLE: &str = "TIRAGE_PYTHON";
@@ -105,6 +104,20 @@ impl Environment {
         fs::copy(&self.requirements, self.stamp())?;
         Ok(())
     }
+}
+
+/// Returns `tirage` in the XDG cache folder, where what is made once per machine is kept.
+fn cache_folder() -> Result<PathBuf> {
+    // https://specifications.freedesktop.org/basedir-spec/latest/: relative paths are ignored.
+    let absolute = |name: &str| {
+        std::env::var_os(name)
+            .map(PathBuf::from)
+            .filter(|path| path.is_absolute())
+    };
+    absolute("XDG_CACHE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".cache")))
+        .map(|cache| cache.join("tirage"))
+        .context("cannot find the cache folder: set XDG_CACHE_HOME or HOME to an absolute path")
 }
 
 fn is_enough(python: &Path) -> bool {

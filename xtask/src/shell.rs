@@ -1,7 +1,6 @@
 //! Running programs to their end, with errors that say which one failed and how.
 
-use std::ffi::{OsStr, OsString};
-use std::io::Write as _;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -26,26 +25,6 @@ pub(crate) fn run_with_stdout(command: &mut Command) -> Result<()> {
     let status = Foreground::start(command.stdin(Stdio::null()))
         .with_context(|| format!("cannot start {}", describe(command)))?
         .wait()?;
-    if !status.success() {
-        bail!("{} failed ({status})", describe(command));
-    }
-    Ok(())
-}
-
-/// Runs `command` with `input` on its stdin.
-///
-/// # Errors
-/// As [`run`].
-pub(crate) fn run_with_input(command: &mut Command, input: &[u8]) -> Result<()> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(std::io::stderr())
-        .spawn()
-        .with_context(|| format!("cannot start {}", describe(command)))?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(input)?;
-    }
-    let status = child.wait()?;
     if !status.success() {
         bail!("{} failed ({status})", describe(command));
     }
@@ -97,16 +76,8 @@ pub(crate) fn find_in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
         .find(|program| is_executable(program))
 }
 
-/// `PATH` with `folders` put before it.
-pub(crate) fn path_with(folders: &[PathBuf]) -> OsString {
-    let rest = std::env::var_os("PATH").unwrap_or_default();
-    let all = folders.iter().cloned().chain(std::env::split_paths(&rest));
-    // Only a folder with a colon in its name can't be joined, and PATH can't name one anyway.
-    std::env::join_paths(all).unwrap_or(rest)
-}
-
 /// Whether `program` is a file that may be run.
-pub(crate) fn is_executable(program: &Path) -> bool {
+fn is_executable(program: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 
     program
@@ -141,15 +112,5 @@ mod tests {
     fn programs_are_found_where_a_shell_finds_them() {
         assert!(find_in_path("sh").is_some_and(|sh| is_executable(&sh)));
         assert!(find_in_path("there-is-no-such-program").is_none());
-    }
-
-    #[test]
-    fn input_reaches_the_program() {
-        run_with_input(
-            Command::new("grep").arg("-q").arg("needle"),
-            b"hay\nneedle\n",
-        )
-        .unwrap();
-        run_with_input(Command::new("grep").arg("-q").arg("needle"), b"hay\n").unwrap_err();
     }
 }

@@ -1,12 +1,12 @@
-//! Pixels in memory.
+//! Uncompressed images in memory: 8 bits per channel, rows without padding.
 
-/// What a pixel is made of; one byte each, transparency not multiplied into the colours.
+/// Channels of a pixel, one byte each. Alpha is straight, not premultiplied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Channels {
     Grey,
     Rgb,
     Rgba,
-    /// 255 is all of an ink.
+    /// Inks, where 255 is full coverage.
     Cmyk,
 }
 
@@ -20,7 +20,7 @@ impl Channels {
     }
 }
 
-/// Pixels, row by row without gaps.
+/// An image: rows of pixels without padding. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Bitmap {
     width: u32,
@@ -30,14 +30,14 @@ pub(crate) struct Bitmap {
 }
 
 impl Bitmap {
-    /// A picture of these pixels; none if they are not as many as it has.
+    /// Returns `None` unless both sides are positive and `pixels` has exactly the length that they imply.
     pub(crate) fn new(
         width: u32,
         height: u32,
         channels: Channels,
         pixels: Vec<u8>,
     ) -> Option<Self> {
-        (width > 0 && height > 0 && Self::length(width, height, channels)? == pixels.len())
+        (width > 0 && height > 0 && Self::byte_count(width, height, channels)? == pixels.len())
             .then_some(Self {
                 width,
                 height,
@@ -46,8 +46,8 @@ impl Bitmap {
             })
     }
 
-    /// The bytes of a picture, if the machine can count them.
-    pub(crate) fn length(width: u32, height: u32, channels: Channels) -> Option<usize> {
+    /// Length of the pixels in bytes, or `None` if it overflows `usize`.
+    pub(crate) fn byte_count(width: u32, height: u32, channels: Channels) -> Option<usize> {
         usize::try_from(width)
             .ok()?
             .checked_mul(usize::try_from(height).ok()?)?
@@ -70,12 +70,16 @@ impl Bitmap {
         &self.pixels
     }
 
-    /// Whether any pixel is transparent, even slightly.
+    /// `true` if any pixel isn't fully opaque.
     pub(crate) fn has_transparency(&self) -> bool {
-        self.channels == Channels::Rgba && self.quadruples().iter().any(|[.., alpha]| *alpha != 255)
+        self.channels == Channels::Rgba
+            && self
+                .four_channel_pixels()
+                .iter()
+                .any(|[.., alpha]| *alpha != 255)
     }
 
-    /// The same without its alpha channel. Only for a picture without transparency.
+    /// Drops the alpha channel. Only for an image without transparency.
     pub(crate) fn without_alpha(self) -> Self {
         if self.channels != Channels::Rgba {
             return self;
@@ -83,7 +87,7 @@ impl Bitmap {
         Self {
             channels: Channels::Rgb,
             pixels: self
-                .quadruples()
+                .four_channel_pixels()
                 .iter()
                 .flat_map(|&[r, g, b, _]| [r, g, b])
                 .collect(),
@@ -91,12 +95,12 @@ impl Bitmap {
         }
     }
 
-    /// The pixels of a picture that has four channels.
-    pub(crate) fn quadruples(&self) -> &[[u8; 4]] {
+    /// Pixels of an image with four channels.
+    pub(crate) fn four_channel_pixels(&self) -> &[[u8; 4]] {
         self.pixels.as_chunks().0
     }
 
-    /// Red, green, blue and alpha of each pixel.
+    /// Converts to RGBA. CMYK is returned unchanged.
     pub(crate) fn to_rgba(&self) -> Vec<u8> {
         match self.channels {
             Channels::Grey => self.pixels.iter().flat_map(|&y| [y, y, y, 255]).collect(),

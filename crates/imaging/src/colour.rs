@@ -1,7 +1,8 @@
-//! Colours as sRGB, whatever profile they came with.
+//! Conversion to sRGB by the embedded ICC profile or AVIF's code points.
 //!
-//! What has no profile is taken for sRGB, and for plain inks if it is CMYK. A profile that can't be read,
-//! or is for another kind of pixel, counts as none: wrong colours are better than no picture.
+//! An image without a profile is assumed to be sRGB, or uncalibrated inks if it is CMYK. A profile that is
+//! invalid or for another colour space is ignored, because an image in slightly wrong colours is better
+//! than an error.
 
 use moxcms::{
     CicpColorPrimaries, CicpProfile, ColorProfile, DataColorSpace, Layout, MatrixCoefficients,
@@ -10,15 +11,15 @@ use moxcms::{
 
 use crate::bitmap::{Bitmap, Channels};
 
-/// The colour profile of a picture (ICC.1:2022).
+/// Colour profile of an image (ICC.1:2022).
 pub(crate) struct Profile {
     parsed: Option<ColorProfile>,
     description: Option<String>,
 }
 
 impl Profile {
-    /// Reads a profile; one that can't be read is none.
-    pub(crate) fn read(bytes: Option<&[u8]>) -> Self {
+    /// Parses an ICC profile. An invalid one is treated as absent.
+    pub(crate) fn parse(bytes: Option<&[u8]>) -> Self {
         let parsed = bytes.and_then(|bytes| ColorProfile::new_from_slice(bytes).ok());
         Self {
             description: parsed.as_ref().and_then(description),
@@ -26,8 +27,8 @@ impl Profile {
         }
     }
 
-    /// The profile that code points of ITU-T H.273 stand for.
-    pub(crate) fn of_code_points(primaries: u8, transfer: u8) -> Self {
+    /// Builds the profile for the code points of ITU-T H.273.
+    pub(crate) fn from_cicp(primaries: u8, transfer: u8) -> Self {
         let code_points = || {
             Some(CicpProfile {
                 color_primaries: CicpColorPrimaries::try_from(primaries).ok()?,
@@ -37,7 +38,7 @@ impl Profile {
             })
         };
         Self {
-            // 2 is "unspecified", and what is unspecified is sRGB.
+            // 2 is "unspecified", which is treated as sRGB.
             parsed: code_points()
                 .filter(|_| primaries != 2 && transfer != 2)
                 .map(ColorProfile::new_from_cicp),
@@ -45,28 +46,28 @@ impl Profile {
         }
     }
 
-    /// What it calls itself.
+    /// Description text of the profile.
     pub(crate) fn description(&self) -> Option<&str> {
         self.description.as_deref()
     }
 
-    /// The picture in sRGB; never in CMYK.
+    /// Converts to sRGB. The result is never CMYK.
     pub(crate) fn to_srgb(&self, bitmap: Bitmap) -> Bitmap {
         let channels = bitmap.channels();
         let transformed = self
             .parsed
             .as_ref()
-            .filter(|profile| profile.color_space == space(channels))
+            .filter(|profile| profile.color_space == colour_space(channels))
             .and_then(|profile| transform(profile, &bitmap));
         match transformed {
             Some(transformed) => transformed,
-            None if channels == Channels::Cmyk => plain_inks(&bitmap).unwrap_or(bitmap),
+            None if channels == Channels::Cmyk => cmyk_to_rgb(&bitmap).unwrap_or(bitmap),
             None => bitmap,
         }
     }
 }
 
-fn space(channels: Channels) -> DataColorSpace {
+fn colour_space(channels: Channels) -> DataColorSpace {
     match channels {
         Channels::Grey => DataColorSpace::Gray,
         Channels::Rgb | Channels::Rgba => DataColorSpace::Rgb,
@@ -95,8 +96,8 @@ fn transform(profile: &ColorProfile, bitmap: &Bitmap) -> Option<Bitmap> {
         transform.transform(source, &mut target).ok()?;
         Some(target)
     };
-    if let Some(samples) = samples(bitmap.channels())
-        && is_the_same(&samples, &apply(&samples)?)
+    if let Some(samples) = sample_colours(bitmap.channels())
+        && is_identity(&samples, &apply(&samples)?)
     {
         return None;
     }
@@ -108,8 +109,9 @@ fn transform(profile: &ColorProfile, bitmap: &Bitmap) -> Option<Bitmap> {
     )
 }
 
-/// Colours from all over the cube, to see what a profile does before it is done to every pixel.
-fn samples(channels: Channels) -> Option<Vec<u8>> {
+/// A grid of colours over the whole RGB cube. It shows what the profile does before every pixel is
+/// converted.
+fn sample_colours(channels: Channels) -> Option<Vec<u8>> {
     let steps = || (0..=255_u8).step_by(15);
     let colours =
         steps().flat_map(move |r| steps().flat_map(move |g| steps().map(move |b| [r, g, b])));
@@ -120,20 +122,20 @@ fn samples(channels: Channels) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether nobody could tell these colours apart: the profile is sRGB under whatever name.
-fn is_the_same(before: &[u8], after: &[u8]) -> bool {
+/// `true` if no value changes by more than 1: the profile is sRGB in effect.
+fn is_identity(before: &[u8], after: &[u8]) -> bool {
     before.iter().zip(after).all(|(a, b)| a.abs_diff(*b) <= 1)
 }
 
-/// Inks that each take their share of white light, for want of a profile.
-fn plain_inks(bitmap: &Bitmap) -> Option<Bitmap> {
+/// Converts CMYK to RGB without a profile: each ink absorbs its share of the light.
+fn cmyk_to_rgb(bitmap: &Bitmap) -> Option<Bitmap> {
     let product = |ink: u8, black: u8| {
         let light = u16::from(255 - ink) * u16::from(255 - black);
         // At most 255.
         ((light + 127) / 255) as u8
     };
     let pixels = bitmap
-        .quadruples()
+        .four_channel_pixels()
         .iter()
         .flat_map(|&[cyan, magenta, yellow, black]| {
             [cyan, magenta, yellow].map(|ink| product(ink, black))
@@ -143,8 +145,8 @@ fn plain_inks(bitmap: &Bitmap) -> Option<Bitmap> {
 }
 
 fn description(profile: &ColorProfile) -> Option<String> {
-    /// Longer ones say nothing more.
-    const LONGEST: usize = 200;
+    /// Upper bound on a description's length.
+    const CHARACTERS_MAX: usize = 200;
     let text = match profile.description.as_ref()? {
         ProfileText::PlainString(text) => text.clone(),
         ProfileText::Localizable(texts) => texts
@@ -162,6 +164,6 @@ fn description(profile: &ColorProfile) -> Option<String> {
         }
     };
     let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter == '\0');
-    let text: String = text.chars().take(LONGEST).collect();
+    let text: String = text.chars().take(CHARACTERS_MAX).collect();
     (!text.is_empty()).then_some(text)
 }

@@ -1,6 +1,6 @@
-//! Pixels out of files.
+//! Decoding of every supported format into a [`Bitmap`].
 //!
-//! JPEG is made as small as is wanted while it is decoded. Others come out whole.
+//! JPEG is scaled to the requested size while it is decoded. The other formats are decoded at full size.
 
 mod avif;
 mod gif;
@@ -11,24 +11,24 @@ mod webp;
 use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
 use crate::header::jpeg::Frame;
-use crate::header::{Header, Layout};
+use crate::header::{FormatInfo, Header};
 
-/// How a picture will be decoded.
+/// Parameters and cost of decoding an image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
-    /// By what its blocks are made smaller meanwhile: 1, 2, 4 or 8.
+    /// Denominator of the DCT scaling of JPEG: 1, 2, 4 or 8. Always 1 for other formats.
     pub(crate) reduction: u32,
-    /// What comes out.
+    /// Width of the decoded image in pixels.
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) channels: Channels,
-    /// The memory that decoding takes, in bytes, what comes out included.
+    /// Upper bound on the memory for decoding in bytes, including the result.
     pub(crate) memory: u64,
 }
 
 impl Plan {
-    /// How to decode a picture of which a print of `width` by `height` pixels, as stored, is the largest
-    /// wanted.
+    /// Plans the decoding of an image whose largest variant has `width` by `height` pixels, before the
+    /// orientation is applied.
     pub(crate) fn new(header: &Header, width: u32, height: u32) -> Self {
         let with_alpha = if header.alpha {
             Channels::Rgba
@@ -36,7 +36,7 @@ impl Plan {
             Channels::Rgb
         };
         let stored = u64::from(header.width) * u64::from(header.height);
-        let whole = |channels, bytes_per_pixel| Self {
+        let full_size = |channels, bytes_per_pixel| Self {
             reduction: 1,
             width: header.width,
             height: header.height,
@@ -44,20 +44,20 @@ impl Plan {
             memory: stored * bytes_per_pixel,
         };
         let bytes = with_alpha.count() as u64;
-        match &header.layout {
-            Layout::Jpeg(frame) => Self::of_jpeg(header, frame, width, height),
-            Layout::Png { bytes_per_pixel } => whole(with_alpha, (*bytes_per_pixel).into()),
-            Layout::WebP { lossy } => whole(with_alpha, bytes + if *lossy { 3 } else { 4 }),
-            Layout::Gif => whole(Channels::Rgba, 5),
-            // Colours and opacity, each decoded and filtered, with what the decoder remembers.
-            Layout::Avif(_) => whole(
+        match &header.info {
+            FormatInfo::Jpeg(frame) => Self::for_jpeg(header, frame, width, height),
+            FormatInfo::Png { bytes_per_pixel } => full_size(with_alpha, (*bytes_per_pixel).into()),
+            FormatInfo::WebP { lossy } => full_size(with_alpha, bytes + if *lossy { 3 } else { 4 }),
+            FormatInfo::Gif => full_size(Channels::Rgba, 5),
+            // Colour and alpha, each decoded and filtered, with the decoder's reference frames.
+            FormatInfo::Avif(_) => full_size(
                 with_alpha,
                 bytes + if header.bit_depth > 8 { 16 } else { 8 },
             ),
         }
     }
 
-    fn of_jpeg(header: &Header, frame: &Frame, width: u32, height: u32) -> Self {
+    fn for_jpeg(header: &Header, frame: &Frame, width: u32, height: u32) -> Self {
         let is_enough = |reduction: &u32| {
             header.width / reduction >= width && header.height / reduction >= height
         };
@@ -79,16 +79,17 @@ impl Plan {
     }
 }
 
-/// The pixels of a file; of an animation, its first frame. Turned and coloured as they are stored.
+/// Decodes the image, or the first frame of an animation. Neither orientation nor colour profile is
+/// applied.
 ///
 /// # Errors
-/// When the file is broken, or uses what isn't supported.
+/// If the file is broken or uses an unsupported feature.
 pub(crate) fn decode(file: &[u8], header: &Header, plan: Plan) -> Result<Bitmap, Error> {
-    match &header.layout {
-        Layout::Jpeg(frame) => jpeg::decode(file, frame, (header.width, header.height), plan),
-        Layout::Png { .. } => png::decode(file),
-        Layout::WebP { .. } => webp::decode(file),
-        Layout::Gif => gif::decode(file),
-        Layout::Avif(item) => avif::decode(item, header),
+    match &header.info {
+        FormatInfo::Jpeg(frame) => jpeg::decode(file, frame, (header.width, header.height), plan),
+        FormatInfo::Png { .. } => png::decode(file),
+        FormatInfo::WebP { .. } => webp::decode(file),
+        FormatInfo::Gif => gif::decode(file),
+        FormatInfo::Avif(image) => avif::decode(image, header),
     }
 }

@@ -1,4 +1,5 @@
-//! Files out of pixels. What is written says nothing but the picture: no EXIF, no profile, no comment.
+//! Encoding of a [`Bitmap`] as JPEG, PNG or WebP. Files contain only the image: no EXIF, profile or
+//! comment.
 
 mod jpeg;
 
@@ -6,12 +7,13 @@ use std::io::Cursor;
 
 use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
-use crate::variant::Encoding;
+use crate::variant_spec::Encoding;
 
-/// The picture as a file.
+/// Encodes the image.
 ///
 /// # Errors
-/// [`Error::Encoder`]; a picture that is no larger than a variant has none.
+/// [`Error::Encoder`] if the encoder fails. Images within
+/// [`VariantSpec::LONG_SIDE_MAX`](crate::VariantSpec::LONG_SIDE_MAX) don't cause that.
 pub(crate) fn encode(bitmap: &Bitmap, encoding: Encoding) -> Result<Vec<u8>, Error> {
     match encoding {
         Encoding::Jpeg { quality } => jpeg::encode(bitmap, quality),
@@ -21,12 +23,13 @@ pub(crate) fn encode(bitmap: &Bitmap, encoding: Encoding) -> Result<Vec<u8>, Err
     }
 }
 
-/// What writing takes at most, in bytes for each pixel: while it is done, and as a file that is kept. It
-/// is grain that takes most, which no codec can foresee; photos take a fraction of it.
+/// Upper bounds on the memory of encoding, in bytes per pixel: while encoding, and of the file.
+///
+/// They hold for noise, the worst case for every codec; photos need a fraction.
 pub(crate) fn memory_per_pixel(encoding: Encoding) -> (u64, u64) {
     match encoding {
-        // Coefficients of two bytes, and symbols of four that are counted before they are written.
-        Encoding::Jpeg { quality } if jpeg::has_full_colour(quality) => (27, 3),
+        // Coefficients take two bytes, and tokens four: they are counted before they are written.
+        Encoding::Jpeg { quality } if jpeg::has_full_chroma(quality) => (27, 3),
         Encoding::Jpeg { .. } => (10, 1),
         Encoding::WebP { .. } => (8, 2),
         Encoding::Png | Encoding::WebPLossless => (8, 4),
@@ -59,7 +62,7 @@ fn webp(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     let (width, height) = (bitmap.width(), bitmap.height());
     let from_grey;
     let encoder = match bitmap.channels() {
-        // What the encoder makes of grey alone has less contrast.
+        // The encoder's own greyscale input gives less contrast.
         Channels::Grey => {
             from_grey = bitmap.to_rgba();
             zenwebp::Encoder::new_rgba(&from_grey, width, height)
@@ -72,7 +75,7 @@ fn webp(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     encoder.config(config).encode().map_err(failed)
 }
 
-/// How hard the encoder tries, 0 to 6.
+/// Effort of the WebP encoder, 0 (fast) to 6 (small).
 const WEBP_METHOD: u8 = 4;
 
 fn webp_lossless(bitmap: &Bitmap) -> Result<Vec<u8>, Error> {

@@ -1,63 +1,63 @@
-//! Why there are no prints.
+//! The crate's error type.
 
-use crate::format::{Foreign, Format};
+use crate::format::{Format, UnsupportedFormat};
 
-/// Why a file has no prints. The text is meant for the person whose file it is.
+/// Reason why an image couldn't be processed. The messages are written for the owner of the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
-    /// A format that is known, but not read.
+    /// The format is recognised but not supported.
     #[error("{0} is not supported yet")]
-    UnsupportedFormat(Foreign),
-    /// A readable format in a form of it that isn't read, such as JPEG with arithmetic coding.
+    UnsupportedFormat(UnsupportedFormat),
+    /// The format is supported, but not this feature of it, such as arithmetic coding in JPEG.
     #[error("{format} with {feature} is not supported")]
     UnsupportedFeature {
-        /// The format.
+        /// Format of the file.
         format: Format,
-        /// What there is in it, to follow "with".
+        /// The feature, phrased to follow "with".
         feature: &'static str,
     },
-    /// The bytes begin like no format that is known.
+    /// The content doesn't start like any known image format.
     #[error("this is not an image")]
     NotAnImage,
-    /// The file ends too early, or contradicts itself or its format.
+    /// The file is truncated, or violates its format.
     #[error("this {format} is broken: {reason}")]
     Broken {
-        /// What it says that it is.
+        /// Format detected from the first bytes.
         format: Format,
-        /// What is wrong, as far as it is known.
+        /// Description of the first defect that was found.
         reason: String,
     },
-    /// The file is longer than allowed.
-    #[error("the file has {bytes} bytes, and {limit} are allowed")]
+    /// The file is longer than the limit.
+    #[error("the file has {bytes} bytes, more than the limit of {limit}")]
     FileTooLarge {
-        /// Its length.
+        /// Length of the file in bytes.
         bytes: u64,
-        /// The longest that is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The picture has more pixels than allowed, all of its frames together.
-    #[error("the picture has {pixels} pixels in all, and {limit} are allowed")]
+    /// The image has more pixels than the limit, summed over all frames.
+    #[error("the image has {pixels} pixels in all frames, more than the limit of {limit}")]
     TooManyPixels {
-        /// Its pixels.
+        /// Number of pixels.
         pixels: u64,
-        /// The most that are allowed.
+        /// The limit in pixels.
         limit: u64,
     },
-    /// Its prints would take more memory than allowed. Said before any of it is taken.
-    #[error("the picture needs {needed} bytes of memory, and {limit} are allowed")]
+    /// Processing would need more memory than the limit. Detected before the memory is allocated.
+    #[error("processing the image needs {needed} bytes of memory, more than the limit of {limit}")]
     TooMuchMemory {
-        /// What it would take.
+        /// Estimated memory in bytes.
         needed: u64,
-        /// The most that is allowed.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// A print could not be written; not the file's fault.
-    #[error("a print could not be written: {0}")]
+    /// Encoding or resizing failed. Not the file's fault.
+    #[error("encoding a variant failed: {0}")]
     Encoder(String),
 }
 
 impl Error {
-    /// A file that isn't what its first bytes promise.
+    /// A file that violates its format.
     pub(crate) fn broken(format: Format, reason: impl ToString) -> Self {
         Self::Broken {
             format,

@@ -1,21 +1,20 @@
-//! What cameras write into their files (EXIF, CIPA DC-008).
+//! EXIF metadata (CIPA DC-008): orientation, camera, capture time, GPS position.
 //!
-//! Much of it is broken in practice, so nothing here can fail: what makes no sense is as if it weren't
-//! there.
+//! EXIF in real files is often invalid, so parsing never fails: an invalid value is treated as absent.
 
 use exif::{DateTime, Exif, Field, In, Reader, Tag, Value};
 
-use crate::metadata::{Camera, Position, Taken};
+use crate::metadata::{Camera, CaptureTime, Position};
 use crate::orientation::Orientation;
 
-/// What could be read.
+/// The EXIF tags that could be parsed.
 pub(crate) struct Tags {
     exif: Option<Exif>,
 }
 
 impl Tags {
-    /// Reads a TIFF structure.
-    pub(crate) fn read(bytes: Option<Vec<u8>>) -> Self {
+    /// Parses a TIFF structure.
+    pub(crate) fn parse(bytes: Option<Vec<u8>>) -> Self {
         let read = |bytes| {
             Reader::new()
                 .continue_on_error(true)
@@ -48,11 +47,11 @@ impl Tags {
                 .uint(Tag::FocalLengthIn35mmFilm)
                 .filter(|length| *length > 0),
             flash: self.uint(Tag::Flash).map(|flash| flash & 1 == 1),
-            taken: self.taken(),
+            capture_time: self.capture_time(),
         }
     }
 
-    /// Where the picture was taken, if it says so and there is such a place.
+    /// GPS position, if the tags are complete and the coordinates within range.
     pub(crate) fn position(&self) -> Option<Position> {
         let latitude = self.degrees(Tag::GPSLatitude, Tag::GPSLatitudeRef, b'S')?;
         let longitude = self.degrees(Tag::GPSLongitude, Tag::GPSLongitudeRef, b'W')?;
@@ -65,7 +64,7 @@ impl Tags {
         })
     }
 
-    fn taken(&self) -> Option<Taken> {
+    fn capture_time(&self) -> Option<CaptureTime> {
         let (time, subsecond, offset) = [
             (
                 Tag::DateTimeOriginal,
@@ -82,7 +81,7 @@ impl Tags {
         .find(|(time, ..)| self.ascii(*time).is_some())?;
         let mut read = DateTime::from_ascii(self.ascii(time)?).ok()?;
         if let Some(subsecond) = self.ascii(subsecond) {
-            // Without it, or if it is no number, the time is one of whole seconds.
+            // An absent or invalid fraction leaves whole seconds.
             let _ = read.parse_subsec(subsecond.trim_ascii());
         }
         let offset = self.ascii(offset).and_then(|offset| {
@@ -100,11 +99,11 @@ impl Tags {
         )
         .ok()?;
         Some(match offset.filter(|minutes| minutes.abs() < 24 * 60) {
-            None => Taken::AtLocal(local.to_string()),
+            None => CaptureTime::Local(local.to_string()),
             Some(minutes) => {
                 let sign = if minutes < 0 { '-' } else { '+' };
                 let minutes = minutes.abs();
-                Taken::At(format!(
+                CaptureTime::WithOffset(format!(
                     "{local}{sign}{:02}:{:02}",
                     minutes / 60,
                     minutes % 60
@@ -148,21 +147,22 @@ impl Tags {
         }
     }
 
-    /// A text without what pads it, if anything is left of it.
+    /// Text without padding and control characters. `None` if nothing is left.
     fn text(&self, tag: Tag) -> Option<String> {
-        /// Longer ones aren't names.
-        const LONGEST: usize = 200;
+        /// Upper bound on the length of a text.
+        const CHARACTERS_MAX: usize = 200;
         let text = String::from_utf8_lossy(self.ascii(tag)?);
         let text: String = text
             .chars()
             .filter(|letter| !letter.is_control())
-            .take(LONGEST)
+            .take(CHARACTERS_MAX)
             .collect();
         let text = text.trim();
         (!text.is_empty()).then(|| text.to_owned())
     }
 
-    /// Degrees, minutes and seconds as degrees; negative on the other side.
+    /// Converts degrees, minutes and seconds to degrees, negative for the hemisphere `negative` (`S` or
+    /// `W`).
     fn degrees(&self, tag: Tag, side: Tag, negative: u8) -> Option<f64> {
         let degrees = self.rational(tag, 0)?
             + self.rational(tag, 1).unwrap_or(0.0) / 60.0

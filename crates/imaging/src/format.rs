@@ -1,4 +1,4 @@
-//! What a file is, by its first bytes. Names and declared types count for nothing.
+//! Detection of a file's format from its first bytes. File names and declared media types are ignored.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::error::Error;
 
-/// A format that is read.
+/// A supported image format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
@@ -22,33 +22,34 @@ pub enum Format {
     Avif,
 }
 
-/// A format that is told apart, so that it can be refused by its name.
+/// A format that is recognised, so that the error can name it, but not supported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Foreign {
-    /// HEIC and its relatives: HEVC in ISO/IEC 23008-12.
+pub enum UnsupportedFormat {
+    /// HEIC and its variants: HEVC in ISO/IEC 23008-12.
     Heic,
     /// JPEG XL (ISO/IEC 18181).
     JpegXl,
     /// JPEG 2000 (ITU-T T.800).
     Jpeg2000,
-    /// TIFF, and what cameras build on it.
+    /// TIFF, and raw formats based on it.
     Tiff,
     /// Scalable Vector Graphics.
     Svg,
     /// PDF.
     Pdf,
-    /// MP4, QuickTime and their relatives.
+    /// MP4, QuickTime and other ISO base media files.
     Mp4,
     /// Windows bitmaps.
     Bmp,
 }
 
 impl Format {
-    /// What a file is, by its first bytes.
+    /// Detects the format of a file from its first bytes.
     ///
     /// # Errors
-    /// [`Error::UnsupportedFormat`] with what it is, or [`Error::NotAnImage`].
-    pub fn of(file: &[u8]) -> Result<Self, Error> {
+    /// [`Error::UnsupportedFormat`] for a recognised format that isn't supported, [`Error::NotAnImage`] for
+    /// any other.
+    pub fn detect(file: &[u8]) -> Result<Self, Error> {
         match file {
             [0xff, 0xd8, 0xff, ..] => Ok(Self::Jpeg),
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => Ok(Self::Png),
@@ -68,12 +69,15 @@ impl Format {
                 ..,
             ] => Ok(Self::WebP),
             [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => Ok(Self::Gif),
-            [_, _, _, _, b'f', b't', b'y', b'p', ..] => of_brands(file),
-            _ => Err(Foreign::of(file).map_or(Error::NotAnImage, Error::UnsupportedFormat)),
+            [_, _, _, _, b'f', b't', b'y', b'p', ..] => detect_isobmff(file),
+            _ => {
+                Err(UnsupportedFormat::detect(file)
+                    .map_or(Error::NotAnImage, Error::UnsupportedFormat))
+            }
         }
     }
 
-    /// Its media type (<https://www.iana.org/assignments/media-types>).
+    /// Media type (<https://www.iana.org/assignments/media-types>).
     pub fn media_type(self) -> &'static str {
         match self {
             Self::Jpeg => "image/jpeg",
@@ -85,8 +89,8 @@ impl Format {
     }
 }
 
-impl Foreign {
-    fn of(file: &[u8]) -> Option<Self> {
+impl UnsupportedFormat {
+    fn detect(file: &[u8]) -> Option<Self> {
         match file {
             [0xff, 0x0a, ..] | [0, 0, 0, 12, b'J', b'X', b'L', b' ', ..] => Some(Self::JpegXl),
             [0, 0, 0, 12, b'j', b'P', b' ', b' ', ..] | [0xff, 0x4f, 0xff, 0x51, ..] => {
@@ -101,9 +105,8 @@ impl Foreign {
     }
 }
 
-/// A file of boxes (ISO/IEC 14496-12) says what it is by its brands: the major one, and those that
-/// it is compatible with.
-fn of_brands(file: &[u8]) -> Result<Format, Error> {
+/// Detects the format of an ISO base media file (ISO/IEC 14496-12, 4.3) by its major and compatible brands.
+fn detect_isobmff(file: &[u8]) -> Result<Format, Error> {
     const HEIF: [&[u8]; 10] = [
         b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
     ];
@@ -115,16 +118,16 @@ fn of_brands(file: &[u8]) -> Result<Format, Error> {
     if brands().any(|brand| brand == b"avif" || brand == b"avis") {
         Ok(Format::Avif)
     } else if brands().any(|brand| HEIF.contains(&brand)) {
-        Err(Error::UnsupportedFormat(Foreign::Heic))
+        Err(Error::UnsupportedFormat(UnsupportedFormat::Heic))
     } else {
-        Err(Error::UnsupportedFormat(Foreign::Mp4))
+        Err(Error::UnsupportedFormat(UnsupportedFormat::Mp4))
     }
 }
 
-/// Whether a text begins with the element `svg`, perhaps after a declaration, comments, a doctype.
+/// `true` if a text starts with the element `svg`, after an optional XML declaration, comments and doctype.
 fn is_svg(file: &[u8]) -> bool {
-    const LOOKED_AT: usize = 4096;
-    let start = &file[..file.len().min(LOOKED_AT)];
+    const SVG_PREFIX_BYTES: usize = 4096;
+    let start = &file[..file.len().min(SVG_PREFIX_BYTES)];
     let start = String::from_utf8_lossy(start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start));
     let start = start.trim_start();
     start.starts_with("<svg")
@@ -143,7 +146,7 @@ impl fmt::Display for Format {
     }
 }
 
-impl fmt::Display for Foreign {
+impl fmt::Display for UnsupportedFormat {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
             Self::Heic => "HEIC",
@@ -163,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn formats_go_by_their_first_bytes() {
+    fn formats_are_detected_by_their_first_bytes() {
         for (start, format) in [
             (&b"\xff\xd8\xff\xe0"[..], Format::Jpeg),
             (b"\x89PNG\r\n\x1a\n\0\0", Format::Png),
@@ -172,24 +175,33 @@ mod tests {
             (b"\0\0\0\x18ftypavif\0\0\0\0mif1avif", Format::Avif),
             (b"\0\0\0\x18ftypmif1\0\0\0\0mif1avif", Format::Avif),
         ] {
-            assert_eq!(Format::of(start), Ok(format));
+            assert_eq!(Format::detect(start), Ok(format));
         }
     }
 
     #[test]
-    fn what_is_not_read_is_named() {
+    fn unsupported_formats_are_named() {
         for (start, foreign) in [
-            (&b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..], Foreign::Heic),
-            (b"\0\0\0\x18ftypisom\0\0\0\0mp41avc1", Foreign::Mp4),
-            (b"\xff\x0a\0\0", Foreign::JpegXl),
-            (b"\0\0\0\x0cJXL \r\n\x87\n", Foreign::JpegXl),
-            (b"II*\0\x08\0\0\0", Foreign::Tiff),
-            (b"MM\0*\0\0\0\x08", Foreign::Tiff),
-            (b"%PDF-1.7", Foreign::Pdf),
-            (b"\xef\xbb\xbf <svg xmlns=''>", Foreign::Svg),
-            (b"<?xml version='1.0'?>\n<!-- x --><svg>", Foreign::Svg),
+            (
+                &b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"[..],
+                UnsupportedFormat::Heic,
+            ),
+            (
+                b"\0\0\0\x18ftypisom\0\0\0\0mp41avc1",
+                UnsupportedFormat::Mp4,
+            ),
+            (b"\xff\x0a\0\0", UnsupportedFormat::JpegXl),
+            (b"\0\0\0\x0cJXL \r\n\x87\n", UnsupportedFormat::JpegXl),
+            (b"II*\0\x08\0\0\0", UnsupportedFormat::Tiff),
+            (b"MM\0*\0\0\0\x08", UnsupportedFormat::Tiff),
+            (b"%PDF-1.7", UnsupportedFormat::Pdf),
+            (b"\xef\xbb\xbf <svg xmlns=''>", UnsupportedFormat::Svg),
+            (
+                b"<?xml version='1.0'?>\n<!-- x --><svg>",
+                UnsupportedFormat::Svg,
+            ),
         ] {
-            let error = Format::of(start).unwrap_err();
+            let error = Format::detect(start).unwrap_err();
             assert_eq!(error, Error::UnsupportedFormat(foreign));
             assert!(error.to_string().ends_with("is not supported yet"));
         }
@@ -200,7 +212,7 @@ mod tests {
             b"<?xml?><html>",
             b"\0\0\0\x18ft",
         ] {
-            assert_eq!(Format::of(start), Err(Error::NotAnImage));
+            assert_eq!(Format::detect(start), Err(Error::NotAnImage));
         }
     }
 }

@@ -1,5 +1,7 @@
-//! What a picture says about itself before its pixels: enough to refuse it, to describe it, and to plan
-//! its prints. Nothing here takes memory in proportion to what a header claims.
+//! Parsing of headers: everything that is known about an image before its pixels are decoded.
+//!
+//! The header is enough to check the limits, to describe the image and to plan its decoding. Parsing never
+//! allocates memory in proportion to what a header claims.
 
 pub(crate) mod avif;
 mod gif;
@@ -12,46 +14,46 @@ use crate::format::Format;
 use crate::limits::Limits;
 use crate::orientation::Orientation;
 
-/// What a picture says about itself.
+/// Properties of an image.
 #[derive(Debug)]
 pub(crate) struct Header {
     pub(crate) format: Format,
-    /// As it is stored, in pixels.
+    /// Width in pixels as stored, before the orientation is applied.
     pub(crate) width: u32,
     pub(crate) height: u32,
-    /// 1 unless it is an animation.
+    /// Number of frames; 1 unless the image is an animation.
     pub(crate) frames: u32,
-    /// Of all frames together.
+    /// Number of pixels of all frames.
     pub(crate) pixels: u64,
-    /// Whether it can have transparency.
+    /// `true` if the image has an alpha channel or transparent colours.
     pub(crate) alpha: bool,
-    /// Bits of each channel of a pixel.
+    /// Bits per channel.
     pub(crate) bit_depth: u8,
-    /// Set where the container says it; otherwise EXIF does.
+    /// Orientation from the container (AVIF). If absent, EXIF's applies.
     pub(crate) orientation: Option<Orientation>,
-    /// A TIFF structure (CIPA DC-008, 4.5.2).
+    /// EXIF as a TIFF structure (CIPA DC-008, 4.5.2).
     pub(crate) exif: Option<Vec<u8>>,
     pub(crate) icc: Option<Vec<u8>>,
-    pub(crate) layout: Layout,
+    pub(crate) info: FormatInfo,
 }
 
-/// What the formats say that only their own decoder needs.
+/// Properties that only the format's own decoder needs.
 #[derive(Debug)]
-pub(crate) enum Layout {
+pub(crate) enum FormatInfo {
     Jpeg(jpeg::Frame),
     Png { bytes_per_pixel: u8 },
     WebP { lossy: bool },
     Gif,
-    Avif(avif::Item),
+    Avif(avif::AvifImage),
 }
 
 impl Header {
-    /// Reads the header of a file.
+    /// Parses the header of a file.
     ///
     /// # Errors
-    /// When the file is no picture, of no format that is read, broken, or has too many pixels.
+    /// If the file isn't a supported image, is broken, or has more pixels than the limit.
     pub(crate) fn read(file: &[u8], limits: &Limits) -> Result<Self, Error> {
-        let format = Format::of(file)?;
+        let format = Format::detect(file)?;
         let header = match format {
             Format::Jpeg => jpeg::read(file),
             Format::Png => png::read(file, limits),
@@ -60,17 +62,17 @@ impl Header {
             Format::Avif => avif::read(file),
         }?;
         if header.width == 0 || header.height == 0 {
-            return Err(Error::broken(format, "it has no pixels"));
+            return Err(Error::broken(format, "its width or height is 0"));
         }
         limits.check_pixels(header.pixels)?;
         Ok(header)
     }
 }
 
-/// The pixels of that many frames of this size.
+/// Number of pixels of all frames.
 fn pixels(width: u32, height: u32, frames: u32) -> u64 {
     (u64::from(width) * u64::from(height)).saturating_mul(u64::from(frames.max(1)))
 }
 
-/// The longest profile or EXIF that is looked at, in bytes.
+/// Upper bound on the length of a colour profile or EXIF, in bytes.
 const METADATA_MAX: usize = 8 << 20;

@@ -1,18 +1,20 @@
-//! Pictures: what they are, and prints of them.
+//! Image processing: detects an image's format, reads its metadata and creates resized variants.
 //!
-//! [`print`] takes the bytes of a file and answers with its prints, each a file of its own, and with what
-//! is known about it. The picture is decoded once, for all of them.
+//! [`process`] takes the bytes of a file and returns its variants, metadata and placeholders (blurhash and
+//! thumbhash). It decodes the image once for all variants.
 //!
-//! - What a file is, its bytes say, not its name.
-//! - Prints are upright, in sRGB, never larger than the picture, and carry no metadata.
-//! - What a picture would take is known from its header, and refused before it is taken ([`Limits`]).
-//! - Whatever the bytes, the answer is prints or an [`Error`] for people to read; nothing panics.
-//! - The same bytes and the same build give the same prints. Builds for different processors may differ
-//!   in the last bit of a pixel.
-//! - No I/O, no threads, no clock, no randomness. Builds natively and for `wasm32-wasip2`, where
-//!   `+simd128` makes it several times faster.
+//! - The format is detected from the content, not from the file name.
+//! - Variants are upright, in sRGB, never larger than the original, and carry no metadata.
+//! - Size and memory are estimated from the header and checked against [`Limits`] before the memory is
+//!   allocated.
+//! - Any input gives a result or an [`Error`] whose message suits the file's owner. No input causes a
+//!   panic.
+//! - The same bytes and the same build give the same variants. Builds for different processors may differ
+//!   in the last bit of a sample.
+//! - No I/O, threads, clock or randomness. Builds natively and for `wasm32-wasip2`, where `+simd128` makes
+//!   it several times faster.
 //!
-//! Read are JPEG, PNG, WebP, GIF (the first frame) and AVIF; written are JPEG, PNG and WebP.
+//! Reads JPEG, PNG, WebP, GIF (first frame) and AVIF. Writes JPEG, PNG and WebP.
 
 mod bitmap;
 mod colour;
@@ -23,18 +25,18 @@ mod exif;
 mod format;
 mod header;
 mod jpeg;
-mod likeness;
 mod limits;
 mod metadata;
 mod orientation;
-mod print;
+mod placeholder;
+mod process;
 mod resize;
-mod variant;
+mod variant_spec;
 mod vector;
 
 pub use error::Error;
-pub use format::{Foreign, Format};
+pub use format::{Format, UnsupportedFormat};
 pub use limits::Limits;
-pub use metadata::{Camera, Metadata, Position, Taken};
-pub use print::{Print, Prints, Sha256Sum, print};
-pub use variant::{Encoding, InvalidVariant, Variant};
+pub use metadata::{Camera, CaptureTime, Metadata, Position};
+pub use process::{Processed, Sha256Sum, Variant, process};
+pub use variant_spec::{Encoding, InvalidVariantSpec, VariantSpec};

@@ -1,16 +1,16 @@
-//! What one picture may use up.
+//! Limits on the resources that one image may use.
 
 use crate::error::Error;
 
-/// What one picture may use up. A picture that would take more is refused by what its header says,
-/// before memory is taken for it.
+/// Limits on the resources that one image may use. Its header decides whether it exceeds them, before
+/// memory is allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// The file's length in bytes. 64 MiB.
+    /// Length of the file in bytes. Default 64 MiB.
     pub file_bytes: u64,
-    /// The pixels of all frames together. 100 million.
+    /// Pixels of all frames together. Default 100 million.
     pub pixels: u64,
-    /// The memory of the whole work in bytes, the file's included. 512 MiB.
+    /// Memory for the whole processing in bytes, including the file. Default 512 MiB.
     pub memory_bytes: u64,
 }
 
@@ -25,10 +25,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Whether a file of this length may be looked at.
-    ///
-    /// # Errors
-    /// [`Error::FileTooLarge`].
+    /// Checks the length of a file.
     pub fn check_file(&self, bytes: u64) -> Result<(), Error> {
         if bytes > self.file_bytes {
             return Err(Error::FileTooLarge {

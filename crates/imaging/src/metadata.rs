@@ -1,98 +1,97 @@
-//! What is known about a picture besides its pixels, as it is handed out.
+//! Metadata of an image, in the form in which it is serialised.
 
 use serde::Serialize;
 
 use crate::format::Format;
 
-/// What is known about a picture. Where it was taken isn't in here, so that it can't be handed out by
-/// mistake: that is a [`Position`], kept apart.
+/// Metadata of an image. The GPS position is deliberately not part of it, so that it can't be published by
+/// mistake; see [`Position`].
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Metadata {
-    /// What it is.
+    /// Format of the original.
     pub format: Format,
-    /// Its width as shown, in pixels.
+    /// Width in pixels, after the orientation is applied.
     pub width: u32,
-    /// Its height as shown, in pixels.
+    /// Height in pixels, after the orientation is applied.
     pub height: u32,
-    /// Its width as stored, before it was turned upright.
+    /// Width in pixels as stored, before the orientation is applied.
     pub stored_width: u32,
-    /// Its height as stored.
+    /// Height in pixels as stored.
     pub stored_height: u32,
-    /// How many pictures follow each other; 1 unless it is an animation.
+    /// Number of frames; 1 unless the image is an animation.
     pub frames: u32,
-    /// Whether any pixel is transparent.
+    /// `true` if any pixel isn't fully opaque.
     pub transparency: bool,
-    /// Bits of each channel of a pixel.
+    /// Bits per channel.
     pub bit_depth: u8,
-    /// What its colour profile calls itself.
+    /// Description of the ICC profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub profile: Option<String>,
-    /// What the camera wrote.
+    /// Camera settings from EXIF.
     pub camera: Camera,
-    /// A blurred likeness as text (<https://blurha.sh>), of 4 by 3 components or 3 by 4.
+    /// Blurhash (<https://blurha.sh>) of 4 by 3 components, or 3 by 4 for a portrait image.
     pub blurhash: String,
-    /// A blurred likeness with its shape, in base64 (<https://evanw.github.io/thumbhash/>).
+    /// Thumbhash (<https://evanw.github.io/thumbhash/>) in base64.
     pub thumbhash: String,
 }
 
-/// What the camera wrote (EXIF, CIPA DC-008). What is missing or makes no sense is left out.
+/// Camera settings from EXIF (CIPA DC-008). Absent and invalid values are `None`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(default)]
 pub struct Camera {
-    /// Who made the camera.
+    /// Manufacturer of the camera.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub make: Option<String>,
-    /// What its maker calls it.
+    /// Model of the camera.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The lens.
+    /// Model of the lens.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lens: Option<String>,
-    /// What wrote the file.
+    /// Software that wrote the file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub software: Option<String>,
-    /// How long the shutter was open, in seconds.
+    /// Exposure time in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exposure_seconds: Option<f64>,
-    /// The focal length over the aperture's diameter.
+    /// F-number: focal length divided by the aperture's diameter.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub f_number: Option<f64>,
-    /// The sensitivity (ISO 12232).
+    /// ISO sensitivity (ISO 12232).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub iso: Option<u32>,
-    /// In millimetres.
+    /// Focal length in millimetres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub focal_length: Option<f64>,
-    /// The focal length that shows as much on 35 mm film, in millimetres.
+    /// Focal length equivalent on 35 mm film, in millimetres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub focal_length_35mm: Option<u32>,
-    /// Whether the flash fired.
+    /// `true` if the flash fired.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flash: Option<bool>,
-    /// When the picture was taken.
+    /// Capture time.
     #[serde(flatten)]
-    pub taken: Option<Taken>,
+    pub capture_time: Option<CaptureTime>,
 }
 
-/// When a picture was taken.
+/// Time at which a photo was taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub enum Taken {
-    /// A moment, with the camera's offset from UTC (RFC 3339).
+pub enum CaptureTime {
+    /// Date and time with the camera's offset from UTC (RFC 3339).
     #[serde(rename = "taken_at")]
-    At(String),
-    /// What the camera's clock showed, in a zone that it doesn't say: a date and a time of RFC 3339
-    /// without offset.
+    WithOffset(String),
+    /// Local date and time, where the file has no time zone (RFC 3339 without offset).
     #[serde(rename = "taken_at_local")]
-    AtLocal(String),
+    Local(String),
 }
 
-/// Where a picture was taken (WGS 84): private, unlike what is in [`Metadata`].
+/// GPS position of a photo (WGS 84). Private, unlike [`Metadata`].
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Position {
-    /// Degrees north of the equator, −90 to 90.
+    /// Latitude in degrees, −90 to 90; north is positive.
     pub latitude: f64,
-    /// Degrees east of Greenwich, −180 to 180.
+    /// Longitude in degrees, −180 to 180; east is positive.
     pub longitude: f64,
-    /// Metres above the sea.
+    /// Altitude in metres above sea level.
     pub altitude: Option<f64>,
 }

@@ -1,61 +1,61 @@
-//! How a picture has to be turned to stand upright.
+//! EXIF orientation, and the rotation or reflection that makes an image upright.
 
 use crate::bitmap::Bitmap;
 
-/// How the stored rows and columns are to be shown: tag 0x0112 of EXIF (CIPA DC-008, 4.6.5.1.6).
+/// Transformation that makes a stored image upright: EXIF tag 0x0112 (CIPA DC-008, 4.6.5.1.6). Rotations
+/// are clockwise.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Orientation {
     #[default]
-    Upright = 1,
-    FlippedSideways = 2,
-    UpsideDown = 3,
-    FlippedUpsideDown = 4,
-    Transposed = 5,
-    TurnedRight = 6,
-    Transversed = 7,
-    TurnedLeft = 8,
+    Normal = 1,
+    FlipHorizontal = 2,
+    Rotate180 = 3,
+    FlipVertical = 4,
+    Transpose = 5,
+    Rotate90 = 6,
+    Transverse = 7,
+    Rotate270 = 8,
 }
 
 impl Orientation {
-    /// Upright for a value that has no meaning.
+    /// Maps the tag's value; invalid values mean [`Normal`](Self::Normal).
     pub(crate) fn from_exif(value: u32) -> Self {
         match value {
-            2 => Self::FlippedSideways,
-            3 => Self::UpsideDown,
-            4 => Self::FlippedUpsideDown,
-            5 => Self::Transposed,
-            6 => Self::TurnedRight,
-            7 => Self::Transversed,
-            8 => Self::TurnedLeft,
-            _ => Self::Upright,
+            2 => Self::FlipHorizontal,
+            3 => Self::Rotate180,
+            4 => Self::FlipVertical,
+            5 => Self::Transpose,
+            6 => Self::Rotate90,
+            7 => Self::Transverse,
+            8 => Self::Rotate270,
+            _ => Self::Normal,
         }
     }
 
-    /// The orientation that mirrors about the vertical axis where `flipped`, after `quarter_turns` to the
-    /// left.
-    pub(crate) fn from_turns(quarter_turns: u8, flipped: bool) -> Self {
-        match (quarter_turns % 4, flipped) {
-            (0, false) => Self::Upright,
-            (1, false) => Self::TurnedLeft,
-            (2, false) => Self::UpsideDown,
-            (_, false) => Self::TurnedRight,
-            (0, true) => Self::FlippedSideways,
-            (1, true) => Self::Transposed,
-            (2, true) => Self::FlippedUpsideDown,
-            (_, true) => Self::Transversed,
+    /// Anticlockwise quarter turns, followed by a horizontal reflection if `mirrored`.
+    pub(crate) fn from_rotation(quarter_turns: u8, mirrored: bool) -> Self {
+        match (quarter_turns % 4, mirrored) {
+            (0, false) => Self::Normal,
+            (1, false) => Self::Rotate270,
+            (2, false) => Self::Rotate180,
+            (_, false) => Self::Rotate90,
+            (0, true) => Self::FlipHorizontal,
+            (1, true) => Self::Transpose,
+            (2, true) => Self::FlipVertical,
+            (_, true) => Self::Transverse,
         }
     }
 
-    /// The size as shown of a picture that is stored in this size, and the other way round.
+    /// Converts the stored size to the displayed size, and the reverse.
     pub(crate) fn size(self, width: u32, height: u32) -> (u32, u32) {
-        if self.swaps_sides() {
+        if self.swaps_axes() {
             (height, width)
         } else {
             (width, height)
         }
     }
 
-    /// The picture as it is to be shown.
+    /// Returns the image upright.
     pub(crate) fn apply(self, bitmap: Bitmap) -> Bitmap {
         match bitmap.channels().count() {
             1 => self.apply_to::<1>(bitmap),
@@ -64,29 +64,29 @@ impl Orientation {
         }
     }
 
-    fn swaps_sides(self) -> bool {
-        self as u8 >= Self::Transposed as u8
+    fn swaps_axes(self) -> bool {
+        self as u8 >= Self::Transpose as u8
     }
 
     fn apply_to<const CHANNELS: usize>(self, bitmap: Bitmap) -> Bitmap {
-        if self == Self::Upright {
+        if self == Self::Normal {
             return bitmap;
         }
         let (width, height) = (bitmap.width() as usize, bitmap.height() as usize);
         let (source, _) = bitmap.pixels().as_chunks::<CHANNELS>();
-        let mut turned: Vec<[u8; CHANNELS]> = Vec::with_capacity(source.len());
+        let mut output: Vec<[u8; CHANNELS]> = Vec::with_capacity(source.len());
         let rows = source.chunks_exact(width);
         match self {
-            Self::Upright => {}
-            Self::FlippedSideways => rows.for_each(|row| turned.extend(row.iter().rev())),
-            Self::UpsideDown => turned.extend(source.iter().rev()),
-            Self::FlippedUpsideDown => rows.rev().for_each(|row| turned.extend(row)),
-            Self::Transposed | Self::TurnedRight | Self::Transversed | Self::TurnedLeft => {
-                let from_below = matches!(self, Self::TurnedRight | Self::Transversed);
-                let from_right = matches!(self, Self::Transversed | Self::TurnedLeft);
-                turned.resize(source.len(), [0; CHANNELS]);
-                // Every index is that of a row and a column within the picture. In tiles, so that neither the rows that are read nor those that are written leave the
-                // cache.
+            Self::Normal => {}
+            Self::FlipHorizontal => rows.for_each(|row| output.extend(row.iter().rev())),
+            Self::Rotate180 => output.extend(source.iter().rev()),
+            Self::FlipVertical => rows.rev().for_each(|row| output.extend(row)),
+            Self::Transpose | Self::Rotate90 | Self::Transverse | Self::Rotate270 => {
+                let from_bottom = matches!(self, Self::Rotate90 | Self::Transverse);
+                let from_right = matches!(self, Self::Transverse | Self::Rotate270);
+                output.resize(source.len(), [0; CHANNELS]);
+                // Works in tiles, so that the rows read and the columns written stay in the cache. Every
+                // index is within the image.
                 const TILE: usize = 32;
                 for top in (0..height).step_by(TILE) {
                     for left in (0..width).step_by(TILE) {
@@ -97,8 +97,8 @@ impl Orientation {
                                 column
                             };
                             for row in top..height.min(top + TILE) {
-                                let at = if from_below { height - 1 - row } else { row };
-                                turned[to * height + at] = source[row * width + column];
+                                let at = if from_bottom { height - 1 - row } else { row };
+                                output[to * height + at] = source[row * width + column];
                             }
                         }
                     }
@@ -106,8 +106,8 @@ impl Orientation {
             }
         }
         let (width, height) = self.size(bitmap.width(), bitmap.height());
-        let pixels = turned.into_flattened();
-        // As many pixels as before, so it is one.
+        let pixels = output.into_flattened();
+        // The number of pixels hasn't changed, so this can't fail.
         Bitmap::new(width, height, bitmap.channels(), pixels).unwrap_or(bitmap)
     }
 }
@@ -118,8 +118,8 @@ mod tests {
     use crate::bitmap::Channels;
 
     #[test]
-    fn all_eight_come_upright() {
-        // How `ab/cd/ef` is stored in each orientation.
+    fn all_eight_orientations_become_upright() {
+        // The image `ab/cd/ef` as stored in each orientation.
         for (value, width, stored) in [
             (1, 2, "abcdef"),
             (2, 2, "badcfe"),
@@ -140,15 +140,15 @@ mod tests {
     }
 
     #[test]
-    fn a_pixel_stays_together() {
+    fn channels_of_a_pixel_stay_together() {
         let bitmap = Bitmap::new(2, 1, Channels::Rgb, vec![1, 2, 3, 4, 5, 6]).unwrap();
-        let shown = Orientation::UpsideDown.apply(bitmap);
+        let shown = Orientation::Rotate180.apply(bitmap);
         assert_eq!(shown.pixels(), [4, 5, 6, 1, 2, 3]);
     }
 
     #[test]
-    fn a_meaningless_value_is_upright() {
-        assert_eq!(Orientation::from_exif(0), Orientation::Upright);
-        assert_eq!(Orientation::from_exif(9), Orientation::Upright);
+    fn an_invalid_value_means_normal() {
+        assert_eq!(Orientation::from_exif(0), Orientation::Normal);
+        assert_eq!(Orientation::from_exif(9), Orientation::Normal);
     }
 }

@@ -1,7 +1,7 @@
-//! Smaller pictures, by Lanczos' filter with three lobes, as sharp makes them.
+//! Resizing with a Lanczos filter of three lobes, the default of sharp.
 //!
-//! Values are averaged as they are stored, as browsers, sharp and cameras do, not as light; colours are
-//! weighted by their opacity.
+//! Values are averaged in gamma-encoded form, not in linear light, as browsers, sharp and cameras do.
+//! Colours are weighted by alpha.
 
 use fast_image_resize::images::{Image, ImageRef};
 use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
@@ -9,16 +9,17 @@ use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer
 use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
 
-/// The picture in this size.
+/// Resizes with the Lanczos filter.
 ///
 /// # Errors
-/// None that the arguments could cause; the library has some.
+/// [`Error::Encoder`] if the library fails, which these arguments can't cause.
 pub(crate) fn resize(source: &Bitmap, width: u32, height: u32) -> Result<Bitmap, Error> {
     resize_by(FilterType::Lanczos3, source, width, height)
 }
 
-/// The picture in this much smaller size, each pixel the mean of those that it covers. That is blurred
-/// and aliased, and takes a third of the time.
+/// Shrinks with a box filter: each pixel is the mean of those that it covers.
+///
+/// Blurrier than [`resize`] and aliased, but takes a third of the time.
 ///
 /// # Errors
 /// As [`resize`].
@@ -48,5 +49,5 @@ fn resize_by(
         .resize(&view, &mut resized, &options)
         .map_err(|error| failed(&error))?;
     Bitmap::new(width, height, source.channels(), resized.into_vec())
-        .ok_or_else(|| failed(&"its size changed"))
+        .ok_or_else(|| failed(&"the resized image has an unexpected length"))
 }

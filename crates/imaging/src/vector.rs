@@ -1,23 +1,23 @@
-//! Vectors, where `wide` takes what they hold one by one in WebAssembly.
+//! SIMD operations that `wide` emulates element by element on WebAssembly, built from ones that it doesn't.
 
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, u8x16};
 
-/// The first eight bytes, each as a number of sixteen bits.
+/// Zero-extends the first eight bytes to 16 bits.
 #[inline(always)]
 pub(crate) fn widen_low(bytes: u8x16) -> i16x8 {
-    // Both processors and WebAssembly keep the lower byte first.
+    // x86-64, AArch64 and WebAssembly are little-endian.
     const { assert!(cfg!(target_endian = "little")) };
     cast(u8x16::unpack_low(bytes, u8x16::ZERO))
 }
 
-/// The last eight bytes, each as a number of sixteen bits.
+/// Zero-extends the last eight bytes to 16 bits.
 #[inline(always)]
 pub(crate) fn widen_high(bytes: u8x16) -> i16x8 {
     cast(u8x16::unpack_high(bytes, u8x16::ZERO))
 }
 
-/// The first eight bytes as floating-point numbers.
+/// Converts the first eight bytes to floating-point numbers.
 #[inline(always)]
 pub(crate) fn to_float(bytes: u8x16) -> [f32x4; 2] {
     const SPREAD: [u8x16; 2] = [
@@ -31,9 +31,9 @@ pub(crate) fn to_float(bytes: u8x16) -> [f32x4; 2] {
     SPREAD.map(|places| f32x4::from_i32x4(cast(bytes.shuffle_zeroing(places))))
 }
 
-/// Rows for columns.
+/// Transposes a 4 x 4 matrix.
 #[inline(always)]
 pub(crate) fn transpose(rows: [i32x4; 4]) -> [i32x4; 4] {
-    // It moves bits and doesn't look at them.
+    // Transposing as `f32` only moves the bits.
     cast(f32x4::transpose(cast(rows)))
 }

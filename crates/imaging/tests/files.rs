@@ -1,15 +1,15 @@
-//! Files that cameras and people made, where they are at hand: the folder that `TIRAGE_DATA` names, or
-//! `shared/data` beside the repository. Without them there is nothing to test here.
+//! Tests with real files: the folder named by `TIRAGE_DATA`, or `shared/data` beside the repository.
+//! Without it, these tests do nothing.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod support;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::{Picture, png_decoded};
-use tirage_imaging::{Error, Foreign, Limits, Prints, Variant, print};
+use support::{TestImage, png_decoded};
+use tirage_imaging::{Error, Limits, Processed, UnsupportedFormat, VariantSpec, process};
 
 fn data() -> Option<PathBuf> {
     let folder = std::env::var_os("TIRAGE_DATA").map_or_else(
@@ -19,12 +19,12 @@ fn data() -> Option<PathBuf> {
     folder.is_dir().then_some(folder)
 }
 
-/// The prints of each file of a folder, by its name.
-fn folder(name: &str) -> Vec<(String, Result<Prints, Error>)> {
+/// Processes each file of a folder.
+fn folder(name: &str) -> Vec<(String, Result<Processed, Error>)> {
     let Some(folder) = data().map(|data| data.join(name)) else {
         return Vec::new();
     };
-    let variants = Variant::parse_all(["x:400:png"]).unwrap();
+    let variants = VariantSpec::parse_all(["x:400:png"]).unwrap();
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -34,14 +34,14 @@ fn folder(name: &str) -> Vec<(String, Result<Prints, Error>)> {
         .into_iter()
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            let prints = print(&fs::read(path).unwrap(), &variants, &Limits::default());
-            (name, prints)
+            let processed = process(&fs::read(path).unwrap(), &variants, &Limits::default());
+            (name, processed)
         })
         .collect()
 }
 
-fn picture(prints: &Result<Prints, Error>) -> Picture {
-    png_decoded(&prints.as_ref().unwrap().variants[0].file)
+fn decoded_output(processed: &Result<Processed, Error>) -> TestImage {
+    png_decoded(&processed.as_ref().unwrap().variants[0].file)
 }
 
 #[test]
@@ -50,60 +50,63 @@ fn all_orientations_look_alike() {
     let Some((_, first)) = files.first() else {
         return;
     };
-    let first = picture(first);
-    for (name, prints) in &files {
-        let difference = picture(prints).mean_difference(&first);
+    let first = decoded_output(first);
+    for (name, processed) in &files {
+        let difference = decoded_output(processed).mean_difference(&first);
         assert!(difference < 2.0, "{name}: {difference}");
     }
 }
 
 #[test]
-fn photos_print_and_tell_of_their_camera() {
-    for (name, prints) in folder("photos") {
+fn photos_have_camera_metadata() {
+    for (name, processed) in folder("photos") {
         if name.ends_with(".heic") {
-            assert_eq!(prints, Err(Error::UnsupportedFormat(Foreign::Heic)));
+            assert_eq!(
+                processed,
+                Err(Error::UnsupportedFormat(UnsupportedFormat::Heic))
+            );
             continue;
         }
-        let prints = prints.unwrap();
-        assert!(prints.metadata.camera.model.is_some(), "{name}");
-        assert!(prints.metadata.camera.taken.is_some(), "{name}");
-        assert_eq!(prints.position.is_some(), name != "canon.jpg", "{name}");
+        let processed = processed.unwrap();
+        assert!(processed.metadata.camera.model.is_some(), "{name}");
+        assert!(processed.metadata.camera.capture_time.is_some(), "{name}");
+        assert_eq!(processed.position.is_some(), name != "canon.jpg", "{name}");
     }
 }
 
 #[test]
-fn formats_print_or_are_refused_by_name() {
-    for (name, prints) in folder("formats") {
+fn formats_are_processed_or_refused_by_name() {
+    for (name, processed) in folder("formats") {
         let refused = match name.as_str() {
-            "clip.mp4" => Some(Foreign::Mp4),
-            "drawing.svg" => Some(Foreign::Svg),
-            "pages.pdf" => Some(Foreign::Pdf),
-            "photo.jxl" => Some(Foreign::JpegXl),
-            "scan.tiff" => Some(Foreign::Tiff),
+            "clip.mp4" => Some(UnsupportedFormat::Mp4),
+            "drawing.svg" => Some(UnsupportedFormat::Svg),
+            "pages.pdf" => Some(UnsupportedFormat::Pdf),
+            "photo.jxl" => Some(UnsupportedFormat::JpegXl),
+            "scan.tiff" => Some(UnsupportedFormat::Tiff),
             _ => None,
         };
         match refused {
-            Some(format) => assert_eq!(prints, Err(Error::UnsupportedFormat(format)), "{name}"),
-            None => assert!(prints.is_ok(), "{name}: {prints:?}"),
+            Some(format) => assert_eq!(processed, Err(Error::UnsupportedFormat(format)), "{name}"),
+            None => assert!(processed.is_ok(), "{name}: {processed:?}"),
         }
     }
 }
 
 #[test]
-fn hostile_files_are_refused_for_what_they_are() {
-    for (name, prints) in folder("hostile") {
+fn hostile_files_are_refused_with_the_right_error() {
+    for (name, processed) in folder("hostile") {
         match name.as_str() {
-            // Its picture is whole.
-            "bad-exif.jpg" => assert!(prints.is_ok(), "{prints:?}"),
+            // Its pixels are intact.
+            "bad-exif.jpg" => assert!(processed.is_ok(), "{processed:?}"),
             "giant.jpg" | "huge-dimensions.png" => {
                 assert!(
-                    matches!(prints, Err(Error::TooManyPixels { .. })),
-                    "{prints:?}"
+                    matches!(processed, Err(Error::TooManyPixels { .. })),
+                    "{processed:?}"
                 );
             }
             _ => assert!(
-                matches!(prints, Err(Error::Broken { .. })),
-                "{name}: {prints:?}"
+                matches!(processed, Err(Error::Broken { .. })),
+                "{name}: {processed:?}"
             ),
         }
     }

@@ -1,13 +1,13 @@
-//! Files that somebody has damaged, on purpose or not: every one is printed or refused, none panics.
+//! Tests with damaged files: each is processed or refused, and none causes a panic.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "test helpers")]
 
 mod support;
 
-use support::{Exif, Picture, animated_gif, jpeg, palette_png, png_of, progressive_jpeg};
-use tirage_imaging::{Error, Limits, Variant, print};
+use support::{Exif, TestImage, animated_gif, jpeg, palette_png, png_of, progressive_jpeg};
+use tirage_imaging::{Error, Limits, VariantSpec, process};
 
-/// Numbers that look random and are the same each time (Marsaglia's xorshift).
+/// Deterministic pseudo-random numbers (Marsaglia's xorshift).
 struct Numbers(u64);
 
 impl Numbers {
@@ -20,20 +20,20 @@ impl Numbers {
 }
 
 fn files() -> Vec<(&'static str, Vec<u8>)> {
-    let picture = Picture::noise(40, 24);
+    let image = TestImage::noise(40, 24);
     let exif = Exif::new().orientation(6).position(1.0, 2.0).bytes();
     let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
     let icc = [b"ICC_PROFILE\0\x01\x01", profile.as_slice()].concat();
     let webp = |variant| {
-        let variants = Variant::parse_all([variant]).unwrap();
-        let prints = print(&jpeg(&picture, &[]), &variants, &Limits::default()).unwrap();
-        prints.variants[0].file.clone()
+        let variants = VariantSpec::parse_all([variant]).unwrap();
+        let processed = process(&jpeg(&image, &[]), &variants, &Limits::default()).unwrap();
+        processed.variants[0].file.clone()
     };
-    let rgba = picture.with_alpha(|x, y| (x * y) as u8);
+    let rgba = image.with_alpha(|x, y| (x * y) as u8);
     vec![
-        ("jpeg", jpeg(&picture, &[(1, &exif), (2, &icc)])),
-        ("grey jpeg", jpeg(&picture.grey(), &[])),
-        ("progressive jpeg", progressive_jpeg(&picture)),
+        ("jpeg", jpeg(&image, &[(1, &exif), (2, &icc)])),
+        ("grey jpeg", jpeg(&image.grey(), &[])),
+        ("progressive jpeg", progressive_jpeg(&image)),
         ("cmyk jpeg", support::cmyk_jpeg(40, 24, [1, 2, 3, 4])),
         (
             "png",
@@ -55,19 +55,19 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-fn try_to_print(file: &[u8]) -> Result<(), Error> {
-    let variants = Variant::parse_all(["a:8:webp", "b:30:jpeg"]).unwrap();
+fn try_to_process(file: &[u8]) -> Result<(), Error> {
+    let variants = VariantSpec::parse_all(["a:8:webp", "b:30:jpeg"]).unwrap();
     let limits = Limits {
         pixels: 1_000_000,
         ..Limits::default()
     };
-    print(file, &variants, &limits).map(|_| ())
+    process(file, &variants, &limits).map(|_| ())
 }
 
 #[test]
-fn whole_files_print() {
+fn intact_files_are_processed() {
     for (name, file) in files() {
-        assert_eq!(try_to_print(&file), Ok(()), "{name}");
+        assert_eq!(try_to_process(&file), Ok(()), "{name}");
     }
 }
 
@@ -81,8 +81,8 @@ fn changed_bytes_never_panic() {
                 let at = numbers.next(changed.len());
                 changed[at] = numbers.next(256) as u8;
             }
-            // Either is right; it must be one of them.
-            let _ = try_to_print(&changed);
+            // Both results are right.
+            let _ = try_to_process(&changed);
         }
     }
 }
@@ -95,24 +95,24 @@ fn changed_headers_never_panic() {
             let mut changed = file.clone();
             let at = numbers.next(changed.len().min(200));
             changed[at] = [0, 1, 0x7f, 0x80, 0xff][numbers.next(5)];
-            // So that a PNG's header is read in spite of what changed in it.
+            // A valid checksum, so that the PNG's header is parsed in spite of the change.
             if changed.starts_with(&file[..16]) && file.starts_with(b"\x89PNG") {
-                support::mend_png_checksum(&mut changed, 8);
+                support::fix_png_checksum(&mut changed, 8);
             }
-            let _ = try_to_print(&changed);
+            let _ = try_to_process(&changed);
         }
     }
 }
 
 #[test]
-fn cut_files_are_refused() {
+fn truncated_files_are_refused() {
     for (name, file) in files() {
         for cut in (0..file.len().saturating_sub(64)).step_by(file.len() / 40 + 1) {
-            // A GIF's first frame may be whole where its second is cut.
+            // A GIF's first frame may be intact although its second one is cut.
             if name == "gif" && cut > 40 {
                 continue;
             }
-            let error = try_to_print(&file[..cut]).unwrap_err();
+            let error = try_to_process(&file[..cut]).unwrap_err();
             assert!(
                 matches!(
                     error,

@@ -1,5 +1,5 @@
-//! AVIF: one picture of AV1, and one for its opacity. On one thread, since there is no other in a
-//! sandbox.
+//! AVIF decoding with `re_rav1d`: one AV1 image for colour, and one for alpha if there is any.
+//! Single-threaded, because the sandbox has no threads.
 
 use re_rav1d::dav1d::{
     Decoder, Picture, PixelLayout, PlanarImageComponent, Settings, pixel::MatrixCoefficients,
@@ -10,22 +10,22 @@ use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
 use crate::format::Format;
 use crate::header::Header;
-use crate::header::avif::Item;
+use crate::header::avif::AvifImage;
 
-pub(super) fn decode(item: &Item, header: &Header) -> Result<Bitmap, Error> {
-    let incomplete = || Error::broken(Format::Avif, "its pixels are incomplete");
-    let colour = decode_picture(item.colour.clone(), header)?;
-    let alpha = match &item.alpha {
-        Some(data) => Some(decode_picture(data.clone(), header)?),
+pub(super) fn decode(image: &AvifImage, header: &Header) -> Result<Bitmap, Error> {
+    let incomplete = || Error::broken(Format::Avif, "its image data is incomplete");
+    let colour = decode_image(image.colour.clone(), header)?;
+    let alpha = match &image.alpha {
+        Some(data) => Some(decode_image(data.clone(), header)?),
         None => None,
     };
-    let planes = Planes::of(&colour).ok_or_else(incomplete)?;
+    let planes = Planes::new(&colour).ok_or_else(incomplete)?;
     let opacity = match &alpha {
-        Some(picture) => Some(Planes::of(picture).ok_or_else(incomplete)?),
+        Some(picture) => Some(Planes::new(picture).ok_or_else(incomplete)?),
         None => None,
     };
-    let (matrix, full_range) = match item.coding {
-        Some(coding) => (coding.matrix, coding.full_range),
+    let (matrix, full_range) = match image.nclx {
+        Some(nclx) => (nclx.matrix, nclx.full_range),
         None => (
             match colour.matrix_coefficients() {
                 MatrixCoefficients::Identity => 0,
@@ -48,7 +48,7 @@ pub(super) fn decode(item: &Item, header: &Header) -> Result<Bitmap, Error> {
         Channels::Rgb
     };
     let mut pixels =
-        Vec::with_capacity(Bitmap::length(width, height, channels).ok_or_else(incomplete)?);
+        Vec::with_capacity(Bitmap::byte_count(width, height, channels).ok_or_else(incomplete)?);
     for y in 0..height as usize {
         for x in 0..width as usize {
             pixels.extend(convert.to_rgb(planes.sample(x, y).ok_or_else(incomplete)?));
@@ -61,13 +61,14 @@ pub(super) fn decode(item: &Item, header: &Header) -> Result<Bitmap, Error> {
     Bitmap::new(width, height, channels, pixels).ok_or_else(incomplete)
 }
 
-fn decode_picture(data: Vec<u8>, header: &Header) -> Result<Picture, Error> {
+fn decode_image(data: Vec<u8>, header: &Header) -> Result<Picture, Error> {
     let broken = |error: re_rav1d::dav1d::Error| Error::broken(Format::Avif, error);
     let mut settings = Settings::new();
     settings.set_n_threads(1);
     settings.set_max_frame_delay(1);
     settings.set_all_layers(false);
-    // What the boxes said, which was measured; a frame that differs is refused before it takes memory.
+    // The size from the container, which was checked against the limits. The decoder refuses a larger frame
+    // before it allocates memory.
     settings.set_frame_size_limit(header.width.saturating_mul(header.height));
     let mut decoder = Decoder::with_settings(&settings).map_err(broken)?;
     let picture = match decoder.send_data(data, None, None, None) {
@@ -79,23 +80,23 @@ fn decode_picture(data: Vec<u8>, header: &Header) -> Result<Picture, Error> {
     if (picture.width(), picture.height()) != (header.width, header.height) {
         return Err(Error::broken(
             Format::Avif,
-            "its sizes contradict each other",
+            "the sizes of its container and its AV1 data differ",
         ));
     }
     Ok(picture)
 }
 
-/// The samples of a decoded picture.
+/// Sample planes of a decoded image.
 struct Planes {
     planes: Vec<re_rav1d::dav1d::Plane>,
     strides: [usize; 2],
-    /// By how many bits the position in the planes of colour differs, across and down.
+    /// Chroma subsampling as a right shift of the coordinates, horizontal and vertical.
     subsampling: (u32, u32),
     bits: usize,
 }
 
 impl Planes {
-    fn of(picture: &Picture) -> Option<Self> {
+    fn new(picture: &Picture) -> Option<Self> {
         let (components, subsampling): (&[_], _) = match picture.pixel_layout() {
             PixelLayout::I400 => (&[PlanarImageComponent::Y], (0, 0)),
             PixelLayout::I420 => (&YUV, (1, 1)),
@@ -111,7 +112,7 @@ impl Planes {
         })
     }
 
-    /// Luma and the two of colour as fractions of the largest number.
+    /// Luma and both chroma samples of a pixel, from 0 to 1.
     fn sample(&self, x: usize, y: usize) -> Option<[f32; 3]> {
         let one = |plane: usize, x: usize, y: usize| {
             let bytes: &[u8] = self.planes.get(plane)?;
@@ -142,9 +143,9 @@ const YUV: [PlanarImageComponent; 3] = [
     PlanarImageComponent::V,
 ];
 
-/// From luma and colour differences to red, green and blue (ITU-T H.273, 8.3).
+/// Conversion from YUV to RGB (ITU-T H.273, 8.3).
 struct Conversion {
-    /// The shares of red and blue in luma; none if the planes are green, blue and red.
+    /// Coefficients KR and KB of luma. `None` if the planes are G, B and R.
     shares: Option<(f32, f32)>,
     full_range: bool,
 }
@@ -188,7 +189,7 @@ impl Conversion {
     }
 }
 
-/// Out of range is cut off, by the rules of `as`.
+/// Converts a fraction to a byte. `as` saturates.
 fn to_byte(fraction: f32) -> u8 {
     (fraction * 255.0 + 0.5) as u8
 }

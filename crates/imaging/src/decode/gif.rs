@@ -1,4 +1,4 @@
-//! GIF: the first frame, on its canvas.
+//! GIF decoding: the first frame, placed on the canvas.
 
 use gif::{ColorOutput, DecodeOptions, MemoryLimit};
 
@@ -8,15 +8,15 @@ use crate::format::Format;
 
 pub(super) fn decode(file: &[u8]) -> Result<Bitmap, Error> {
     let broken = |error: gif::DecodingError| Error::broken(Format::Gif, error);
-    let incomplete = || Error::broken(Format::Gif, "its pixels are incomplete");
+    let incomplete = || Error::broken(Format::Gif, "its image data is incomplete");
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::RGBA);
-    // The picture was measured before it came here; frames that reach beyond it are refused.
+    // The header was checked against the limits. Frames that reach beyond the canvas are refused.
     options.set_memory_limit(MemoryLimit::Unlimited);
     options.check_frame_consistency(true);
     let mut decoder = options.read_info(file).map_err(broken)?;
     let (width, height) = (u32::from(decoder.width()), u32::from(decoder.height()));
-    let length = Bitmap::length(width, height, Channels::Rgba).ok_or_else(incomplete)?;
+    let length = Bitmap::byte_count(width, height, Channels::Rgba).ok_or_else(incomplete)?;
     let frame = decoder
         .read_next_frame()
         .map_err(broken)?

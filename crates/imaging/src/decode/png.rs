@@ -1,4 +1,4 @@
-//! PNG: palettes and fewer bits are expanded, 16 bits cut to 8.
+//! PNG decoding. Palettes and low bit depths are expanded; 16 bits per channel are reduced to 8.
 
 use std::io::Cursor;
 
@@ -10,12 +10,12 @@ use crate::format::Format;
 
 pub(super) fn decode(file: &[u8]) -> Result<Bitmap, Error> {
     let broken = |error: png::DecodingError| Error::broken(Format::Png, error);
-    let incomplete = || Error::broken(Format::Png, "its pixels are incomplete");
+    let incomplete = || Error::broken(Format::Png, "its image data is incomplete");
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true);
     options.set_ignore_iccp_chunk(true);
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
-    // The picture was measured before it came here.
+    // The header was checked against the limits.
     decoder.set_limits(Limits { bytes: usize::MAX });
     decoder.set_transformations(Transformations::EXPAND | Transformations::STRIP_16);
     let mut reader = decoder.read_info().map_err(broken)?;

@@ -1,120 +1,122 @@
-//! JPEG (ITU-T T.81) with Huffman tables of its own, progressive or sequential, with colours at half the
-//! size below quality 90.
+//! JPEG encoding (ITU-T T.81): sequential or progressive, with optimised Huffman tables, and 4:2:0 chroma
+//! subsampling below quality 90.
 //!
-//! A picture becomes planes ([`planes`]), these become blocks of coefficients ([`transform`]), and these
-//! scans, whose symbols are counted before their codes are chosen ([`scan`], [`huffman`]).
+//! The image is split into component planes ([`planes`]), transformed to quantised coefficients ([`fdct`])
+//! and coded in scans ([`scan`]). The symbols of a scan are counted before its codes are chosen
+//! ([`huffman`]).
 
+mod fdct;
 mod huffman;
 mod planes;
 mod scan;
-mod transform;
 
 #[cfg(test)]
 mod tests;
 
+use fdct::{Blocks, ForwardDct};
 use huffman::Tokens;
 use planes::{Plane, Planes};
-use scan::{Coder, Scan};
-use transform::{Blocks, Transform};
+use scan::{Scan, ScanEncoder};
 
 use crate::bitmap::{Bitmap, Channels};
 use crate::error::Error;
-use crate::jpeg::{Block, ZIGZAG};
+use crate::jpeg::{Block, ZIGZAG, marker};
 
-/// The longer side from which on a picture is progressive. A smaller one arrives at once, and would only
-/// take longer to write and to read.
+/// Long side in pixels from which an image is encoded progressively. A smaller one loads in one go, and
+/// would only take longer to encode and decode.
 const PROGRESSIVE_FROM: u32 = 1000;
 
-/// Whether colours have the size of the picture at this quality, or else half of it.
-pub(super) fn has_full_colour(quality: u8) -> bool {
+/// `true` if chroma isn't subsampled at this quality.
+pub(super) fn has_full_chroma(quality: u8) -> bool {
     quality >= 90
 }
 
-/// The picture as a file.
+/// Encodes the image.
 ///
 /// # Errors
 /// [`Error::Encoder`] for a side of more than 65,535 pixels.
 pub(super) fn encode(bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     let has_colour = bitmap.channels() != Channels::Grey;
     if bitmap.width().max(bitmap.height()) < PROGRESSIVE_FROM {
-        encode_as(0xc0, Scan::sequential(has_colour), bitmap, quality)
+        encode_as(marker::SOF0, Scan::sequential(has_colour), bitmap, quality)
     } else {
-        encode_as(0xc2, Scan::progressive(has_colour), bitmap, quality)
+        encode_as(marker::SOF2, Scan::progressive(has_colour), bitmap, quality)
     }
 }
 
-/// The picture in these scans, with this marker for their kind (T.81, table B.1).
+/// Encodes the image in the given scans. `kind` is the marker of the frame header: SOF0, SOF1 or SOF2
+/// (T.81, table B.1).
 fn encode_as(kind: u8, scans: Vec<Scan>, bitmap: &Bitmap, quality: u8) -> Result<Vec<u8>, Error> {
     let side = |side: u32| u16::try_from(side).map_err(|error| Error::Encoder(error.to_string()));
     let size = (side(bitmap.width())?, side(bitmap.height())?);
-    let reduction = if has_full_colour(quality) { 1 } else { 2 };
-    let steps = [
-        quantisation(&BRIGHTNESS, quality),
-        quantisation(&COLOUR, quality),
-    ];
-    let transforms = steps.each_ref().map(Transform::new);
-    let mut planes = Planes::new(bitmap, reduction);
+    let subsampling = if has_full_chroma(quality) { 1 } else { 2 };
+    let quantisation_tables = [quantisation(&LUMA, quality), quantisation(&CHROMA, quality)];
+    let fdcts = quantisation_tables.each_ref().map(ForwardDct::new);
+    let mut planes = Planes::new(bitmap, subsampling);
     let mut components: Vec<Component> = (0..)
         .zip(planes.planes())
         .map(|(index, plane)| Component::new(index, plane, bitmap))
         .collect();
 
-    let mut file = File(vec![0xff, 0xd8]);
-    // JFIF 1.01, and pixels as high as wide (T.871, 10.1).
-    file.segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
-    for (selector, steps) in (0..).zip(&steps).take(components.len().min(2)) {
+    let mut file = File(vec![0xff, marker::SOI]);
+    // JFIF 1.01 with square pixels (T.871, 10.1).
+    file.segment(marker::APP0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+    for (selector, table) in (0..)
+        .zip(&quantisation_tables)
+        .take(components.len().min(2))
+    {
         let mut content = vec![selector];
         // At most 255.
-        content.extend(steps.iter().map(|&step| step as u8));
-        file.segment(0xdb, &content);
+        content.extend(table.iter().map(|&step| step as u8));
+        file.segment(marker::DQT, &content);
     }
     file.frame(kind, size, &components);
 
-    // What one scan codes need not be kept for the next.
+    // A single scan is encoded MCU row by MCU row, and its coefficients are dropped.
     let mut only = match scans.as_slice() {
-        [scan] => Some(Coder::new(scan)),
+        [scan] => Some(ScanEncoder::new(scan)),
         _ => None,
     };
     while let Some(planes) = planes.advance() {
         for (component, plane) in components.iter_mut().zip(planes) {
-            transforms[usize::from(component.table)].add(plane, &mut component.blocks);
+            fdcts[usize::from(component.table)].add_blocks(plane, &mut component.blocks);
         }
-        if let Some(coder) = &mut only {
-            coder.add(&components);
+        if let Some(encoder) = &mut only {
+            encoder.add_blocks(&components);
             for component in &mut components {
                 component.blocks.clear();
             }
         }
     }
-    if let Some(coder) = only {
-        file.scan(&scans[0], &components, &coder.finish());
+    if let Some(encoder) = only {
+        file.scan(&scans[0], &components, &encoder.finish());
     } else {
         for scan in &scans {
-            let mut coder = Coder::new(scan);
-            coder.add(&components);
-            file.scan(scan, &components, &coder.finish());
+            let mut encoder = ScanEncoder::new(scan);
+            encoder.add_blocks(&components);
+            file.scan(scan, &components, &encoder.finish());
         }
     }
-    file.0.extend([0xff, 0xd9]);
+    file.0.extend([0xff, marker::EOI]);
     Ok(file.0)
 }
 
-/// A component of the picture.
+/// Component of the image.
 struct Component {
-    /// How many of its blocks are coded together, across and down.
+    /// Sampling factor, horizontal and vertical.
     sampling: usize,
-    /// Its blocks, without those that only fill up units.
+    /// Blocks of the component, without those that only complete MCUs.
     blocks_across: usize,
     blocks_down: usize,
-    /// Those that are there.
+    /// Coefficients: of the whole image, or of one MCU row if there is a single scan.
     blocks: Blocks,
-    /// 0 for brightness, 1 for colour: its tables.
+    /// Selector of the tables: 0 for luma, 1 for chroma.
     table: u8,
 }
 
 impl Component {
     fn new(index: u8, plane: &Plane, bitmap: &Bitmap) -> Self {
-        let blocks = |side: u32| (side as usize).div_ceil(plane.reduction).div_ceil(8);
+        let blocks = |side: u32| (side as usize).div_ceil(plane.subsampling).div_ceil(8);
         Self {
             sampling: plane.sampling,
             blocks_across: blocks(bitmap.width()),
@@ -125,18 +127,18 @@ impl Component {
     }
 }
 
-/// A file that grows.
+/// Output file.
 struct File(Vec<u8>);
 
 impl File {
-    /// A marker and what belongs to it; at most 65,533 bytes.
+    /// Appends a marker segment of at most 65,533 bytes.
     fn segment(&mut self, marker: u8, content: &[u8]) {
         self.0.extend([0xff, marker]);
         self.0.extend((content.len() as u16 + 2).to_be_bytes());
         self.0.extend(content);
     }
 
-    /// The frame header (T.81, B.2.2).
+    /// Appends the frame header (T.81, B.2.2).
     fn frame(&mut self, kind: u8, (width, height): (u16, u16), components: &[Component]) {
         let mut content = vec![8];
         content.extend(height.to_be_bytes());
@@ -149,16 +151,16 @@ impl File {
         self.segment(kind, &content);
     }
 
-    /// A scan with its tables (T.81, B.2.3 and B.2.4.2).
+    /// Appends a scan after its Huffman tables (T.81, B.2.3 and B.2.4.2).
     fn scan(&mut self, scan: &Scan, components: &[Component], tokens: &Tokens) {
-        let codes = tokens.codes();
-        for (selector, code) in codes.iter().enumerate() {
-            if let Some(code) = code {
-                // Two tables for means, then two for details.
+        let tables = tokens.huffman_tables();
+        for (selector, table) in tables.iter().enumerate() {
+            if let Some(table) = table {
+                // Two DC tables, then two AC tables.
                 let mut content = vec![((selector as u8 / 2) << 4) | (selector as u8 % 2)];
-                content.extend(code.counts);
-                content.extend(&code.symbols);
-                self.segment(0xc4, &content);
+                content.extend(table.counts);
+                content.extend(&table.symbols);
+                self.segment(marker::DHT, &content);
             }
         }
         let mut content = vec![scan.components.len() as u8];
@@ -167,16 +169,16 @@ impl File {
             content.extend([component as u8 + 1, table << 4 | table]);
         }
         content.extend([
-            scan.first as u8,
-            scan.last as u8,
-            (scan.high << 4 | scan.low) as u8,
+            scan.spectral_start as u8,
+            scan.spectral_end as u8,
+            (scan.approximation_high << 4 | scan.approximation_low) as u8,
         ]);
-        self.segment(0xda, &content);
-        tokens.write(&codes, &mut self.0);
+        self.segment(marker::SOS, &content);
+        tokens.write(&tables, &mut self.0);
     }
 }
 
-/// The steps of coefficients, in the order of storage, scaled to the quality as libjpeg does it.
+/// Scales a quantisation table to the quality as libjpeg does, in zigzag order.
 fn quantisation(table: &Block<u8>, quality: u8) -> Block<u16> {
     let quality = u16::from(quality.clamp(1, 100));
     let percent = if quality < 50 {
@@ -191,9 +193,9 @@ fn quantisation(table: &Block<u8>, quality: u8) -> Block<u16> {
     })
 }
 
-/// T.81, table K.1.
+/// Luma quantisation (T.81, table K.1).
 #[rustfmt::skip]
-const BRIGHTNESS: Block<u8> = [
+const LUMA: Block<u8> = [
     16, 11, 10, 16,  24,  40,  51,  61,
     12, 12, 14, 19,  26,  58,  60,  55,
     14, 13, 16, 24,  40,  57,  69,  56,
@@ -204,9 +206,9 @@ const BRIGHTNESS: Block<u8> = [
     72, 92, 95, 98, 112, 100, 103,  99,
 ];
 
-/// T.81, table K.2.
+/// Chroma quantisation (T.81, table K.2).
 #[rustfmt::skip]
-const COLOUR: Block<u8> = [
+const CHROMA: Block<u8> = [
     17, 18, 24, 47, 99, 99, 99, 99,
     18, 21, 26, 66, 99, 99, 99, 99,
     24, 26, 56, 99, 99, 99, 99, 99,

@@ -1,30 +1,29 @@
-//! AVIF's boxes: which bytes are the picture, and what is said about it (ISO/IEC 14496-12 and 23008-12;
+//! AVIF headers: boxes of the ISO base media file format (ISO/IEC 14496-12 and 23008-12;
 //! <https://aomediacodec.github.io/av1-avif/>).
 //!
-//! Of a file that holds several pictures, or a film, the primary picture counts. One that is put
-//! together from tiles is refused.
+//! Reads the primary item only. Image grids (`grid`) are refused.
 
 use std::ops::Range;
 
 use crate::error::Error;
 use crate::format::Format;
-use crate::header::{Header, Layout, METADATA_MAX, pixels};
+use crate::header::{FormatInfo, Header, METADATA_MAX, pixels};
 use crate::orientation::Orientation;
 
-/// Where the picture is, and what its decoder has to know.
+/// Coded data of the image, and the properties that its decoder needs.
 #[derive(Debug)]
-pub(crate) struct Item {
-    /// AV1 of the colours.
+pub(crate) struct AvifImage {
+    /// AV1 data of the colour image.
     pub(crate) colour: Vec<u8>,
-    /// AV1 of the opacity, as its luma.
+    /// AV1 data of the alpha image, whose luma is alpha.
     pub(crate) alpha: Option<Vec<u8>>,
-    /// How the colours are coded, where the container says it (ITU-T H.273).
-    pub(crate) coding: Option<ColourCoding>,
+    /// Colour information of the container (`colr` of type `nclx`), if there is any.
+    pub(crate) nclx: Option<NclxColour>,
 }
 
 /// Code points of ITU-T H.273.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct ColourCoding {
+pub(crate) struct NclxColour {
     pub(crate) primaries: u8,
     pub(crate) transfer: u8,
     pub(crate) matrix: u8,
@@ -32,49 +31,37 @@ pub(crate) struct ColourCoding {
 }
 
 pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
-    let broken = || Error::broken(Format::Avif, "its boxes don't describe a picture");
+    let broken = || Error::broken(Format::Avif, "its boxes describe no AV1 image");
     let meta = Boxes(file)
-        .find(|part| part.kind == *b"meta")
-        .and_then(|meta| Meta::read(meta.content))
+        .find(|child| child.box_type == *b"meta")
+        .and_then(|meta| MetaBox::read(meta.content))
         .ok_or_else(broken)?;
     let primary = meta.primary;
-    match meta.kind(primary) {
+    match meta.item_type(primary) {
         Some(b"av01") => {}
         Some(b"grid") => {
             return Err(Error::UnsupportedFeature {
                 format: Format::Avif,
-                feature: "tiles",
+                feature: "an image grid",
             });
         }
         _ => return Err(broken()),
     }
-    let mut header = Header {
-        format: Format::Avif,
-        width: 0,
-        height: 0,
-        frames: 1,
-        pixels: 0,
-        alpha: false,
-        bit_depth: 8,
-        orientation: None,
-        exif: None,
-        icc: None,
-        layout: Layout::Gif,
-    };
-    let mut coding = None;
+    let (mut width, mut height, mut bit_depth, mut icc) = (0, 0, 8, None);
+    let mut nclx = None;
     let mut quarter_turns = 0;
     let mut mirror = None;
     for property in meta.properties(primary) {
         let content = property.content;
-        match &property.kind {
+        match &property.box_type {
             b"ispe" => {
-                let mut bytes = Bytes(content.get(4..).unwrap_or_default());
-                header.width = bytes.u32().ok_or_else(broken)?;
-                header.height = bytes.u32().ok_or_else(broken)?;
+                let mut bytes = ByteReader(content.get(4..).unwrap_or_default());
+                width = bytes.u32().ok_or_else(broken)?;
+                height = bytes.u32().ok_or_else(broken)?;
             }
             b"av1C" => {
                 let flags = content.get(2).copied().unwrap_or_default();
-                header.bit_depth = match (flags & 0x40 != 0, flags & 0x20 != 0) {
+                bit_depth = match (flags & 0x40 != 0, flags & 0x20 != 0) {
                     (false, _) => 8,
                     (true, false) => 10,
                     (true, true) => 12,
@@ -95,7 +82,7 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
                     range,
                     ..,
                 ] => {
-                    coding = Some(ColourCoding {
+                    nclx = Some(NclxColour {
                         primaries: *primaries,
                         transfer: *transfer,
                         matrix: *matrix,
@@ -109,7 +96,7 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
                     b'f' | b'C',
                     profile @ ..,
                 ] if profile.len() <= METADATA_MAX => {
-                    header.icc = Some(profile.to_vec());
+                    icc = Some(profile.to_vec());
                 }
                 _ => {}
             },
@@ -118,55 +105,65 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
             _ => {}
         }
     }
-    // Turned first, then mirrored (ISO/IEC 23000-22, 7.3.6.7). Mirroring top to bottom is mirroring
-    // sideways and half a turn.
-    header.orientation = Some(match mirror {
-        None => Orientation::from_turns(quarter_turns, false),
-        Some(1) => Orientation::from_turns(quarter_turns, true),
-        Some(_) => Orientation::from_turns(quarter_turns + 2, true),
-    });
-    header.pixels = pixels(header.width, header.height, 1);
-    header.exif = meta
-        .described_by(primary)
-        .filter(|item| meta.kind(*item) == Some(b"Exif"))
-        .find_map(|item| exif(&meta.data(file, item)?));
+    // The rotation (`irot`) comes first, then the reflection (`imir`; ISO/IEC 23000-22, 7.3.6.7). A
+    // vertical reflection equals a horizontal one and half a turn.
+    let orientation = match mirror {
+        None => Orientation::from_rotation(quarter_turns, false),
+        Some(1) => Orientation::from_rotation(quarter_turns, true),
+        Some(_) => Orientation::from_rotation(quarter_turns + 2, true),
+    };
+    let exif = meta
+        .descriptions_of(primary)
+        .filter(|item| meta.item_type(*item) == Some(b"Exif"))
+        .find_map(|item| tiff(&meta.data(file, item)?));
     let alpha = meta.alpha_of(primary);
-    header.alpha = alpha.is_some();
-    header.layout = Layout::Avif(Item {
+    let image = AvifImage {
         colour: meta.data(file, primary).ok_or_else(broken)?,
         alpha: match alpha {
             Some(item) => Some(meta.data(file, item).ok_or_else(broken)?),
             None => None,
         },
-        coding,
-    });
-    Ok(header)
+        nclx,
+    };
+    Ok(Header {
+        format: Format::Avif,
+        width,
+        height,
+        frames: 1,
+        pixels: pixels(width, height, 1),
+        alpha: alpha.is_some(),
+        bit_depth,
+        orientation: Some(orientation),
+        exif,
+        icc,
+        info: FormatInfo::Avif(image),
+    })
 }
 
-/// What follows the offset of the TIFF header (ISO/IEC 23008-12, annex A.2.1).
-fn exif(data: &[u8]) -> Option<Vec<u8>> {
-    let mut bytes = Bytes(data);
+/// Strips the offset of the TIFF header from an Exif item (ISO/IEC 23008-12, annex A.2.1).
+fn tiff(data: &[u8]) -> Option<Vec<u8>> {
+    let mut bytes = ByteReader(data);
     let offset = usize::try_from(bytes.u32()?).ok()?;
     bytes.0.get(offset..).map(<[u8]>::to_vec)
 }
 
 /// A box (ISO/IEC 14496-12, 4.2).
 #[derive(Clone, Copy, Debug)]
-struct Part<'f> {
-    kind: [u8; 4],
+struct IsoBox<'f> {
+    box_type: [u8; 4],
     content: &'f [u8],
 }
 
-/// Boxes, one after the other. They end where one doesn't fit.
+/// Iterator over consecutive boxes. Stops at the first one that doesn't fit.
 struct Boxes<'f>(&'f [u8]);
 
 impl<'f> Iterator for Boxes<'f> {
-    type Item = Part<'f>;
+    type Item = IsoBox<'f>;
 
-    fn next(&mut self) -> Option<Part<'f>> {
-        let mut bytes = Bytes(self.0);
+    fn next(&mut self) -> Option<IsoBox<'f>> {
+        let mut bytes = ByteReader(self.0);
         let size = bytes.u32()?;
-        let kind = *bytes.take(4)?.first_chunk()?;
+        let box_type = *bytes.take(4)?.first_chunk()?;
         let size = match size {
             0 => self.0.len(),
             1 => usize::try_from(bytes.uint(8)?).ok()?,
@@ -175,64 +172,64 @@ impl<'f> Iterator for Boxes<'f> {
         let start = self.0.len() - bytes.0.len();
         let content = self.0.get(start..size)?;
         self.0 = self.0.get(size..)?;
-        Some(Part { kind, content })
+        Some(IsoBox { box_type, content })
     }
 }
 
-/// What the box `meta` holds (ISO/IEC 14496-12, 8.11).
-struct Meta<'f> {
+/// Content of the `meta` box (ISO/IEC 14496-12, 8.11).
+struct MetaBox<'f> {
     primary: u32,
-    kinds: Vec<(u32, [u8; 4])>,
+    item_types: Vec<(u32, [u8; 4])>,
     locations: Vec<(u32, Location)>,
-    properties: Vec<Part<'f>>,
-    /// Items, and which properties they have, counted from 1.
+    properties: Vec<IsoBox<'f>>,
+    /// Item and its properties, as indices from 1 (`ipma`).
     associations: Vec<(u32, Vec<usize>)>,
-    /// Kind, from, to.
+    /// Reference type, from item, to items (`iref`).
     references: Vec<([u8; 4], u32, Vec<u32>)>,
-    inner_data: &'f [u8],
+    item_data: &'f [u8],
 }
 
 struct Location {
-    in_meta: bool,
+    in_item_data: bool,
     extents: Vec<Range<usize>>,
 }
 
-impl<'f> Meta<'f> {
+impl<'f> MetaBox<'f> {
     fn read(content: &'f [u8]) -> Option<Self> {
         let mut meta = Self {
             primary: 0,
-            kinds: Vec::new(),
+            item_types: Vec::new(),
             locations: Vec::new(),
             properties: Vec::new(),
             associations: Vec::new(),
             references: Vec::new(),
-            inner_data: &[],
+            item_data: &[],
         };
-        for part in Boxes(content.get(4..)?) {
-            match &part.kind {
+        for child in Boxes(content.get(4..)?) {
+            match &child.box_type {
                 b"pitm" => {
-                    let (version, mut bytes) = full_box(part.content)?;
-                    meta.primary = bytes.item(version > 0)?;
+                    let (version, mut bytes) = full_box(child.content)?;
+                    meta.primary = bytes.item_id(version > 0)?;
                 }
-                b"iinf" => meta.read_kinds(part.content)?,
-                b"iloc" => meta.read_locations(part.content)?,
-                b"iprp" => meta.read_properties(part.content)?,
-                b"iref" => meta.read_references(part.content)?,
-                b"idat" => meta.inner_data = part.content,
+                b"iinf" => meta.read_item_infos(child.content)?,
+                b"iloc" => meta.read_item_locations(child.content)?,
+                b"iprp" => meta.read_properties(child.content)?,
+                b"iref" => meta.read_references(child.content)?,
+                b"idat" => meta.item_data = child.content,
                 _ => {}
             }
         }
         Some(meta)
     }
 
-    fn kind(&self, item: u32) -> Option<&[u8; 4]> {
-        self.kinds
+    fn item_type(&self, item: u32) -> Option<&[u8; 4]> {
+        self.item_types
             .iter()
             .find(|(id, _)| *id == item)
             .map(|(_, kind)| kind)
     }
 
-    fn properties(&self, item: u32) -> impl Iterator<Item = &Part<'f>> {
+    fn properties(&self, item: u32) -> impl Iterator<Item = &IsoBox<'f>> {
         self.associations
             .iter()
             .filter(move |(id, _)| *id == item)
@@ -240,8 +237,8 @@ impl<'f> Meta<'f> {
             .filter_map(|number| self.properties.get(number.checked_sub(1)?))
     }
 
-    /// Items that describe this one.
-    fn described_by(&self, item: u32) -> impl Iterator<Item = u32> {
+    /// Items that describe this one (reference type `cdsc`).
+    fn descriptions_of(&self, item: u32) -> impl Iterator<Item = u32> {
         self.references
             .iter()
             .filter(move |(kind, _, to)| kind == b"cdsc" && to.contains(&item))
@@ -254,9 +251,9 @@ impl<'f> Meta<'f> {
             .filter(|(kind, _, to)| kind == b"auxl" && to.contains(&item))
             .map(|(_, from, _)| *from)
             .find(|from| {
-                self.kind(*from) == Some(b"av01")
+                self.item_type(*from) == Some(b"av01")
                     && self.properties(*from).any(|property| {
-                        property.kind == *b"auxC"
+                        property.box_type == *b"auxC"
                             && property.content.get(4..).is_some_and(|urn| {
                                 urn.starts_with(b"urn:mpeg:mpegB:cicp:systems:auxiliary:alpha")
                                     || urn.starts_with(b"urn:mpeg:hevc:2015:auxid:1")
@@ -267,15 +264,15 @@ impl<'f> Meta<'f> {
 
     fn data(&self, file: &[u8], item: u32) -> Option<Vec<u8>> {
         let (_, location) = self.locations.iter().find(|(id, _)| *id == item)?;
-        let source = if location.in_meta {
-            self.inner_data
+        let source = if location.in_item_data {
+            self.item_data
         } else {
             file
         };
         let mut data = Vec::new();
         for extent in &location.extents {
             let part = source.get(extent.clone())?;
-            // An item that names the same bytes again and again would be longer than its file.
+            // An item whose extents overlap could be longer than the file.
             if data.len() + part.len() > source.len() {
                 return None;
             }
@@ -284,36 +281,36 @@ impl<'f> Meta<'f> {
         (!data.is_empty()).then_some(data)
     }
 
-    fn read_kinds(&mut self, content: &[u8]) -> Option<()> {
+    fn read_item_infos(&mut self, content: &[u8]) -> Option<()> {
         let (version, mut bytes) = full_box(content)?;
         bytes.take(if version == 0 { 2 } else { 4 })?;
-        for part in Boxes(bytes.0).filter(|part| part.kind == *b"infe") {
-            let (version, mut bytes) = full_box(part.content)?;
+        for child in Boxes(bytes.0).filter(|child| child.box_type == *b"infe") {
+            let (version, mut bytes) = full_box(child.content)?;
             if version < 2 {
                 continue;
             }
-            let item = bytes.item(version > 2)?;
+            let item = bytes.item_id(version > 2)?;
             bytes.take(2)?;
-            self.kinds.push((item, *bytes.take(4)?.first_chunk()?));
+            self.item_types.push((item, *bytes.take(4)?.first_chunk()?));
         }
         Some(())
     }
 
-    fn read_locations(&mut self, content: &[u8]) -> Option<()> {
+    fn read_item_locations(&mut self, content: &[u8]) -> Option<()> {
         let (version, mut bytes) = full_box(content)?;
         let [sizes, more_sizes] = *bytes.take(2)?.first_chunk()?;
         let (offset_size, length_size) = (sizes >> 4, sizes & 15);
         let base_size = more_sizes >> 4;
         let index_size = if version == 0 { 0 } else { more_sizes & 15 };
-        let count = bytes.item(version > 1)?;
+        let count = bytes.item_id(version > 1)?;
         for _ in 0..count {
-            let item = bytes.item(version > 1)?;
+            let item = bytes.item_id(version > 1)?;
             let method = if version == 0 { 0 } else { bytes.uint(2)? & 15 };
             bytes.take(2)?;
             let base = bytes.uint(base_size)?;
             let extents = bytes.uint(2)?;
             let mut location = Location {
-                in_meta: method == 1,
+                in_item_data: method == 1,
                 extents: Vec::new(),
             };
             for _ in 0..extents {
@@ -328,14 +325,14 @@ impl<'f> Meta<'f> {
     }
 
     fn read_properties(&mut self, content: &'f [u8]) -> Option<()> {
-        for part in Boxes(content) {
-            match &part.kind {
-                b"ipco" => self.properties = Boxes(part.content).collect(),
+        for child in Boxes(content) {
+            match &child.box_type {
+                b"ipco" => self.properties = Boxes(child.content).collect(),
                 b"ipma" => {
-                    let flags = *part.content.get(3)?;
-                    let (version, mut bytes) = full_box(part.content)?;
+                    let flags = *child.content.get(3)?;
+                    let (version, mut bytes) = full_box(child.content)?;
                     for _ in 0..bytes.u32()? {
-                        let item = bytes.item(version > 0)?;
+                        let item = bytes.item_id(version > 0)?;
                         let count = bytes.uint(1)?;
                         let numbers = (0..count)
                             .map(|_| {
@@ -358,35 +355,35 @@ impl<'f> Meta<'f> {
 
     fn read_references(&mut self, content: &[u8]) -> Option<()> {
         let (version, bytes) = full_box(content)?;
-        for part in Boxes(bytes.0) {
-            let mut bytes = Bytes(part.content);
-            let from = bytes.item(version > 0)?;
+        for child in Boxes(bytes.0) {
+            let mut bytes = ByteReader(child.content);
+            let from = bytes.item_id(version > 0)?;
             let count = bytes.uint(2)?;
             let to = (0..count)
-                .map(|_| bytes.item(version > 0))
+                .map(|_| bytes.item_id(version > 0))
                 .collect::<Option<_>>()?;
-            self.references.push((part.kind, from, to));
+            self.references.push((child.box_type, from, to));
         }
         Some(())
     }
 }
 
-/// The version of a box that has one, and what follows its flags.
-fn full_box(content: &[u8]) -> Option<(u8, Bytes<'_>)> {
-    Some((*content.first()?, Bytes(content.get(4..)?)))
+/// Splits a full box into its version and the content after the flags.
+fn full_box(content: &[u8]) -> Option<(u8, ByteReader<'_>)> {
+    Some((*content.first()?, ByteReader(content.get(4..)?)))
 }
 
-/// Numbers, most significant byte first.
-struct Bytes<'f>(&'f [u8]);
+/// Reader of big-endian numbers.
+struct ByteReader<'f>(&'f [u8]);
 
-impl<'f> Bytes<'f> {
+impl<'f> ByteReader<'f> {
     fn take(&mut self, count: usize) -> Option<&'f [u8]> {
         let (taken, rest) = self.0.split_at_checked(count)?;
         self.0 = rest;
         Some(taken)
     }
 
-    /// A number of so many bytes, up to eight; zero of none.
+    /// Reads an unsigned integer of up to eight bytes; 0 bytes give 0.
     fn uint(&mut self, bytes: u8) -> Option<u64> {
         if bytes > 8 {
             return None;
@@ -403,8 +400,8 @@ impl<'f> Bytes<'f> {
         u32::try_from(self.uint(4)?).ok()
     }
 
-    /// The id of an item.
-    fn item(&mut self, long: bool) -> Option<u32> {
+    /// Reads an item ID.
+    fn item_id(&mut self, long: bool) -> Option<u32> {
         u32::try_from(self.uint(if long { 4 } else { 2 })?).ok()
     }
 }

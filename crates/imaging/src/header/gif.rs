@@ -1,10 +1,10 @@
-//! GIF's blocks; the pixels in them are passed over, not decoded.
+//! GIF headers: screen descriptor and frame descriptors. Skips the pixel data without decoding it.
 
 use gif::{DecodeOptions, MemoryLimit};
 
 use crate::error::Error;
 use crate::format::Format;
-use crate::header::{Header, Layout, pixels};
+use crate::header::{FormatInfo, Header, pixels};
 
 pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     let broken = |error: gif::DecodingError| Error::broken(Format::Gif, error);
@@ -15,10 +15,10 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     let (width, height) = (decoder.width().into(), decoder.height().into());
     let mut frames = 0_u32;
     let mut sum = 0_u64;
-    // Viewers show what there is of an animation that was cut off; so the first frame is enough.
+    // Viewers play a truncated animation as far as it goes, so one complete frame header is enough.
     while let Ok(Some(frame)) = decoder.next_frame_info() {
         frames = frames.saturating_add(1);
-        // Each is shown on the whole canvas.
+        // Each frame is composed on the whole canvas.
         let area = u64::from(frame.width) * u64::from(frame.height);
         sum = sum.saturating_add(area.max(pixels(width, height, 1)));
     }
@@ -36,6 +36,6 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
         orientation: None,
         exif: None,
         icc: decoder.icc_profile().map(<[u8]>::to_vec),
-        layout: Layout::Gif,
+        info: FormatInfo::Gif,
     })
 }

@@ -1,4 +1,4 @@
-//! PNG's chunks up to the pixels.
+//! PNG headers: the chunks before the image data.
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use png::{BitDepth, ColorType, DecodeOptions, Decoder};
 
 use crate::error::Error;
 use crate::format::Format;
-use crate::header::{Header, Layout, METADATA_MAX, pixels};
+use crate::header::{FormatInfo, Header, METADATA_MAX, pixels};
 use crate::limits::Limits;
 
 pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Header, Error> {
@@ -16,7 +16,7 @@ pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Header, Error> {
     let mut decoder = Decoder::new_with_options(Cursor::new(file), options);
     let first = decoder.read_header_info().map_err(broken)?;
     let (width, height) = (first.width, first.height);
-    // What follows takes memory for some lines.
+    // The decoder allocates some rows from here on.
     limits.check_pixels(pixels(width, height, 1))?;
     let lines = u64::from(width) * LINES * PIXEL_MAX;
     limits.check_memory(lines)?;
@@ -48,7 +48,7 @@ pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Header, Error> {
         orientation: None,
         exif: info.exif_metadata.as_deref().map(<[u8]>::to_vec),
         icc: info.icc_profile.as_deref().map(<[u8]>::to_vec),
-        layout: Layout::Png {
+        info: FormatInfo::Png {
             bytes_per_pixel: if info.bit_depth == BitDepth::Sixteen {
                 colours * 2
             } else {
@@ -58,7 +58,7 @@ pub(super) fn read(file: &[u8], limits: &Limits) -> Result<Header, Error> {
     })
 }
 
-/// The lines that the decoder keeps.
+/// Number of rows that the decoder buffers.
 const LINES: u64 = 3;
-/// The most bytes of a pixel: four channels of 16 bits.
+/// Upper bound on the bytes per pixel: four channels of 16 bits.
 const PIXEL_MAX: u64 = 8;

@@ -1,4 +1,4 @@
-//! WebP's chunks (RFC 9649, 2).
+//! WebP headers: the chunks of the RIFF container (RFC 9649, 2).
 
 use std::io::Cursor;
 
@@ -6,7 +6,7 @@ use image_webp::WebPDecoder;
 
 use crate::error::Error;
 use crate::format::Format;
-use crate::header::{Header, Layout, METADATA_MAX, pixels};
+use crate::header::{FormatInfo, Header, METADATA_MAX, pixels};
 
 pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
     let mut decoder =
@@ -29,7 +29,7 @@ pub(super) fn read(file: &[u8]) -> Result<Header, Error> {
         orientation: None,
         exif: decoder.exif_metadata().ok().flatten(),
         icc: decoder.icc_profile().ok().flatten(),
-        layout: Layout::WebP {
+        info: FormatInfo::WebP {
             lossy: decoder.is_lossy(),
         },
     })

@@ -1,9 +1,9 @@
-//! Pictures and files for tests, made by the codecs' own crates, and read back with them.
+//! Test images and files, made and read back with other codecs than ours.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![allow(dead_code, reason = "each test program uses only some helpers")]
 #![expect(
     clippy::unwrap_used,
-    reason = "a test that can't make its file has failed"
+    reason = "a test whose file can't be created has failed"
 )]
 
 use std::io::Cursor;
@@ -14,14 +14,14 @@ use jpeg_encoder::{ColorType, Encoder};
 
 /// Pixels, row by row.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Picture {
+pub(crate) struct TestImage {
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) channels: usize,
     pub(crate) pixels: Vec<u8>,
 }
 
-impl Picture {
+impl TestImage {
     pub(crate) fn paint_with<const CHANNELS: usize>(
         width: u32,
         height: u32,
@@ -39,13 +39,13 @@ impl Picture {
         }
     }
 
-    /// Red grows to the right and green downwards: the same at every size.
+    /// Red increases to the right and green downwards, alike at every size.
     pub(crate) fn gradient(width: u32, height: u32) -> Self {
         let part = |at: u32, of: u32| ((at * 2 + 1) * 255 / (of * 2)) as u8;
         Self::paint_with(width, height, |x, y| [part(x, width), part(y, height), 96])
     }
 
-    /// A colour of its own in each quarter.
+    /// A different colour in each quarter.
     pub(crate) fn quarters(width: u32, height: u32) -> Self {
         Self::paint_with(width, height, |x, y| {
             match (x < width / 2, y < height / 2) {
@@ -61,7 +61,7 @@ impl Picture {
         Self::paint_with(width, height, |_, _| colour)
     }
 
-    /// Much detail, the same every time.
+    /// Deterministic noise.
     pub(crate) fn noise(width: u32, height: u32) -> Self {
         Self::paint_with(width, height, |x, y| {
             let mixed = ((x * 0x9e37) ^ (y * 0x79b9)).wrapping_mul(0x85eb_ca6b);
@@ -106,7 +106,7 @@ impl Picture {
         })
     }
 
-    /// How a camera that was held so stores it: the inverse of what the tag asks for.
+    /// The image as stored by a camera with this orientation: the inverse of the tag's transformation.
     pub(crate) fn stored_as(&self, orientation: u16) -> Self {
         let (w, h) = (self.width, self.height);
         let (width, height) = if orientation > 4 { (h, w) } else { (w, h) };
@@ -120,14 +120,14 @@ impl Picture {
                 6 => (w - 1 - y, x),
                 7 => (w - 1 - y, h - 1 - x),
                 8 => (y, h - 1 - x),
-                _ => panic!("no orientation"),
+                _ => panic!("orientation must be 1 to 8"),
             };
             let pixel = self.pixel(x, y);
             [pixel[0], pixel[1], pixel[2]]
         })
     }
 
-    /// Of all samples.
+    /// Mean absolute difference of all samples.
     pub(crate) fn mean_difference(&self, other: &Self) -> f64 {
         assert_eq!(
             (self.width, self.height, self.channels),
@@ -139,23 +139,17 @@ impl Picture {
     }
 }
 
-/// A JPEG with these `APPn` segments; number 1 is EXIF and gets its prefix.
-pub(crate) fn jpeg(picture: &Picture, segments: &[(u8, &[u8])]) -> Vec<u8> {
-    let colour = if picture.channels == 1 {
+/// Encodes a JPEG with these `APPn` segments. Number 1 is EXIF, whose prefix is added.
+pub(crate) fn jpeg(image: &TestImage, segments: &[(u8, &[u8])]) -> Vec<u8> {
+    let colour = if image.channels == 1 {
         ColorType::Luma
     } else {
         ColorType::Rgb
     };
-    jpeg_of(
-        &picture.pixels,
-        picture.width,
-        picture.height,
-        colour,
-        segments,
-    )
+    jpeg_of(&image.pixels, image.width, image.height, colour, segments)
 }
 
-/// Inks as Adobe writes them, inverted.
+/// Encodes a CMYK JPEG as Adobe does, inverted.
 pub(crate) fn cmyk_jpeg(width: u32, height: u32, inks: [u8; 4]) -> Vec<u8> {
     let pixels = inks.repeat((width * height) as usize);
     jpeg_of(&pixels, width, height, ColorType::Cmyk, &[])
@@ -182,15 +176,15 @@ fn jpeg_of(
     file
 }
 
-pub(crate) fn progressive_jpeg(picture: &Picture) -> Vec<u8> {
+pub(crate) fn progressive_jpeg(image: &TestImage) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = Encoder::new(&mut file, 95);
     encoder.set_progressive(true);
     encoder
         .encode(
-            &picture.pixels,
-            picture.width as u16,
-            picture.height as u16,
+            &image.pixels,
+            image.width as u16,
+            image.height as u16,
             ColorType::Rgb,
         )
         .unwrap();
@@ -198,13 +192,13 @@ pub(crate) fn progressive_jpeg(picture: &Picture) -> Vec<u8> {
 }
 
 pub(crate) fn png_of(
-    picture: &Picture,
+    image: &TestImage,
     colour: png::ColorType,
     depth: png::BitDepth,
     profile: Option<&[u8]>,
 ) -> Vec<u8> {
     let mut file = Vec::new();
-    let mut info = png::Info::with_size(picture.width, picture.height);
+    let mut info = png::Info::with_size(image.width, image.height);
     info.color_type = colour;
     info.bit_depth = depth;
     info.icc_profile = profile.map(Into::into);
@@ -212,12 +206,12 @@ pub(crate) fn png_of(
         .unwrap()
         .write_header()
         .unwrap();
-    writer.write_image_data(&picture.pixels).unwrap();
+    writer.write_image_data(&image.pixels).unwrap();
     writer.finish().unwrap();
     file
 }
 
-/// One row of indices into a palette, with the opacity of its first colours.
+/// Encodes a PNG of one row of palette indices; `opacity` has the alpha of the first colours.
 pub(crate) fn palette_png(row: &[u8], palette: &[[u8; 3]], opacity: &[u8]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = png::Encoder::new(Cursor::new(&mut file), row.len() as u32, 1);
@@ -231,8 +225,8 @@ pub(crate) fn palette_png(row: &[u8], palette: &[[u8; 3]], opacity: &[u8]) -> Ve
     file
 }
 
-/// Writes the checksum of the chunk at this offset anew (PNG, 5.3).
-pub(crate) fn mend_png_checksum(file: &mut [u8], chunk: usize) {
+/// Recomputes the checksum of the chunk at this offset (PNG, 5.3).
+pub(crate) fn fix_png_checksum(file: &mut [u8], chunk: usize) {
     let length = u32::from_be_bytes(*file[chunk..].first_chunk().unwrap()) as usize;
     let (content, checksum) = file[chunk + 4..].split_at_mut(4 + length);
     let mut crc = u32::MAX;
@@ -245,7 +239,7 @@ pub(crate) fn mend_png_checksum(file: &mut [u8], chunk: usize) {
     checksum[..4].copy_from_slice(&(!crc).to_be_bytes());
 }
 
-/// A GIF with a frame of each colour.
+/// Encodes a GIF with one frame per colour.
 pub(crate) fn animated_gif(width: u16, height: u16, colours: &[[u8; 3]]) -> Vec<u8> {
     let mut file = Vec::new();
     let mut encoder = gif::Encoder::new(&mut file, width, height, &colours.concat()).unwrap();
@@ -258,11 +252,11 @@ pub(crate) fn animated_gif(width: u16, height: u16, colours: &[[u8; 3]]) -> Vec<
     file
 }
 
-pub(crate) fn jpeg_decoded(file: &[u8]) -> Picture {
+pub(crate) fn jpeg_decoded(file: &[u8]) -> TestImage {
     let mut decoder = jpeg_decoder::Decoder::new(Cursor::new(file));
     let pixels = decoder.decode().unwrap();
     let info = decoder.info().unwrap();
-    Picture {
+    TestImage {
         width: info.width.into(),
         height: info.height.into(),
         channels: info.pixel_format.pixel_bytes(),
@@ -270,12 +264,12 @@ pub(crate) fn jpeg_decoded(file: &[u8]) -> Picture {
     }
 }
 
-pub(crate) fn webp_decoded(file: &[u8]) -> Picture {
+pub(crate) fn webp_decoded(file: &[u8]) -> TestImage {
     let mut decoder = image_webp::WebPDecoder::new(Cursor::new(file)).unwrap();
     let (width, height) = decoder.dimensions();
     let mut pixels = vec![0; decoder.output_buffer_size().unwrap()];
     decoder.read_image(&mut pixels).unwrap();
-    Picture {
+    TestImage {
         width,
         height,
         channels: if decoder.has_alpha() { 4 } else { 3 },
@@ -283,11 +277,11 @@ pub(crate) fn webp_decoded(file: &[u8]) -> Picture {
     }
 }
 
-pub(crate) fn png_decoded(file: &[u8]) -> Picture {
+pub(crate) fn png_decoded(file: &[u8]) -> TestImage {
     let mut reader = png::Decoder::new(Cursor::new(file)).read_info().unwrap();
     let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
     let info = reader.next_frame(&mut pixels).unwrap();
-    Picture {
+    TestImage {
         width: info.width,
         height: info.height,
         channels: info.color_type.samples(),
@@ -295,7 +289,7 @@ pub(crate) fn png_decoded(file: &[u8]) -> Picture {
     }
 }
 
-/// What a camera would write.
+/// Builder of EXIF metadata.
 #[derive(Default)]
 pub(crate) struct Exif {
     fields: Vec<Field>,
@@ -363,8 +357,8 @@ impl Exif {
     }
 }
 
-/// 8 by 4 pixels: red left and blue right, opaque above and clear below. No encoder that could make it here
-/// builds fast enough for a test.
+/// AVIF of 8 by 4 pixels: red on the left, blue on the right; opaque at the top, transparent at the bottom.
+/// Embedded, because AVIF encoders take too long to compile.
 #[rustfmt::skip]
 pub(crate) const AVIF: &[u8] = &[
     0x00, 0x00, 0x00, 0x1c, 0x66, 0x74, 0x79, 0x70, 0x61, 0x76, 0x69, 0x66, 0x00, 0x00, 0x00, 0x00,

@@ -1,4 +1,4 @@
-//! Bodies: one that is read into one piece of memory, one that is sent piece by piece.
+//! Request and response bodies: the request is read into one buffer, the response is sent in parts.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -13,12 +13,12 @@ use http_body_util::BodyExt;
 use tirage_imaging::Limits;
 use tirage_problem::{Kind, Problem};
 
-use crate::refusal;
+use crate::problem;
 
-/// Reads a body whole. Memory is taken once, for as much as the client said that there is.
+/// Reads a whole body into memory. The buffer is allocated once, by the `Content-Length`.
 ///
 /// # Errors
-/// 413 for one that is longer than allowed, 400 for one that breaks off.
+/// 413 if the body is longer than the limit, 400 if it ends early.
 pub(crate) async fn read<B>(
     headers: &HeaderMap,
     mut body: B,
@@ -31,16 +31,17 @@ where
         .get(CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok())
         .unwrap_or(0_u64);
-    limits.check_file(announced).map_err(refusal::of)?;
+    limits.check_file(announced).map_err(problem::from_error)?;
     let mut file = Vec::with_capacity(usize::try_from(announced).unwrap_or(0));
     while let Some(frame) = body.frame().await {
-        let frame = frame
-            .map_err(|_| Problem::new(Kind::INVALID_INPUT).detail("The body ended too early"))?;
+        let frame = frame.map_err(|_| {
+            Problem::new(Kind::INVALID_INPUT).detail("The request body ended early")
+        })?;
         let Ok(mut data) = frame.into_data() else {
             continue;
         };
         let length = file.len() as u64 + data.remaining() as u64;
-        limits.check_file(length).map_err(refusal::of)?;
+        limits.check_file(length).map_err(problem::from_error)?;
         while data.has_remaining() {
             let chunk = data.chunk();
             let length = chunk.len();
@@ -51,26 +52,26 @@ where
     Ok(file)
 }
 
-/// A body of pieces that are there already.
+/// A body of parts in memory.
 #[derive(Debug)]
-pub(crate) struct Parts {
+pub(crate) struct PartsBody {
     parts: VecDeque<Bytes>,
 }
 
-impl Parts {
+impl PartsBody {
     pub(crate) fn new(parts: impl IntoIterator<Item = Bytes>) -> Self {
         Self {
             parts: parts.into_iter().collect(),
         }
     }
 
-    /// In bytes.
+    /// Length in bytes.
     pub(crate) fn length(&self) -> u64 {
         self.parts.iter().map(|part| part.len() as u64).sum()
     }
 }
 
-impl Body for Parts {
+impl Body for PartsBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -1,23 +1,23 @@
-//! A step: `POST /` with a photo as the body, answered with its prints and what is known about it.
+//! The photo step: `POST /` takes a photo as the body, and returns its variants and metadata.
 //!
-//! | parameter of the query | default | means |
+//! | query parameter | default | meaning |
 //! |---|---|---|
-//! | `variant=<name>:<long side>:<format>[:<quality>]`, repeatable | thumb, small, display, large | the prints that are wanted |
-//! | `max_bytes` | 64 MiB | the longest file |
-//! | `max_pixels` | 100 million | the most pixels, all frames together |
-//! | `max_memory_bytes` | 512 MiB | the most memory |
+//! | `variant=<name>:<long side>:<format>[:<quality>]`, repeatable | thumb, small, display, large | variants to create |
+//! | `max_bytes` | 64 MiB | limit on the length of the file |
+//! | `max_pixels` | 100 million | limit on the pixels of all frames |
+//! | `max_memory_bytes` | 512 MiB | limit on the memory |
 //!
-//! The answer is `multipart/mixed` (RFC 2046, 5.1): first JSON, then each print in the order in which it
-//! is listed there. An answer that lacks its closing boundary was cut off. Where the photo was taken is
-//! in the JSON as `position`, beside `metadata` and not in it, since it isn't for everybody.
+//! The response is `multipart/mixed` (RFC 2046, 5.1): a JSON part, then each variant in the order of the
+//! JSON list. A response without its closing boundary was cut off. The GPS position is in the JSON as
+//! `position`, outside `metadata`, because it is private.
 //!
-//! Whatever isn't a photo that can be printed is answered with a problem document. The step reaches
-//! nothing and nobody, and keeps nothing.
+//! Any other input gives a problem document (RFC 9457). The step has no network, files or secrets, and
+//! keeps no state.
 
 mod body;
 mod multipart;
 mod options;
-mod refusal;
+mod problem;
 
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderValue, Method, Response};
@@ -26,19 +26,19 @@ use spin_sdk::http_service;
 use spin_sdk::wasip3::random::random::get_random_u64;
 use tirage_problem::{Kind, Problem};
 
-use crate::body::Parts;
+use crate::body::PartsBody;
 use crate::options::Options;
 
 #[http_service]
-async fn handle(request: Request) -> Response<Parts> {
+async fn handle(request: Request) -> Response<PartsBody> {
     let request_id = request_id(&request);
-    answer(request).await.unwrap_or_else(|problem| {
+    respond(request).await.unwrap_or_else(|problem| {
         let response = problem.into_response(request_id.as_deref());
-        with_length(response.map(|body| Parts::new([body])))
+        with_length(response.map(|body| PartsBody::new([body])))
     })
 }
 
-async fn answer(request: Request) -> Result<Response<Parts>, Problem> {
+async fn respond(request: Request) -> Result<Response<PartsBody>, Problem> {
     let (head, body) = request.into_parts();
     if head.uri.path() != "/" {
         return Err(Problem::new(Kind::NOT_FOUND));
@@ -50,14 +50,16 @@ async fn answer(request: Request) -> Result<Response<Parts>, Problem> {
     }
     let options = Options::parse(head.uri.query().unwrap_or_default())?;
     let file = body::read(&head.headers, body, &options.limits).await?;
-    let prints =
-        tirage_imaging::print(&file, &options.variants, &options.limits).map_err(refusal::of)?;
+    let processed = tirage_imaging::process(&file, &options.variants, &options.limits)
+        .map_err(problem::from_error)?;
     let bytes = file.len();
     drop(file);
 
-    // What nobody can foresee, no print contains.
+    // A random boundary, which an attacker can't put into a variant.
     let boundary = format!("{:016x}{:016x}", get_random_u64(), get_random_u64());
-    let mut response = Response::new(Parts::new(multipart::write(prints, bytes, &boundary)?));
+    let mut response = Response::new(PartsBody::new(multipart::write(
+        processed, bytes, &boundary,
+    )?));
     let headers = response.headers_mut();
     let content_type = HeaderValue::try_from(format!("multipart/mixed; boundary={boundary}"))
         .map_err(|_| Problem::new(Kind::INTERNAL))?;
@@ -66,13 +68,13 @@ async fn answer(request: Request) -> Result<Response<Parts>, Problem> {
     Ok(with_length(response))
 }
 
-fn with_length(mut response: Response<Parts>) -> Response<Parts> {
+fn with_length(mut response: Response<PartsBody>) -> Response<PartsBody> {
     let length = response.body().length();
     response.headers_mut().insert(CONTENT_LENGTH, length.into());
     response
 }
 
-/// What the router calls this request, so that an error leads to the log.
+/// Request id of the router, which leads from a problem document to the log.
 fn request_id(request: &Request) -> Option<String> {
     let id = request.headers().get("x-request-id")?;
     id.to_str().ok().map(str::to_owned)

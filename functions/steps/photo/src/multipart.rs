@@ -1,13 +1,11 @@
-//! The answer: JSON, then the prints (RFC 2046, 5.1).
-
-use std::fmt::Write;
+//! The response body: JSON, then the variants (`multipart/mixed`, RFC 2046, 5.1).
 
 use bytes::Bytes;
 use serde::Serialize;
-use tirage_imaging::{Metadata, Position, Print, Prints, Sha256Sum};
+use tirage_imaging::{Metadata, Position, Processed, Variant};
 use tirage_problem::{Kind, Problem};
 
-/// What the first part says.
+/// Content of the JSON part.
 #[derive(Serialize)]
 struct Description<'p> {
     format: tirage_imaging::Format,
@@ -15,15 +13,15 @@ struct Description<'p> {
     width: u32,
     height: u32,
     sha256: String,
-    /// The length of the file.
+    /// Length of the original in bytes.
     bytes: usize,
     metadata: &'p Metadata,
     position: Option<Position>,
-    variants: Vec<Variant<'p>>,
+    variants: Vec<VariantPart<'p>>,
 }
 
 #[derive(Serialize)]
-struct Variant<'p> {
+struct VariantPart<'p> {
     name: &'p str,
     content_type: &'static str,
     width: u32,
@@ -32,21 +30,25 @@ struct Variant<'p> {
     sha256: String,
 }
 
-/// The pieces of the answer for a file of `bytes` bytes.
-pub(crate) fn write(prints: Prints, bytes: usize, boundary: &str) -> Result<Vec<Bytes>, Problem> {
+/// Returns the parts of the response for an original of `bytes` bytes.
+pub(crate) fn write(
+    processed: Processed,
+    bytes: usize,
+    boundary: &str,
+) -> Result<Vec<Bytes>, Problem> {
     let description = Description {
-        format: prints.metadata.format,
-        content_type: prints.metadata.format.media_type(),
-        width: prints.metadata.width,
-        height: prints.metadata.height,
-        sha256: hexadecimal(&prints.sha256),
+        format: processed.metadata.format,
+        content_type: processed.metadata.format.media_type(),
+        width: processed.metadata.width,
+        height: processed.metadata.height,
+        sha256: hex::encode(processed.sha256),
         bytes,
-        metadata: &prints.metadata,
-        position: prints.position,
-        variants: prints.variants.iter().map(Variant::of).collect(),
+        metadata: &processed.metadata,
+        position: processed.position,
+        variants: processed.variants.iter().map(VariantPart::new).collect(),
     };
     let json = serde_json::to_vec(&description).map_err(|error| {
-        eprintln!("cannot write the answer: {error}");
+        eprintln!("serialising the metadata failed: {error}");
         Problem::new(Kind::INTERNAL)
     })?;
     let mut parts = vec![
@@ -57,68 +59,59 @@ pub(crate) fn write(prints: Prints, bytes: usize, boundary: &str) -> Result<Vec<
         .into(),
         json.into(),
     ];
-    for print in prints.variants {
+    for variant in processed.variants {
         parts.push(
             format!(
                 "\r\n--{boundary}\r\nContent-Type: {}\r\nContent-Length: {}\r\n\
                  Content-Disposition: attachment; name=\"{}\"\r\n\r\n",
-                print.format.media_type(),
-                print.file.len(),
-                print.name,
+                variant.format.media_type(),
+                variant.file.len(),
+                variant.name,
             )
             .into(),
         );
-        parts.push(print.file.into());
+        parts.push(variant.file.into());
     }
     parts.push(format!("\r\n--{boundary}--\r\n").into());
     Ok(parts)
 }
 
-impl<'p> Variant<'p> {
-    fn of(print: &'p Print) -> Self {
+impl<'p> VariantPart<'p> {
+    fn new(variant: &'p Variant) -> Self {
         Self {
-            name: &print.name,
-            content_type: print.format.media_type(),
-            width: print.width,
-            height: print.height,
-            bytes: print.file.len(),
-            sha256: hexadecimal(&print.sha256),
+            name: &variant.name,
+            content_type: variant.format.media_type(),
+            width: variant.width,
+            height: variant.height,
+            bytes: variant.file.len(),
+            sha256: hex::encode(variant.sha256),
         }
     }
-}
-
-fn hexadecimal(sum: &Sha256Sum) -> String {
-    sum.iter()
-        .fold(String::with_capacity(64), |mut text, byte| {
-            // Writing to memory doesn't fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
 }
 
 #[cfg(test)]
 mod tests {
     use serde_json::Value;
-    use tirage_imaging::{Limits, print};
+    use tirage_imaging::{Limits, process};
 
     use super::*;
 
     #[test]
-    fn parts_have_their_lengths_and_follow_the_list() {
+    fn parts_have_their_lengths_and_the_order_of_the_list() {
         // One black pixel.
         let file =
             b"GIF89a\x01\0\x01\0\x80\0\0\0\0\0\xff\xff\xff,\0\0\0\0\x01\0\x01\0\0\x02\x02D\x01\0;";
         let variants =
-            tirage_imaging::Variant::parse_all(["b:9:png", "a:9:webp-lossless"]).unwrap();
-        let prints = print(file, &variants, &Limits::default()).unwrap();
-        let files: Vec<_> = prints
+            tirage_imaging::VariantSpec::parse_all(["b:9:png", "a:9:webp-lossless"]).unwrap();
+        let processed = process(file, &variants, &Limits::default()).unwrap();
+        let files: Vec<_> = processed
             .variants
             .iter()
-            .map(|print| print.file.clone())
+            .map(|variant| variant.file.clone())
             .collect();
-        let answer = write(prints, file.len(), "XYZ").unwrap().concat();
+        let response = write(processed, file.len(), "XYZ").unwrap().concat();
 
-        let mut rest = answer.as_slice();
+        let mut rest = response.as_slice();
         let mut contents = Vec::new();
         while let Some(start) = rest.strip_prefix(b"--XYZ\r\n") {
             let end = start

@@ -1,21 +1,20 @@
-//! What the query asks for.
+//! Query parameters of a request.
 
-use tirage_imaging::{Limits, Variant};
+use tirage_imaging::{Limits, VariantSpec};
 use tirage_problem::{Kind, Place, Problem};
 
-/// What the query asks for.
+/// Query parameters of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Options {
-    pub(crate) variants: Vec<Variant>,
+    pub(crate) variants: Vec<VariantSpec>,
     pub(crate) limits: Limits,
 }
 
 impl Options {
-    /// Reads a query; what it doesn't say has defaults.
+    /// Parses a query. Absent parameters have defaults.
     ///
     /// # Errors
-    /// 400 for a variant or a limit that isn't one, and for a parameter that doesn't exist, since it is
-    /// probably misspelt.
+    /// 400 for an invalid variant or limit, and for an unknown parameter, because it is probably misspelt.
     pub(crate) fn parse(query: &str) -> Result<Self, Problem> {
         let mut variants = Vec::new();
         let mut limits = Limits::default();
@@ -27,15 +26,17 @@ impl Options {
                 "max_memory_bytes" => limits.memory_bytes = limit("max_memory_bytes", &value)?,
                 _ => {
                     return Err(Problem::new(Kind::INVALID_INPUT).detail(
-                        "Parameters are variant, max_bytes, max_pixels, max_memory_bytes",
+                        "Unknown parameter: expected variant, max_bytes, max_pixels or max_memory_bytes",
                     ));
                 }
             }
         }
         let variants =
-            Variant::parse_all(variants.iter().map(String::as_str)).map_err(|invalid| {
-                Problem::new(Kind::INVALID_INPUT)
-                    .field(Place::Parameter("variant"), refusal_text(invalid))
+            VariantSpec::parse_all(variants.iter().map(String::as_str)).map_err(|invalid| {
+                Problem::new(Kind::INVALID_INPUT).field(
+                    Place::Parameter("variant"),
+                    crate::problem::capitalise(&invalid.to_string()),
+                )
             })?;
         Ok(Self { variants, limits })
     }
@@ -43,12 +44,11 @@ impl Options {
 
 fn limit(name: &'static str, value: &str) -> Result<u64, Problem> {
     value.parse().map_err(|_| {
-        Problem::new(Kind::INVALID_INPUT).field(Place::Parameter(name), "A limit is a whole number")
+        Problem::new(Kind::INVALID_INPUT).field(
+            Place::Parameter(name),
+            "Invalid limit: expected a whole number",
+        )
     })
-}
-
-fn refusal_text(invalid: impl std::fmt::Display) -> String {
-    crate::refusal::sentence(&invalid.to_string())
 }
 
 #[cfg(test)]
@@ -58,22 +58,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_empty_query_asks_for_the_defaults() {
+    fn an_empty_query_gives_the_defaults() {
         let options = Options::parse("").unwrap();
-        assert_eq!(options.variants, Variant::defaults());
+        assert_eq!(options.variants, VariantSpec::defaults());
         assert_eq!(options.limits, Limits::default());
     }
 
     #[test]
-    fn variants_come_in_their_order_and_limits_change() {
+    fn variants_keep_their_order_and_limits_are_parsed() {
         let options =
             Options::parse("variant=b%3A9%3Apng&variant=a:8:jpeg:70&max_pixels=5&max_bytes=6")
                 .unwrap();
         assert_eq!(
             options.variants,
             [
-                Variant::new("b", 9, Encoding::Png).unwrap(),
-                Variant::new("a", 8, Encoding::Jpeg { quality: 70 }).unwrap(),
+                VariantSpec::new("b", 9, Encoding::Png).unwrap(),
+                VariantSpec::new("a", 8, Encoding::Jpeg { quality: 70 }).unwrap(),
             ]
         );
         assert_eq!((options.limits.pixels, options.limits.file_bytes), (5, 6));
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_makes_no_sense_is_refused() {
+    fn invalid_parameters_are_refused() {
         for query in [
             "variant=a",
             "variant=a:1:gif",

@@ -1,4 +1,4 @@
-//! What the components of a pixel stand for (T.871, 7; T.872, 6.5.3).
+//! Colour spaces of JPEG, and conversion of rows of samples to pixels (T.871, 7; T.872, 6.5.3).
 
 use wide::{i16x8, u8x16};
 
@@ -6,24 +6,24 @@ use crate::bitmap::Channels;
 use crate::header::jpeg::Frame;
 use crate::vector::{widen_high, widen_low};
 
-/// What the components of a pixel stand for.
+/// Colour space of the components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Colours {
+pub(super) enum ColourSpace {
     Grey,
-    /// Red, green and blue.
+    /// Red, green and blue, without transform.
     Rgb,
-    /// Brightness, and the differences to it of blue and red.
+    /// Luma, and the blue and red chroma.
     YCbCr,
-    /// Inks, 255 for all of it.
+    /// CMYK, where 255 is full ink.
     Cmyk,
-    /// Inks, 255 for none of it.
+    /// CMYK as Adobe writes it, where 255 is no ink.
     InvertedCmyk,
-    /// Inks, 255 for none of it; the first three as `YCbCr`.
+    /// YCCK as Adobe writes it: inverted CMYK whose first three inks are coded as `YCbCr`.
     InvertedYcck,
 }
 
-impl Colours {
-    pub(super) fn of(frame: &Frame) -> Self {
+impl ColourSpace {
+    pub(super) fn of_frame(frame: &Frame) -> Self {
         let identifiers: Vec<u8> = frame.components.iter().map(|c| c.identifier).collect();
         match (identifiers.as_slice(), frame.adobe_transform) {
             ([_], _) => Self::Grey,
@@ -45,18 +45,27 @@ impl Colours {
     }
 }
 
-/// Appends a row of pixels. Each plane has its samples for it, and fills up sixteens.
-pub(super) fn append(colours: Colours, planes: &[&[u8]], width: usize, pixels: &mut Vec<u8>) {
-    match (colours, planes) {
-        (Colours::Rgb, [r, g, b, ..]) => {
-            sixteen_by_sixteen([r, g, b], width, pixels, |samples| samples);
+/// Appends a row of pixels. Each plane has its samples, padded to a multiple of 16.
+pub(super) fn append_row(
+    colour_space: ColourSpace,
+    planes: &[&[u8]],
+    width: usize,
+    pixels: &mut Vec<u8>,
+) {
+    match (colour_space, planes) {
+        (ColourSpace::Rgb, [r, g, b, ..]) => {
+            convert_row([r, g, b], width, pixels, |samples| samples);
         }
-        (Colours::YCbCr, [y, cb, cr, ..]) => {
-            sixteen_by_sixteen([y, cb, cr], width, pixels, |[y, cb, cr]| rgb(y, cb, cr));
+        (ColourSpace::YCbCr, [y, cb, cr, ..]) => {
+            convert_row([y, cb, cr], width, pixels, |[y, cb, cr]| {
+                ycbcr_to_rgb(y, cb, cr)
+            });
         }
-        (Colours::InvertedYcck, [y, cb, cr, k, ..]) => {
+        (ColourSpace::InvertedYcck, [y, cb, cr, k, ..]) => {
             let start = pixels.len();
-            sixteen_by_sixteen([y, cb, cr], width, pixels, |[y, cb, cr]| rgb(y, cb, cr));
+            convert_row([y, cb, cr], width, pixels, |[y, cb, cr]| {
+                ycbcr_to_rgb(y, cb, cr)
+            });
             let inks: Vec<u8> = pixels[start..].to_vec();
             pixels.truncate(start);
             let (inks, _) = inks.as_chunks::<3>();
@@ -66,8 +75,12 @@ pub(super) fn append(colours: Colours, planes: &[&[u8]], width: usize, pixels: &
                     .flat_map(|(&[c, m, y], &k)| [c, m, y, !k]),
             );
         }
-        (Colours::Cmyk | Colours::InvertedCmyk, [c, m, y, k, ..]) => {
-            let flip = if colours == Colours::Cmyk { 0 } else { 255 };
+        (ColourSpace::Cmyk | ColourSpace::InvertedCmyk, [c, m, y, k, ..]) => {
+            let flip = if colour_space == ColourSpace::Cmyk {
+                0
+            } else {
+                255
+            };
             let inks = c.iter().zip(*m).zip(*y).zip(*k).take(width);
             pixels
                 .extend(inks.flat_map(|(((c, m), y), k)| [c ^ flip, m ^ flip, y ^ flip, k ^ flip]));
@@ -76,16 +89,16 @@ pub(super) fn append(colours: Colours, planes: &[&[u8]], width: usize, pixels: &
     }
 }
 
-/// Three planes as pixels, sixteen at a time.
+/// Appends a row of three planes, converted and interleaved 16 pixels at a time.
 #[inline(always)]
-fn sixteen_by_sixteen(
+fn convert_row(
     planes: [&[u8]; 3],
     width: usize,
     pixels: &mut Vec<u8>,
     convert: impl Fn([u8x16; 3]) -> [u8x16; 3],
 ) {
     let start = pixels.len();
-    // What is beyond the row is written as well, and then taken back.
+    // Writes the padding as well, and truncates it afterwards.
     pixels.resize(start + width.next_multiple_of(16) * 3, 0);
     let [a, b, c] = planes.map(|plane| plane.as_chunks::<16>().0);
     let (targets, _) = pixels[start..].as_chunks_mut::<48>();
@@ -96,7 +109,7 @@ fn sixteen_by_sixteen(
     pixels.truncate(start + width * 3);
 }
 
-/// Sixteen pixels of three planes.
+/// Interleaves 16 pixels of three planes.
 #[inline(always)]
 fn interleave(a: u8x16, b: u8x16, c: u8x16, target: &mut [u8; 48]) {
     const PACK: u8x16 = u8x16::new([0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, 255, 255, 255, 255]);
@@ -113,18 +126,19 @@ fn interleave(a: u8x16, b: u8x16, c: u8x16, target: &mut [u8; 48]) {
     }
 }
 
-/// Red, green and blue of sixteen pixels.
+/// Converts 16 pixels from YCbCr to RGB.
 #[inline(always)]
-fn rgb(y: u8x16, cb: u8x16, cr: u8x16) -> [u8x16; 3] {
-    let low = rgb_of_eight([y, cb, cr].map(widen_low));
-    let high = rgb_of_eight([y, cb, cr].map(widen_high));
+fn ycbcr_to_rgb(y: u8x16, cb: u8x16, cr: u8x16) -> [u8x16; 3] {
+    let low = ycbcr_to_rgb_8([y, cb, cr].map(widen_low));
+    let high = ycbcr_to_rgb_8([y, cb, cr].map(widen_high));
     let join = |channel: usize| u8x16::narrow_i16x8(low[channel], high[channel]);
     [join(0), join(1), join(2)]
 }
 
-/// In sixty-fourths, which sixteen bits have room for; the factors' fractions in 2^15ths.
+/// Converts 8 pixels from YCbCr to RGB (T.871, 7), in fixed point with 6 fractional bits, which fit into 16
+/// bits; the fractions of the factors have 15 bits.
 #[inline(always)]
-fn rgb_of_eight([y, cb, cr]: [i16x8; 3]) -> [i16x8; 3] {
+fn ycbcr_to_rgb_8([y, cb, cr]: [i16x8; 3]) -> [i16x8; 3] {
     let middle = i16x8::splat(128);
     let y = (y << 6) + i16x8::splat(32);
     let (cb, cr) = ((cb - middle) << 6, (cr - middle) << 6);

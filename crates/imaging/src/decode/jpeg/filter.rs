@@ -1,8 +1,8 @@
-//! Lanczos' filter with three lobes (Duchon, "Lanczos Filtering in One and Two Dimensions", Journal of
-//! Applied Meteorology 18 (8), 1979) for planes that come row by row.
+//! Resizing of a plane, row by row, with a Lanczos filter of three lobes (Duchon, "Lanczos Filtering in One
+//! and Two Dimensions", Journal of Applied Meteorology 18 (8), 1979).
 //!
-//! Columns are filtered first, from no more rows than the filter spans, then the row that comes of it. So
-//! no plane is ever there as a whole, except in its last size.
+//! The vertical pass comes first and needs only as many rows as the filter has taps; the horizontal pass
+//! follows on its result. So no plane is ever in memory as a whole, except at its final size.
 
 mod weights;
 
@@ -11,88 +11,90 @@ use std::rc::Rc;
 use bytemuck::cast;
 use wide::{i16x8, i32x4, i32x8, u8x16};
 
-pub(super) use weights::Source;
+pub(super) use weights::Axis;
 use weights::{WEIGHT_BITS, Weights};
 
 use crate::vector::{transpose, widen_high, widen_low};
 
-/// What is filtered in one direction is in 2^6ths.
-const BETWEEN_BITS: i32 = 6;
+/// Number of fractional bits between the vertical and the horizontal pass.
+const INTERMEDIATE_BITS: i32 = 6;
 
-/// So many columns are filtered at once, whose sums fit into registers.
+/// Number of columns that the vertical pass handles together: their sums fit into the registers.
 const CHUNK: usize = 32;
 
 /// Resizes a plane.
 pub(super) struct Filter {
     across: Rc<Weights>,
     down: Rc<Weights>,
-    /// The last rows, each where its number says, modulo their count.
+    /// Ring buffer of the last source rows; row `n` is at `n` modulo the number of taps.
     ring: Vec<[u8; CHUNK]>,
-    /// Chunks of samples in a row.
+    /// Number of chunks in a row.
     chunks: usize,
-    taken: usize,
-    made: usize,
-    between: Vec<i16>,
+    rows_in: usize,
+    rows_out: usize,
+    intermediate: Vec<i16>,
 }
 
 impl Filter {
-    /// For a plane; its weights are taken from `known` where they are there already.
-    pub(super) fn new(across: Source, down: Source, known: &mut Vec<Rc<Weights>>) -> Self {
-        let mut weights = |source, unit| match known
+    /// Prepares resizing a plane. Weights are shared through `cache`, because planes often have the same
+    /// size.
+    pub(super) fn new(across: Axis, down: Axis, cache: &mut Vec<Rc<Weights>>) -> Self {
+        let mut weights = |axis, multiple| match cache
             .iter()
-            .find(|known| known.source == source && known.count % unit == 0)
+            .find(|weights| weights.axis == axis && weights.taps % multiple == 0)
         {
-            Some(known) => known.clone(),
+            Some(weights) => weights.clone(),
             None => {
-                let weights = Rc::new(Weights::new(source, unit));
-                known.push(weights.clone());
+                let weights = Rc::new(Weights::new(axis, multiple));
+                cache.push(weights.clone());
                 weights
             }
         };
-        // Whole vectors across, and pairs of rows.
+        // The horizontal pass works on whole vectors, the vertical pass on pairs of rows.
         let (across_weights, down) = (weights(across, 8), weights(down, 2));
         let chunks = across.length.div_ceil(CHUNK);
         Self {
-            ring: vec![[0; CHUNK]; chunks * down.count],
+            ring: vec![[0; CHUNK]; chunks * down.taps],
             chunks,
-            taken: 0,
-            made: 0,
-            between: vec![0; chunks * CHUNK + across_weights.count],
+            rows_in: 0,
+            rows_out: 0,
+            intermediate: vec![0; chunks * CHUNK + across_weights.taps],
             across: across_weights,
             down,
         }
     }
 
-    /// Takes the next row, and appends those that come of it, each a multiple of 16 long.
+    /// Adds the next source row, and appends all target rows that it completes to `plane`. Their length is
+    /// a multiple of 16.
     pub(super) fn push(&mut self, row: &[u8], plane: &mut Vec<u8>) {
-        if self.taken == self.down.source.length {
+        if self.rows_in == self.down.axis.length {
             return;
         }
-        let place = self.taken % self.down.count * self.chunks;
-        let kept = self.ring[place..place + self.chunks].as_flattened_mut();
-        let length = self.across.source.length;
-        kept[..length].copy_from_slice(&row[..length]);
-        self.taken += 1;
-        while self.made < self.down.source.target {
-            let last = self.down.starts[self.made] + self.down.count;
-            if self.taken < last.min(self.down.source.length) {
+        let offset = self.rows_in % self.down.taps * self.chunks;
+        let stored = self.ring[offset..offset + self.chunks].as_flattened_mut();
+        let length = self.across.axis.length;
+        stored[..length].copy_from_slice(&row[..length]);
+        self.rows_in += 1;
+        while self.rows_out < self.down.axis.target {
+            let last = self.down.starts[self.rows_out] + self.down.taps;
+            if self.rows_in < last.min(self.down.axis.length) {
                 break;
             }
             self.filter_columns();
             self.filter_row(plane);
-            self.made += 1;
+            self.rows_out += 1;
         }
     }
 
-    /// The next row of the target, still as wide as the source.
+    /// Computes the next target row in source width: the vertical pass.
     fn filter_columns(&mut self) {
-        let count = self.down.count;
-        let start = self.down.starts[self.made];
-        let weights = &self.down.values[self.made * count..(self.made + 1) * count];
+        let taps = self.down.taps;
+        let start = self.down.starts[self.rows_out];
+        let weights = &self.down.values[self.rows_out * taps..(self.rows_out + 1) * taps];
         let row = |index: usize| {
-            // Those behind the last weigh nothing.
-            let place = (start + index) % count * self.chunks;
-            &self.ring[place..place + self.chunks]
+            // Rows after the last one have weight 0.
+            let offset = (start + index) % taps * self.chunks;
+            &self.ring[offset..offset + self.chunks]
         };
         let pairs: Vec<_> = weights
             .as_chunks::<2>()
@@ -107,9 +109,9 @@ impl Filter {
                 )
             })
             .collect();
-        let targets = self.between.as_chunks_mut::<CHUNK>().0.iter_mut();
+        let targets = self.intermediate.as_chunks_mut::<CHUNK>().0.iter_mut();
         for (chunk, target) in targets.enumerate().take(self.chunks) {
-            let mut sums = [i32x4::splat(1 << (WEIGHT_BITS - BETWEEN_BITS - 1)); CHUNK / 4];
+            let mut sums = [i32x4::splat(1 << (WEIGHT_BITS - INTERMEDIATE_BITS - 1)); CHUNK / 4];
             for (a, b, weights) in &pairs {
                 let (a, b) = (a[chunk].as_chunks().0, b[chunk].as_chunks().0);
                 for ((sums, a), b) in sums.as_chunks_mut::<4>().0.iter_mut().zip(a).zip(b) {
@@ -127,16 +129,16 @@ impl Filter {
                 .iter_mut()
                 .zip(sums.as_chunks::<2>().0)
             {
-                let sums: i32x8 = cast(sums.map(|sum| sum >> (WEIGHT_BITS - BETWEEN_BITS)));
+                let sums: i32x8 = cast(sums.map(|sum| sum >> (WEIGHT_BITS - INTERMEDIATE_BITS)));
                 *target = i16x8::from_i32x8_saturate(sums).to_array();
             }
         }
     }
 
-    /// The row of the target.
+    /// Completes the target row: the horizontal pass.
     fn filter_row(&self, plane: &mut Vec<u8>) {
-        // Where the number of vectors is known, the sums are kept in registers.
-        match self.across.count / 8 {
+        // With a constant number of vectors, the sums stay in registers.
+        match self.across.taps / 8 {
             1 => self.filter_row_by::<1>(plane),
             2 => self.filter_row_by::<2>(plane),
             3 => self.filter_row_by::<3>(plane),
@@ -144,22 +146,23 @@ impl Filter {
         }
     }
 
-    /// The row of the target, eight samples at a time, each of as many vectors; 0 for any number of them.
+    /// Computes 8 target samples at a time, each from `VECTORS` vectors of samples, or from any number if
+    /// it is 0.
     fn filter_row_by<const VECTORS: usize>(&self, plane: &mut Vec<u8>) {
-        let count = if VECTORS == 0 {
-            self.across.count
+        let taps = if VECTORS == 0 {
+            self.across.taps
         } else {
             8 * VECTORS
         };
         let starts = self.across.starts.as_chunks::<8>().0.iter();
-        let weights = self.across.values.chunks_exact(8 * count);
+        let weights = self.across.values.chunks_exact(8 * taps);
         let first = plane.len();
         plane.resize(first + self.across.starts.len(), 0);
         let targets = plane[first..].as_chunks_mut::<8>().0.iter_mut();
         for ((starts, weights), target) in starts.zip(weights).zip(targets) {
             let sum = |index: usize| {
-                let samples = self.between[starts[index]..][..count].as_chunks().0;
-                let weights = weights[index * count..][..count].as_chunks().0;
+                let samples = self.intermediate[starts[index]..][..taps].as_chunks().0;
+                let weights = weights[index * taps..][..taps].as_chunks().0;
                 let pairs = samples.iter().zip(weights);
                 pairs.fold(i32x4::ZERO, |sum, (samples, weights)| {
                     sum + i16x8::new(*samples).dot(i16x8::new(*weights))
@@ -168,7 +171,7 @@ impl Filter {
             let whole = |first: usize| {
                 let sums = transpose([sum(first), sum(first + 1), sum(first + 2), sum(first + 3)]);
                 let [a, b, c, d] = sums;
-                let bits = WEIGHT_BITS + BETWEEN_BITS;
+                let bits = WEIGHT_BITS + INTERMEDIATE_BITS;
                 (a + b + (c + d) + i32x4::splat(1 << (bits - 1))) >> bits
             };
             let eight: i32x8 = cast([whole(0), whole(4)]);
@@ -184,19 +187,19 @@ mod tests {
     use std::rc::Rc;
 
     use super::weights::LOBES;
-    use super::{Filter, Source};
+    use super::{Axis, Filter};
 
     fn resized(plane: &[u8], source: (usize, usize), target: (usize, usize)) -> Vec<u8> {
-        let side = |length: usize, target| Source {
+        let side = |length: usize, target| Axis {
             length,
             covered: length as f64,
             target,
         };
-        let mut known: Vec<Rc<_>> = Vec::new();
+        let mut cache: Vec<Rc<_>> = Vec::new();
         let mut filter = Filter::new(
             side(source.0, target.0),
             side(source.1, target.1),
-            &mut known,
+            &mut cache,
         );
         let mut rows = Vec::new();
         for row in plane.chunks_exact(source.0) {
@@ -210,18 +213,18 @@ mod tests {
             .collect()
     }
 
-    /// By the formula, sample by sample.
+    /// The filter by its formula, sample by sample.
     fn formula(plane: &[u8], source: (usize, usize), target: (usize, usize)) -> Vec<u8> {
-        let kernel = |place: f64| match place.abs() {
+        let kernel = |offset: f64| match offset.abs() {
             0.0 => 1.0,
             LOBES.. => 0.0,
-            _ => LOBES * (place * PI).sin() * (place * PI / LOBES).sin() / (place * PI).powi(2),
+            _ => LOBES * (offset * PI).sin() * (offset * PI / LOBES).sin() / (offset * PI).powi(2),
         };
         let weights = |index: usize, length: usize, target: usize| -> Vec<f64> {
             let scale = length as f64 / target as f64;
             let centre = (index as f64 + 0.5) * scale;
             let weights: Vec<f64> = (0..length)
-                .map(|place| kernel((place as f64 + 0.5 - centre) / scale.max(1.0)))
+                .map(|offset| kernel((offset as f64 + 0.5 - centre) / scale.max(1.0)))
                 .collect();
             let sum: f64 = weights.iter().sum();
             weights.iter().map(|weight| weight / sum).collect()
@@ -244,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn planes_are_what_the_formula_says() {
+    fn resizing_matches_the_formula() {
         for (source, target) in [
             ((40, 30), (40, 30)),
             ((40, 30), (21, 16)),
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn one_colour_stays() {
+    fn a_constant_plane_stays_constant() {
         for value in [0, 1, 128, 254, 255] {
             let got = resized(&[value; 70 * 40], (70, 40), (31, 17));
             assert!(got.iter().all(|&sample| sample == value));

@@ -1,65 +1,69 @@
-//! Huffman's codes, as tables to read them with.
+//! Huffman decoding with lookup tables.
+//!
+//! One lookup decodes up to two symbols together with their additional bits, if all of them fit into the
+//! lookahead. Everything else takes a slower path.
 
-use super::bits::{Bits, signed};
-use super::tables::Codes;
+use super::bit_reader::{BitReader, extend};
+use super::tables::HuffmanSpec;
 
-/// So many bits are looked at, which are two symbols as often as not.
-const LOOK: u32 = 11;
+/// Number of lookahead bits. They hold two AC symbols about half of the time.
+const LOOKAHEAD_BITS: u32 = 11;
 
-type Looks = [u64; 1 << LOOK];
+type LookupTable = [u64; 1 << LOOKAHEAD_BITS];
 
-/// A table of codes for symbols (T.81, annex C), each of which says how many coefficients are zero, and
-/// how many bits the next one has.
-pub(super) struct Huffman {
-    /// What the next bits mean: an [`Entry`] each.
-    looks: Box<Looks>,
-    /// The symbols of short codes, and the lengths of these above, for whom needs no more.
-    short: Box<[u16; 1 << LOOK]>,
-    /// For each length in bits, the first code that is none, followed by ones up to 16 bits.
-    limits: [u32; 17],
-    /// For each length, what to add to a code to find its symbol.
-    offsets: [i32; 17],
+/// Huffman table (T.81, annex C). A symbol has a run of zero coefficients and the size in bits of the next
+/// coefficient's value.
+pub(super) struct HuffmanTable {
+    /// An [`Entry`] for each value of the lookahead bits.
+    lookup: Box<LookupTable>,
+    /// Symbols without values, for progressive scans: the symbol in the lower byte and its code length in
+    /// the upper one. 0 for codes longer than the lookahead.
+    short_codes: Box<[u16; 1 << LOOKAHEAD_BITS]>,
+    /// Exclusive upper bound of the codes of each length, left-aligned in 16 bits.
+    code_limits: [u32; 17],
+    /// Difference between a code and the index of its symbol, for each code length.
+    value_offsets: [i32; 17],
     symbols: Vec<u8>,
 }
 
-/// What the beginning of the bits means, from the lowest bit on:
-/// - six bits: how many are read with it; none if the code is longer than the look;
-/// - six: how many are read with the first symbol alone;
-/// - seven: how many coefficients that skips, [`REST`] for the rest of the block;
-/// - one, [`APART`](Self::APART): whether its number isn't among the bits that were looked at;
-/// - seven: how many the second symbol skips, none if there is no second one;
-/// - one: whether that one has a number;
-/// - from bit 32 on, sixteen each: the numbers, or how many bits the first has if it is apart.
+/// Decoded meaning of the lookahead bits, packed from the lowest bit on:
+/// - 6 bits: total length of both symbols with their values; 0 if the code is longer than the lookahead
+/// - 6 bits: length of the first symbol with its value
+/// - 7 bits: run of zeros before the first coefficient, or [`END_OF_BLOCK`]
+/// - 1 bit, [`INCOMPLETE`](Self::INCOMPLETE): the first value isn't within the lookahead bits
+/// - 7 bits: run of zeros before the second coefficient; 0 if there is no second symbol
+/// - 1 bit: there is a second value
+/// - from bit 32 on, 16 bits each: the values; if incomplete, the first is the size of the value in bits
 struct Entry(u64);
 
 impl Entry {
-    const APART: u64 = 1 << 19;
-    const LONG: Self = Self(Self::APART);
+    const INCOMPLETE: u64 = 1 << 19;
+    const LONG: Self = Self(Self::INCOMPLETE);
 
-    fn one(length: u32, skipped: u32, number: i16) -> Self {
-        let number = u64::from(number.cast_unsigned());
-        Self(u64::from(length | length << 6 | skipped << 12) | number << 32)
+    fn complete(length: u32, run: u32, value: i16) -> Self {
+        let value = u64::from(value.cast_unsigned());
+        Self(u64::from(length | length << 6 | run << 12) | value << 32)
     }
 
-    fn apart(length: u32, skipped: u32, size: u32) -> Self {
-        Self(u64::from(length | length << 6 | skipped << 12) | Self::APART | u64::from(size) << 32)
+    fn incomplete(length: u32, run: u32, size: u32) -> Self {
+        Self(u64::from(length | length << 6 | run << 12) | Self::INCOMPLETE | u64::from(size) << 32)
     }
 
-    /// The same with a second symbol, which is read alone as `second`.
-    fn and(&self, second: &Self) -> Self {
-        let has_number = u64::from(second.skipped() != REST as usize);
-        let number = second.0 >> 32 & 0xffff;
+    /// Combines two symbols; `second` is the entry of the second one alone.
+    fn with_second(&self, second: &Self) -> Self {
+        let has_value = u64::from(second.run() != END_OF_BLOCK as usize);
+        let value = second.0 >> 32 & 0xffff;
         Self(
             (self.0 + u64::from(second.length()))
-                | (second.skipped() as u64) << 20
-                | has_number << 27
-                | number << 48,
+                | (second.run() as u64) << 20
+                | has_value << 27
+                | value << 48,
         )
     }
 
     #[inline(always)]
-    fn is_apart(&self) -> bool {
-        self.0 & Self::APART != 0
+    fn is_incomplete(&self) -> bool {
+        self.0 & Self::INCOMPLETE != 0
     }
 
     #[inline(always)]
@@ -73,243 +77,253 @@ impl Entry {
     }
 
     #[inline(always)]
-    fn skipped(&self) -> usize {
+    fn run(&self) -> usize {
         (self.0 >> 12) as usize & 127
     }
 
     #[inline(always)]
-    fn number(&self) -> i32 {
+    fn value(&self) -> i32 {
         i32::from((self.0 >> 32) as i16)
     }
 
     #[inline(always)]
-    fn second_skipped(&self) -> usize {
+    fn second_run(&self) -> usize {
         (self.0 >> 20) as usize & 127
     }
 
     #[inline(always)]
-    fn second_has_number(&self) -> usize {
+    fn second_has_value(&self) -> usize {
         (self.0 >> 27) as usize & 1
     }
 
     #[inline(always)]
-    fn second_number(&self) -> i32 {
+    fn second_value(&self) -> i32 {
         (self.0.cast_signed() >> 48) as i32
     }
 }
 
-/// Stands for the rest of a block: more than a block has.
-const REST: u32 = 127;
+/// Run that stands for the end of the block: longer than any block.
+const END_OF_BLOCK: u32 = 127;
 
-/// What symbols say.
+/// Class of a table, which determines the meaning of its symbols.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    /// How many bits the difference of two means has (T.81, F.1.2.1).
-    Mean,
-    /// How many coefficients are zero, and how many bits the next one has (T.81, F.1.2.2).
-    Detail,
+enum TableClass {
+    /// Symbols are the size in bits of a difference of DC coefficients (T.81, F.1.2.1).
+    Dc,
+    /// Symbols are a run of zeros and the size in bits of the next AC coefficient (T.81, F.1.2.2).
+    Ac,
 }
 
-impl Huffman {
-    /// The table of these codes for means; none if there are more than codes.
-    pub(super) fn of_means(codes: &Codes) -> Option<Self> {
-        Self::new(Kind::Mean, codes)
+impl HuffmanTable {
+    /// Builds a DC table. Returns `None` if the codes are oversubscribed.
+    pub(super) fn dc(spec: &HuffmanSpec) -> Option<Self> {
+        Self::new(TableClass::Dc, spec)
     }
 
-    /// The table of these codes for details; none if there are more than codes.
-    pub(super) fn of_details(codes: &Codes) -> Option<Self> {
-        Self::new(Kind::Detail, codes)
+    /// Builds an AC table. Returns `None` if the codes are oversubscribed.
+    pub(super) fn ac(spec: &HuffmanSpec) -> Option<Self> {
+        Self::new(TableClass::Ac, spec)
     }
 
-    fn new(kind: Kind, codes: &Codes) -> Option<Self> {
+    fn new(class: TableClass, spec: &HuffmanSpec) -> Option<Self> {
         let mut table = Self {
-            looks: Box::new([Entry::LONG.0; 1 << LOOK]),
-            short: Box::new([0; 1 << LOOK]),
-            limits: [0; 17],
-            offsets: [0; 17],
-            symbols: codes.symbols.clone(),
+            lookup: Box::new([Entry::LONG.0; 1 << LOOKAHEAD_BITS]),
+            short_codes: Box::new([0; 1 << LOOKAHEAD_BITS]),
+            code_limits: [0; 17],
+            value_offsets: [0; 17],
+            symbols: spec.symbols.clone(),
         };
         let (mut code, mut index) = (0_u32, 0_usize);
-        for (length, &count) in (1_u32..).zip(&codes.counts) {
-            table.offsets[length as usize] = index as i32 - code as i32;
+        for (length, &count) in (1_u32..).zip(&spec.counts) {
+            table.value_offsets[length as usize] = index as i32 - code as i32;
             for _ in 0..count {
                 if code >> length != 0 {
                     return None;
                 }
-                table.look(kind, code, length, *codes.symbols.get(index)?);
+                table.add_code(class, code, length, *spec.symbols.get(index)?);
                 code += 1;
                 index += 1;
             }
-            table.limits[length as usize] = code << (16 - length);
+            table.code_limits[length as usize] = code << (16 - length);
             code <<= 1;
         }
-        if kind == Kind::Detail {
-            table.look_twice();
+        if class == TableClass::Ac {
+            table.add_second_symbols();
         }
         Some(table)
     }
 
-    /// Enters a code where looks begin with it.
-    fn look(&mut self, kind: Kind, code: u32, length: u32, symbol: u8) {
-        if length > LOOK {
+    /// Adds a code to every entry whose lookahead bits start with it.
+    fn add_code(&mut self, class: TableClass, code: u32, length: u32, symbol: u8) {
+        if length > LOOKAHEAD_BITS {
             return;
         }
-        let (skipped, size) = meaning(kind, symbol);
-        let first = code << (LOOK - length);
-        for rest in 0..1 << (LOOK - length) {
-            self.short[(first + rest) as usize] = u16::from(symbol) | (length as u16) << 8;
-            let entry = if length + size <= LOOK {
-                let number = rest >> (LOOK - length - size);
-                // At most ten bits.
-                Entry::one(length + size, skipped, signed(number, size) as i16)
+        let (run, size) = run_and_size(class, symbol);
+        let first = code << (LOOKAHEAD_BITS - length);
+        for rest in 0..1 << (LOOKAHEAD_BITS - length) {
+            self.short_codes[(first + rest) as usize] = u16::from(symbol) | (length as u16) << 8;
+            let entry = if length + size <= LOOKAHEAD_BITS {
+                let value = rest >> (LOOKAHEAD_BITS - length - size);
+                // At most 10 bits.
+                Entry::complete(length + size, run, extend(value, size) as i16)
             } else {
-                Entry::apart(length, skipped, size)
+                Entry::incomplete(length, run, size)
             };
-            self.looks[(first + rest) as usize] = entry.0;
+            self.lookup[(first + rest) as usize] = entry.0;
         }
     }
 
-    /// Adds second symbols where the look has them as a whole.
-    fn look_twice(&mut self) {
-        let alone = self.looks.clone();
-        for (bits, look) in self.looks.iter_mut().enumerate() {
-            let first = Entry(*look);
-            if first.is_apart() || first.skipped() == REST as usize {
+    /// Adds the second symbol to entries whose lookahead bits have it completely.
+    fn add_second_symbols(&mut self) {
+        let alone = self.lookup.clone();
+        for (bits, entry) in self.lookup.iter_mut().enumerate() {
+            let first = Entry(*entry);
+            if first.is_incomplete() || first.run() == END_OF_BLOCK as usize {
                 continue;
             }
-            // Zeros follow, which its code must not need.
-            let rest = bits << first.length() & ((1 << LOOK) - 1);
+            // The bits after the lookahead are unknown, here 0: the second symbol must not depend on them.
+            let rest = bits << first.length() & ((1 << LOOKAHEAD_BITS) - 1);
             let second = Entry(alone[rest]);
-            if !second.is_apart() && first.length() + second.length() <= LOOK {
-                *look = first.and(&second).0;
+            if !second.is_incomplete() && first.length() + second.length() <= LOOKAHEAD_BITS {
+                *entry = first.with_second(&second).0;
             }
         }
     }
 
-    /// What an entry means that has no number or no code: how many coefficients are zero, and the number
-    /// after them.
+    /// Decodes a symbol that doesn't fit into the lookahead, and its value. Returns the run of zeros and
+    /// the value.
     #[inline(always)]
-    fn apart(&self, kind: Kind, entry: &Entry, bits: &mut Bits<'_>) -> Option<(usize, i32)> {
+    fn decode_incomplete(
+        &self,
+        class: TableClass,
+        entry: &Entry,
+        bits: &mut BitReader<'_>,
+    ) -> Option<(usize, i32)> {
         if entry.length() == 0 {
             let (symbol, length) = self.long_symbol(bits.peek(16))?;
             bits.skip(length);
-            let (skipped, size) = meaning(kind, symbol);
-            return Some((skipped as usize, bits.take_signed(size)));
+            let (run, size) = run_and_size(class, symbol);
+            return Some((run as usize, bits.receive_extend(size)));
         }
         bits.skip(entry.length());
-        // Codes and numbers have 25 bits at most, which were filled in; and these numbers have some.
-        let size = entry.number().cast_unsigned();
-        let number = signed(bits.peek(size), size);
+        // A code within the lookahead and its value have at most 26 bits, and 32 are filled in. The size is
+        // at least 1.
+        let size = entry.value().cast_unsigned();
+        let value = extend(bits.peek(size), size);
         bits.skip(size);
-        Some((entry.skipped(), number))
+        Some((entry.run(), value))
     }
 
-    /// The difference to the mean of the block before. None if the bits are no code.
+    /// Decodes the difference from the previous DC coefficient. Returns `None` if the code is invalid.
     #[inline(always)]
-    pub(super) fn mean(&self, bits: &mut Bits<'_>) -> Option<i32> {
+    pub(super) fn dc_difference(&self, bits: &mut BitReader<'_>) -> Option<i32> {
         bits.fill();
-        let entry = Entry(self.looks[bits.peek(LOOK) as usize]);
-        if entry.is_apart() {
+        let entry = Entry(self.lookup[bits.peek(LOOKAHEAD_BITS) as usize]);
+        if entry.is_incomplete() {
             return self
-                .apart(Kind::Mean, &entry, bits)
-                .map(|(_, number)| number);
+                .decode_incomplete(TableClass::Dc, &entry, bits)
+                .map(|(_, value)| value);
         }
         bits.skip(entry.length());
-        Some(entry.number())
+        Some(entry.value())
     }
 
-    /// Gives each coefficient after the mean that isn't zero to `set`, with its place in the order of
-    /// storage; and some that are zero, and some at places from 64 on, which mean nothing, because to ask
-    /// takes longer. Whether there were any. None if the bits are no code, or go on beyond the block.
+    /// Decodes the AC coefficients of one block, and passes each value and its zigzag index to `set`.
+    ///
+    /// For speed, `set` also receives zeros and indices of 64 and above; the caller must ignore both.
+    /// Returns `Some(true)` if there was any coefficient, and `None` if a code is invalid or the
+    /// coefficients overrun the block.
     #[inline(always)]
-    pub(super) fn details(
+    pub(super) fn ac_coefficients(
         &self,
-        bits: &mut Bits<'_>,
+        bits: &mut BitReader<'_>,
         mut set: impl FnMut(usize, i32),
     ) -> Option<bool> {
         let mut local = *bits;
-        let looks: &Looks = &self.looks;
-        let (mut place, mut has_details) = (1, false);
+        let lookup: &LookupTable = &self.lookup;
+        let (mut index, mut has_ac) = (1, false);
         loop {
             local.fill();
-            let entry = Entry(looks[local.peek(LOOK) as usize]);
-            if entry.is_apart() {
-                let (skipped, number) = self.apart(Kind::Detail, &entry, &mut local)?;
-                place += skipped;
-                if place >= 64 {
-                    if skipped != REST as usize {
+            let entry = Entry(lookup[local.peek(LOOKAHEAD_BITS) as usize]);
+            if entry.is_incomplete() {
+                let (run, value) = self.decode_incomplete(TableClass::Ac, &entry, &mut local)?;
+                index += run;
+                if index >= 64 {
+                    if run != END_OF_BLOCK as usize {
                         return None;
                     }
                     break;
                 }
-                set(place, number);
-                has_details = true;
-                place += 1;
-                if place == 64 {
+                set(index, value);
+                has_ac = true;
+                index += 1;
+                if index == 64 {
                     break;
                 }
                 continue;
             }
-            place += entry.skipped();
-            if place >= 63 {
-                // There is no place for a second one: what looked like it belongs to the next block.
+            index += entry.run();
+            if index >= 63 {
+                // The block has no room for a second coefficient: those bits belong to the next block.
                 local.skip(entry.first_length());
-                if place == 63 {
-                    set(place, entry.number());
-                    has_details = true;
-                } else if entry.skipped() != REST as usize {
+                if index == 63 {
+                    set(index, entry.value());
+                    has_ac = true;
+                } else if entry.run() != END_OF_BLOCK as usize {
                     return None;
                 }
                 break;
             }
             local.skip(entry.length());
-            set(place, entry.number());
-            has_details = true;
-            let second = place + 1 + entry.second_skipped();
-            set(second, entry.second_number());
-            place = second + entry.second_has_number();
-            if place >= 64 {
-                if place > 64 && entry.second_skipped() != REST as usize {
+            set(index, entry.value());
+            has_ac = true;
+            let second = index + 1 + entry.second_run();
+            set(second, entry.second_value());
+            index = second + entry.second_has_value();
+            if index >= 64 {
+                if index > 64 && entry.second_run() != END_OF_BLOCK as usize {
                     return None;
                 }
                 break;
             }
         }
         *bits = local;
-        Some(has_details)
+        Some(has_ac)
     }
 
-    /// The next symbol, as progressive scans use it. None if the bits are no code.
-    pub(super) fn symbol(&self, bits: &mut Bits<'_>) -> Option<u8> {
+    /// Decodes a symbol without its value, for progressive scans. Returns `None` if the code is invalid.
+    pub(super) fn symbol(&self, bits: &mut BitReader<'_>) -> Option<u8> {
         bits.fill();
-        let (symbol, length) = match self.short[bits.peek(LOOK) as usize] {
+        let (symbol, length) = match self.short_codes[bits.peek(LOOKAHEAD_BITS) as usize] {
             0 => self.long_symbol(bits.peek(16))?,
             // The symbol is the lower byte.
-            short => (short as u8, u32::from(short >> 8)),
+            entry => (entry as u8, u32::from(entry >> 8)),
         };
         bits.skip(length);
         Some(symbol)
     }
 
-    /// The symbol whose code the sixteen bits begin with, longer than the look, and its length.
+    /// Decodes a code longer than the lookahead from the next 16 bits. Returns the symbol and the code
+    /// length.
     #[cold]
     #[inline(never)]
     fn long_symbol(&self, next: u32) -> Option<(u8, u32)> {
-        let length = (LOOK + 1..=16).find(|&length| next < self.limits[length as usize])?;
-        let index = (next >> (16 - length)).cast_signed() + self.offsets[length as usize];
+        let length =
+            (LOOKAHEAD_BITS + 1..=16).find(|&length| next < self.code_limits[length as usize])?;
+        let index = (next >> (16 - length)).cast_signed() + self.value_offsets[length as usize];
         let symbol = self.symbols.get(usize::try_from(index).ok()?)?;
         Some((*symbol, length))
     }
 }
 
-/// How many coefficients the symbol skips, and how many bits the number after it has.
-fn meaning(kind: Kind, symbol: u8) -> (u32, u32) {
+/// Splits a symbol into the run of zeros and the size of the value in bits.
+fn run_and_size(class: TableClass, symbol: u8) -> (u32, u32) {
     let (high, low) = (u32::from(symbol >> 4), u32::from(symbol & 15));
-    match (kind, high, low) {
-        (Kind::Mean, _, size) => (0, size),
-        // Sixteen zeros: fifteen and a number that is zero.
-        (Kind::Detail, 15, 0) => (15, 0),
-        (Kind::Detail, _, 0) => (REST, 0),
-        (Kind::Detail, skipped, size) => (skipped, size),
+    match (class, high, low) {
+        (TableClass::Dc, _, size) => (0, size),
+        // ZRL: 16 zeros, here as 15 and a coefficient of value 0.
+        (TableClass::Ac, 15, 0) => (15, 0),
+        (TableClass::Ac, _, 0) => (END_OF_BLOCK, 0),
+        (TableClass::Ac, run, size) => (run, size),
     }
 }

@@ -1,129 +1,139 @@
-//! Scans: which components they code, how, and in which units.
+//! Scan headers, restart intervals, and the errors of entropy-coded data.
 
-use super::bits::Bits;
+use super::bit_reader::BitReader;
 use crate::error::Error;
 use crate::format::Format;
 use crate::header::jpeg::Frame;
 
-/// What the scan header says (T.81, B.2.3).
+/// Scan header (T.81, B.2.3).
 pub(super) struct Scan {
-    pub(super) components: Vec<Coded>,
-    /// The coefficients that it codes, in the order of storage.
-    pub(super) first: usize,
-    pub(super) last: usize,
-    /// The lowest bit of them that earlier scans have coded, or 0 if it is the first.
-    pub(super) high: u32,
-    /// The lowest bit that this one codes.
-    pub(super) low: u32,
+    pub(super) components: Vec<ScanComponent>,
+    /// First zigzag index of the spectral selection (Ss).
+    pub(super) spectral_start: usize,
+    pub(super) spectral_end: usize,
+    /// Bit position up to which earlier scans have coded the coefficients (Ah), 0 in a first scan.
+    pub(super) approximation_high: u32,
+    /// Lowest bit position that this scan codes (Al).
+    pub(super) approximation_low: u32,
 }
 
-/// A component in a scan: which one of the frame's, and its tables.
+/// Component of a scan: its index in the frame, and its Huffman tables.
 #[derive(Clone, Copy)]
-pub(super) struct Coded {
+pub(super) struct ScanComponent {
     pub(super) component: usize,
-    pub(super) means: usize,
-    pub(super) details: usize,
+    pub(super) dc_table: usize,
+    pub(super) ac_table: usize,
 }
 
 impl Scan {
-    /// Reads the header of a scan; none if it contradicts itself or the frame.
-    pub(super) fn read(content: &[u8], frame: &Frame) -> Option<Self> {
+    /// Parses a scan header. Returns `None` if it is invalid or doesn't fit the frame.
+    pub(super) fn parse(content: &[u8], frame: &Frame) -> Option<Self> {
         let (&count, rest) = content.split_first()?;
         let (components, rest) = rest.split_at_checked(2 * usize::from(count))?;
-        let &[first, last, bits, ..] = rest.first_chunk::<3>()?;
-        let mut coded: Vec<Coded> = Vec::new();
+        let &[spectral_start, spectral_end, bits, ..] = rest.first_chunk::<3>()?;
+        let mut coded: Vec<ScanComponent> = Vec::new();
         for &[identifier, tables] in components.as_chunks::<2>().0 {
-            // Some files give all components the same identifier.
-            let is_meant = |&component: &usize| {
+            // Some files give all components the same identifier: take the first one that is left.
+            let matches = |&component: &usize| {
                 frame.components[component].identifier == identifier
                     && coded.iter().all(|coded| coded.component != component)
             };
-            coded.push(Coded {
-                component: (0..frame.components.len()).find(is_meant)?,
-                means: usize::from(tables >> 4 & 3),
-                details: usize::from(tables & 3),
+            coded.push(ScanComponent {
+                component: (0..frame.components.len()).find(matches)?,
+                dc_table: usize::from(tables >> 4 & 3),
+                ac_table: usize::from(tables & 3),
             });
         }
         if coded.is_empty() {
             return None;
         }
-        // What sequential scans say here means nothing, and is often wrong.
+        // Sequential scans have fixed values here, which some encoders write wrongly.
         if !frame.progressive {
             return Some(Self {
                 components: coded,
-                first: 0,
-                last: 63,
-                high: 0,
-                low: 0,
+                spectral_start: 0,
+                spectral_end: 63,
+                approximation_high: 0,
+                approximation_low: 0,
             });
         }
         let scan = Self {
             components: coded,
-            first: first.into(),
-            last: last.into(),
-            high: u32::from(bits >> 4),
-            low: u32::from(bits & 15),
+            spectral_start: spectral_start.into(),
+            spectral_end: spectral_end.into(),
+            approximation_high: u32::from(bits >> 4),
+            approximation_low: u32::from(bits & 15),
         };
-        let refines = scan.high == 0 || scan.high == scan.low + 1;
-        // Means come by themselves, and details one component at a time (T.81, G.1.1.1).
-        let kind = scan.last == 0 || scan.first > 0 && scan.components.len() == 1;
-        (scan.first <= scan.last && scan.last < 64 && scan.low < 14 && refines && kind)
+        let is_valid_approximation =
+            scan.approximation_high == 0 || scan.approximation_high == scan.approximation_low + 1;
+        // A scan has DC coefficients only, or AC coefficients of one component (T.81, G.1.1.1).
+        let is_valid_band =
+            scan.spectral_end == 0 || scan.spectral_start > 0 && scan.components.len() == 1;
+        (scan.spectral_start <= scan.spectral_end
+            && scan.spectral_end < 64
+            && scan.approximation_low < 14
+            && is_valid_approximation
+            && is_valid_band)
             .then_some(scan)
     }
 }
 
-/// Counts the units of a scan, and begins anew where the file does (T.81, E.2.4).
-pub(super) struct Restarts {
+/// Counts the MCUs of a scan, and resynchronises at restart markers (T.81, E.2.4).
+pub(super) struct RestartCounter {
     interval: u32,
-    /// Until the next one.
-    left: u32,
+    /// Number of MCUs until the next restart marker.
+    mcus_left: u32,
     number: u8,
 }
 
-impl Restarts {
+impl RestartCounter {
     pub(super) fn new(interval: u32) -> Self {
         Self {
             interval,
-            left: interval,
+            mcus_left: interval,
             number: 0,
         }
     }
 
-    /// Before each unit: whether what is remembered of the units before has to be forgotten.
+    /// Call before each MCU. Returns `true` after a restart marker, where the decoder's state must be
+    /// reset.
     #[inline(always)]
-    pub(super) fn is_due(&mut self, bits: &mut Bits<'_>) -> Result<bool, Error> {
+    pub(super) fn restart_if_due(&mut self, bits: &mut BitReader<'_>) -> Result<bool, Error> {
         if self.interval == 0 {
             return Ok(false);
         }
-        if self.left > 0 {
-            self.left -= 1;
+        if self.mcus_left > 0 {
+            self.mcus_left -= 1;
             return Ok(false);
         }
-        if !bits.restart(self.number) {
-            return Err(damaged());
+        if !bits.skip_restart_marker(self.number) {
+            return Err(corrupt_data());
         }
         self.number = (self.number + 1) % 8;
-        self.left = self.interval - 1;
+        self.mcus_left = self.interval - 1;
         Ok(true)
     }
 }
 
-/// Bits that are no code, or lead out of the picture.
+/// Invalid tables, scan headers or entropy-coded data.
 #[cold]
-pub(super) fn damaged() -> Error {
-    Error::broken(Format::Jpeg, "its pixels are damaged")
+pub(super) fn corrupt_data() -> Error {
+    Error::broken(Format::Jpeg, "its image data is corrupt")
 }
 
-/// Whether the bits are there that were read.
-pub(super) fn check_end(bits: &Bits<'_>) -> Result<(), Error> {
-    if bits.has_ended() {
-        return Err(Error::broken(Format::Jpeg, "it ends before its pixels do"));
+/// Fails if more bits were consumed than the scan has.
+pub(super) fn check_overrun(bits: &BitReader<'_>) -> Result<(), Error> {
+    if bits.has_overrun() {
+        return Err(Error::broken(Format::Jpeg, "it is truncated"));
     }
     Ok(())
 }
 
-/// A scan refers to a table that isn't there, or isn't one.
+/// A scan refers to a table that is absent or invalid.
 #[cold]
 pub(super) fn missing_table() -> Error {
-    Error::broken(Format::Jpeg, "a table is missing")
+    Error::broken(
+        Format::Jpeg,
+        "a quantisation or Huffman table is missing or invalid",
+    )
 }

@@ -1,38 +1,38 @@
-//! What a file defines before its scans refer to it.
+//! Quantisation tables, Huffman tables and restart interval, as the file defines them.
 
-use super::huffman::Huffman;
+use super::huffman::HuffmanTable;
 use crate::jpeg::Block;
 
-/// The tables that a file has set so far, four of each kind (T.81, B.2.4).
+/// Tables defined so far, four of each kind (T.81, B.2.4).
 #[derive(Default)]
 pub(super) struct Tables {
     pub(super) quantisation: [Option<Block<u16>>; 4],
-    means: [Option<Codes>; 4],
-    details: [Option<Codes>; 4],
-    /// After how many units decoding begins anew; 0 for never.
+    dc: [Option<HuffmanSpec>; 4],
+    ac: [Option<HuffmanSpec>; 4],
+    /// Restart interval in MCUs; 0 if there are no restart markers.
     pub(super) restart_interval: u32,
 }
 
-/// Codes as a file defines them. A table is made of them when a scan refers to it: a file may define far
-/// more than it uses.
-pub(super) struct Codes {
-    /// How many there are of each length from 1 to 16.
+/// Huffman table as defined in the file. The lookup tables are built only when a scan refers to it, because
+/// a file may define many more tables than it uses.
+pub(super) struct HuffmanSpec {
+    /// Number of codes of each length from 1 to 16 (BITS).
     pub(super) counts: [u8; 16],
     pub(super) symbols: Vec<u8>,
 }
 
 impl Tables {
-    /// The table for means, if it is set and makes sense.
-    pub(super) fn means(&self, selector: usize) -> Option<Huffman> {
-        Huffman::of_means(self.means.get(selector)?.as_ref()?)
+    /// Builds the DC table with this selector. `None` if it is absent or invalid.
+    pub(super) fn dc(&self, selector: usize) -> Option<HuffmanTable> {
+        HuffmanTable::dc(self.dc.get(selector)?.as_ref()?)
     }
 
-    /// The table for details, if it is set and makes sense.
-    pub(super) fn details(&self, selector: usize) -> Option<Huffman> {
-        Huffman::of_details(self.details.get(selector)?.as_ref()?)
+    /// Builds the AC table with this selector. `None` if it is absent or invalid.
+    pub(super) fn ac(&self, selector: usize) -> Option<HuffmanTable> {
+        HuffmanTable::ac(self.ac.get(selector)?.as_ref()?)
     }
 
-    /// Reads the segment "define quantization tables" (T.81, B.2.4.1); none if it contradicts itself.
+    /// Parses a DQT segment (T.81, B.2.4.1). Returns `None` if it is invalid.
     pub(super) fn read_quantisation(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((&selector, rest)) = content.split_first() {
             let table = self.quantisation.get_mut(usize::from(selector & 15))?;
@@ -57,19 +57,19 @@ impl Tables {
         Some(())
     }
 
-    /// Reads the segment "define Huffman tables" (T.81, B.2.4.2); none if it contradicts itself.
+    /// Parses a DHT segment (T.81, B.2.4.2). Returns `None` if it is invalid.
     pub(super) fn read_huffman(&mut self, mut content: &[u8]) -> Option<()> {
         while let Some((&selector, rest)) = content.split_first() {
             let (counts, rest) = rest.split_first_chunk::<16>()?;
             let count: usize = counts.iter().map(|&count| usize::from(count)).sum();
             let (symbols, rest) = rest.split_at_checked(count)?;
             let tables = match selector >> 4 {
-                0 => &mut self.means,
-                1 => &mut self.details,
+                0 => &mut self.dc,
+                1 => &mut self.ac,
                 _ => return None,
             };
             let table = tables.get_mut(usize::from(selector & 15))?;
-            *table = Some(Codes {
+            *table = Some(HuffmanSpec {
                 counts: *counts,
                 symbols: symbols.to_vec(),
             });
@@ -78,7 +78,7 @@ impl Tables {
         Some(())
     }
 
-    /// Reads the segment "define restart interval" (T.81, B.2.4.4).
+    /// Parses a DRI segment (T.81, B.2.4.4).
     pub(super) fn read_restart_interval(&mut self, content: &[u8]) -> Option<()> {
         self.restart_interval = u16::from_be_bytes(*content.first_chunk()?).into();
         Some(())

@@ -1,4 +1,4 @@
-//! What is read is what another decoder reads.
+//! Tests of the decoder against `jpeg-decoder`.
 
 use jpeg_encoder::{ColorType, Encoder, SamplingFactor};
 
@@ -6,10 +6,10 @@ use crate::bitmap::{Bitmap, Channels};
 use crate::decode::{Plan, decode};
 use crate::error::Error;
 use crate::header::Header;
-use crate::jpeg::testing::{decoded_by_another, mean_difference};
+use crate::jpeg::testing::{decode_with_reference, mean_difference};
 use crate::limits::Limits;
 
-/// A picture without sharp edges, whose colours change as slowly as its brightness.
+/// A smooth image, whose colours change as slowly as its luma.
 fn smooth(width: u32, height: u32, channels: usize) -> Vec<u8> {
     let wave = |at: u32, length: f64| (f64::from(at) / length).sin() * 60.0 + 128.0;
     let mut pixels = Vec::new();
@@ -43,7 +43,7 @@ fn file(
     file
 }
 
-/// As ours reads it, made smaller by so much.
+/// Decodes with our decoder at a fraction of the size.
 fn ours(file: &[u8], reduction: u32) -> Result<Bitmap, Error> {
     let header = Header::read(file, &Limits::default())?;
     let plan = Plan::new(&header, header.width / reduction, header.height / reduction);
@@ -52,7 +52,7 @@ fn ours(file: &[u8], reduction: u32) -> Result<Bitmap, Error> {
 }
 
 #[test]
-fn every_sampling_is_read() {
+fn every_sampling_factor_is_decoded() {
     use SamplingFactor::{F_1_1, F_1_2, F_1_4, F_2_1, F_2_2, F_2_4, F_4_1, F_4_2};
     for sampling in [F_1_1, F_2_1, F_1_2, F_2_2, F_4_1, F_4_2, F_1_4, F_2_4] {
         for size in [(64, 64), (1, 1), (17, 31), (95, 66)] {
@@ -66,8 +66,8 @@ fn every_sampling_is_read() {
                     (bitmap.width(), bitmap.height(), bitmap.channels()),
                     (size.0.into(), size.1.into(), Channels::Rgb)
                 );
-                let difference = mean_difference(bitmap.pixels(), &decoded_by_another(&file));
-                // The other repeats samples that are four times as wide; ours are filtered.
+                let difference = mean_difference(bitmap.pixels(), &decode_with_reference(&file));
+                // `jpeg-decoder` repeats chroma samples that are subsampled by 4; ours are filtered.
                 assert!(difference < 2.5, "{sampling:?} {size:?}: {difference}");
             }
         }
@@ -75,7 +75,7 @@ fn every_sampling_is_read() {
 }
 
 #[test]
-fn every_colour_is_read() {
+fn every_colour_space_is_decoded() {
     for colours in [
         ColorType::Luma,
         ColorType::Rgb,
@@ -84,7 +84,7 @@ fn every_colour_is_read() {
     ] {
         let file = file((70, 50), colours, |_| ());
         let bitmap = ours(&file, 1).unwrap();
-        let mut theirs = decoded_by_another(&file);
+        let mut theirs = decode_with_reference(&file);
         if colours == ColorType::Cmyk || colours == ColorType::CmykAsYcck {
             assert_eq!(bitmap.channels(), Channels::Cmyk);
             assert!(mean_difference(bitmap.pixels(), &smooth(70, 50, 4)) < 2.0);
@@ -99,7 +99,7 @@ fn every_colour_is_read() {
 }
 
 #[test]
-fn restarts_are_read() {
+fn restart_intervals_are_decoded() {
     for is_progressive in [false, true] {
         for interval in [1, 2, 3, 7, 100] {
             let file = file((150, 90), ColorType::Rgb, |encoder| {
@@ -108,14 +108,14 @@ fn restarts_are_read() {
                 encoder.set_sampling_factor(SamplingFactor::F_2_2);
             });
             let bitmap = ours(&file, 1).unwrap();
-            let difference = mean_difference(bitmap.pixels(), &decoded_by_another(&file));
+            let difference = mean_difference(bitmap.pixels(), &decode_with_reference(&file));
             assert!(difference < 1.0, "every {interval}: {difference}");
         }
     }
 }
 
 #[test]
-fn a_lost_restart_is_damage() {
+fn a_wrong_restart_marker_is_an_error() {
     let whole = file((150, 90), ColorType::Rgb, |encoder| {
         encoder.set_restart_interval(2)
     });
@@ -129,7 +129,7 @@ fn a_lost_restart_is_damage() {
 }
 
 #[test]
-fn a_reduced_picture_is_the_mean_of_its_pixels() {
+fn a_scaled_image_is_the_mean_of_its_pixels() {
     use SamplingFactor::{F_1_1, F_2_1, F_2_2};
     for sampling in [F_1_1, F_2_1, F_2_2] {
         for (is_progressive, reduction) in
@@ -146,7 +146,7 @@ fn a_reduced_picture_is_the_mean_of_its_pixels() {
                 (bitmap.width() as usize, bitmap.height() as usize),
                 (width, height)
             );
-            let whole = decoded_by_another(&file);
+            let whole = decode_with_reference(&file);
             let mut means = Vec::new();
             for (y, x, channel) in (0..height).flat_map(|y| {
                 (0..width).flat_map(move |x| [0, 1, 2].map(|channel| (y, x, channel)))
@@ -160,7 +160,7 @@ fn a_reduced_picture_is_the_mean_of_its_pixels() {
                 means.push((sum / (side * side)) as u8);
             }
             let difference = mean_difference(bitmap.pixels(), &means);
-            // Colours that have half the samples in one direction only have half the pixels in it.
+            // Chroma that is subsampled in one direction only keeps half of the pixels in it.
             let most = if reduction == 8 { 4.0 } else { 1.5 };
             assert!(
                 difference < most,

@@ -1,7 +1,7 @@
-//! Symbols, the best codes for them, and their bits.
+//! Huffman coding: symbol counts, optimal code lengths, and the bit stream.
 
-/// The symbols of a scan, and the bits between them, with how often each occurs in each table: first two
-/// tables of means, then two of details.
+/// Symbols of a scan with their additional bits, and how often each symbol occurs in each table: two DC
+/// tables, then two AC tables.
 #[derive(Default)]
 pub(super) struct Tokens {
     tokens: Vec<u32>,
@@ -16,51 +16,52 @@ impl Default for Counts {
     }
 }
 
-/// The codes of a table (T.81, annex C).
-pub(super) struct Code {
-    /// How many there are of each length from 1 to 16.
+/// Huffman table (T.81, annex C).
+pub(super) struct HuffmanTable {
+    /// Number of codes of each length from 1 to 16 (BITS).
     pub(super) counts: [u8; 16],
-    /// From short to long.
+    /// Symbols in order of code length (HUFFVAL).
     pub(super) symbols: Vec<u8>,
-    /// Of each symbol, its length and its bits.
+    /// Code length and code of each symbol.
     codes: [(u8, u16); 256],
 }
 
-/// A token has sixteen bits to be written after its symbol, four for how many these are, eight for the
-/// symbol, two for its table, and one that says that it has a symbol.
+/// Flag of a token that has a symbol. From the lowest bit on, a token has 16 additional bits, 4 bits for
+/// their number, 8 for the symbol, 2 for the table, and this flag.
 const HAS_SYMBOL: u32 = 1 << 30;
 
 impl Tokens {
-    /// Adds a symbol of a table, and 0 to 15 bits after it.
+    /// Adds a symbol of a table, followed by 0 to 15 additional bits.
     #[inline(always)]
     pub(super) fn symbol(&mut self, table: u8, symbol: u8, bits: u32, count: u32) {
         self.counts.0[usize::from(table & 3)][usize::from(symbol)] += 1;
-        let place = u32::from(table & 3) << 8 | u32::from(symbol);
+        let key = u32::from(table & 3) << 8 | u32::from(symbol);
         self.tokens
-            .push(HAS_SYMBOL | place << 20 | count << 16 | bits);
+            .push(HAS_SYMBOL | key << 20 | count << 16 | bits);
     }
 
-    /// Adds 1 to 15 bits.
+    /// Adds 1 to 15 bits without a symbol.
     pub(super) fn bits(&mut self, bits: u32, count: u32) {
         self.tokens.push(count << 16 | bits);
     }
 
-    /// The best codes of each table that is used.
-    pub(super) fn codes(&self) -> [Option<Code>; 4] {
+    /// Computes the optimal Huffman table for each table that is used.
+    pub(super) fn huffman_tables(&self) -> [Option<HuffmanTable>; 4] {
         self.counts.0.each_ref().map(|counts| {
             counts
                 .iter()
                 .any(|&count| count > 0)
-                .then(|| Code::new(counts))
+                .then(|| HuffmanTable::optimal(counts))
         })
     }
 
-    /// Writes all of it, with zeros stuffed after 255, filled up with ones (T.81, F.1.2.3).
-    pub(super) fn write(&self, codes: &[Option<Code>; 4], file: &mut Vec<u8>) {
+    /// Writes the entropy-coded data, with a zero byte stuffed after each 0xff and padded with ones (T.81,
+    /// F.1.2.3).
+    pub(super) fn write(&self, tables: &[Option<HuffmanTable>; 4], file: &mut Vec<u8>) {
         let mut table = [[(0, 0); 256]; 4];
-        for (table, code) in table.iter_mut().zip(codes) {
-            if let Some(code) = code {
-                *table = code.codes;
+        for (table, huffman) in table.iter_mut().zip(tables) {
+            if let Some(huffman) = huffman {
+                *table = huffman.codes;
             }
         }
         let (mut buffer, mut filled) = (0_u64, 0);
@@ -76,8 +77,8 @@ impl Tokens {
             filled += count;
             while filled >= 32 {
                 filled -= 32;
-                // The upper bits are those of before.
-                write((buffer >> filled) as u32, file);
+                // The cast drops the bits that were written before.
+                write_bits((buffer >> filled) as u32, file);
             }
         }
         let missing = filled.next_multiple_of(8) - filled;
@@ -91,7 +92,7 @@ impl Tokens {
 }
 
 #[inline(always)]
-fn write(bits: u32, file: &mut Vec<u8>) {
+fn write_bits(bits: u32, file: &mut Vec<u8>) {
     let bytes = bits.to_be_bytes();
     if bytes.contains(&0xff) {
         for byte in bytes {
@@ -109,14 +110,15 @@ fn write_byte(byte: u8, file: &mut Vec<u8>) {
     }
 }
 
-/// Stands for the code of ones alone, which must not be used (T.81, annex C).
+/// Pseudo-symbol that reserves the code of all ones, which is not allowed (T.81, annex C).
 const RESERVED: usize = 256;
 
-impl Code {
-    /// The best codes for symbols that occur so often, of at most 16 bits (T.81, K.2).
-    fn new(counts: &[u32; 256]) -> Self {
-        let lengths = lengths(counts);
-        // Lengths beyond 16 are shortened in pairs, at the expense of a shorter one.
+impl HuffmanTable {
+    /// Builds the optimal table of codes of at most 16 bits for these counts (T.81, K.2).
+    fn optimal(counts: &[u32; 256]) -> Self {
+        let lengths = code_lengths(counts);
+        // Codes longer than 16 bits are shortened in pairs, and a shorter code becomes one bit longer
+        // (T.81, figure K.3).
         let mut of_length = [0_u32; 64];
         for &length in lengths.iter().filter(|&&length| length > 0) {
             of_length[usize::from(length.min(63))] += 1;
@@ -133,7 +135,7 @@ impl Code {
                 of_length[short] -= 1;
             }
         }
-        // The reserved one is the last of the longest.
+        // Removes the reserved code, the last one of the longest.
         if let Some(longest) = of_length.iter_mut().rev().find(|count| **count > 0) {
             *longest -= 1;
         }
@@ -153,7 +155,7 @@ impl Code {
         }
         let mut counts = [0; 16];
         for (count, of_length) in counts.iter_mut().zip(&of_length[1..]) {
-            // There are 256 symbols, and fewer of one length.
+            // At most 255: there are 256 symbols, not all of one length.
             *count = *of_length as u8;
         }
         Self {
@@ -164,23 +166,23 @@ impl Code {
     }
 }
 
-/// The length of the code of each symbol, and of the reserved one: of the two that occur least, a pair is
-/// made again and again (Huffman's method).
-fn lengths(counts: &[u32; 256]) -> [u8; 257] {
+/// Computes the code length of each symbol and of [`RESERVED`] by Huffman's method: the two groups of
+/// lowest weight are merged until one is left.
+fn code_lengths(counts: &[u32; 256]) -> [u8; 257] {
     let mut weights = [0_u64; 257];
     for (weight, &count) in weights.iter_mut().zip(counts) {
         *weight = count.into();
     }
     weights[RESERVED] = 1;
     let mut lengths = [0_u8; 257];
-    // The symbols of each pair.
+    // Weight and symbols of each group.
     let mut groups: Vec<(u64, Vec<u16>)> = (0..257_u16)
         .filter(|&symbol| weights[usize::from(symbol)] > 0)
         .map(|symbol| (weights[usize::from(symbol)], vec![symbol]))
         .collect();
     while groups.len() > 1 {
         let mut least = || {
-            // Of equals the one with the highest symbol, so that the reserved one has the longest code.
+            // Ties go to the highest symbol, so that the reserved one gets the longest code.
             let least = (0..groups.len())
                 .min_by_key(|&index| (groups[index].0, std::cmp::Reverse(groups[index].1[0])));
             groups.swap_remove(least.unwrap_or(0))

@@ -1,4 +1,5 @@
-//! From pixels to planes of brightness and colour (T.871, 7).
+//! Conversion of pixels to component planes, one MCU row at a time: YCbCr (T.871, 7), with chroma
+//! subsampling, or grey.
 
 use bytemuck::cast;
 use wide::{i16x8, i32x8, u8x16};
@@ -6,62 +7,65 @@ use wide::{i16x8, i32x8, u8x16};
 use crate::bitmap::{Bitmap, Channels};
 use crate::vector::{widen_high, widen_low};
 
-/// A row of units of one component. Beyond the picture its last pixels go on.
+/// One MCU row of a component. Beyond the edge of the image, the last pixels are repeated.
 pub(super) struct Plane {
-    /// In samples, and 8 times `sampling` high.
+    /// Width in samples. The height is 8 times `sampling`.
     pub(super) width: usize,
-    /// How many pixels a sample stands for, across and down.
-    pub(super) reduction: usize,
-    /// How many blocks of it a unit has, across and down.
+    /// Pixels per sample, horizontally and vertically.
+    pub(super) subsampling: usize,
+    /// Sampling factor: blocks per MCU, horizontally and vertically.
     pub(super) sampling: usize,
     pub(super) samples: Vec<u8>,
 }
 
-/// The planes of a picture, row of units after row of units: of grey one, else three, those of colour
-/// reduced by 1 or 2.
+/// Iterates over the MCU rows of an image: one plane for grey, otherwise Y, Cb and Cr, the latter two
+/// subsampled by 1 or 2.
 pub(super) struct Planes<'b> {
     rows: Rows<'b>,
     planes: Vec<Plane>,
-    /// The next row of pixels.
+    /// Index of the next row of pixels.
     next: usize,
 }
 
 impl<'b> Planes<'b> {
-    pub(super) fn new(bitmap: &'b Bitmap, reduction: usize) -> Self {
-        let reductions: &[usize] = match bitmap.channels() {
+    pub(super) fn new(bitmap: &'b Bitmap, subsampling: usize) -> Self {
+        let subsamplings: &[usize] = match bitmap.channels() {
             Channels::Grey => &[1],
-            _ => &[1, reduction, reduction],
+            _ => &[1, subsampling, subsampling],
         };
-        let most = reductions.iter().max().map_or(1, |most| *most);
-        let width = (bitmap.width() as usize).next_multiple_of(8 * most);
-        let plane = |&reduction: &usize| Plane {
-            width: width / reduction,
-            reduction,
-            sampling: most / reduction,
-            samples: vec![0; width / reduction * 8 * most / reduction],
+        let max_subsampling = subsamplings
+            .iter()
+            .max()
+            .map_or(1, |max_subsampling| *max_subsampling);
+        let width = (bitmap.width() as usize).next_multiple_of(8 * max_subsampling);
+        let plane = |&subsampling: &usize| Plane {
+            width: width / subsampling,
+            subsampling,
+            sampling: max_subsampling / subsampling,
+            samples: vec![0; width / subsampling * 8 * max_subsampling / subsampling],
         };
         Self {
             rows: Rows::new(bitmap, width),
-            planes: reductions.iter().map(plane).collect(),
+            planes: subsamplings.iter().map(plane).collect(),
             next: 0,
         }
     }
 
-    /// As they are, for their shapes.
+    /// The planes in their current state. Use only their dimensions.
     pub(super) fn planes(&self) -> &[Plane] {
         &self.planes
     }
 
-    /// The next row of units, until there is none.
+    /// Converts the next MCU row. Returns `None` after the last one.
     pub(super) fn advance(&mut self) -> Option<&[Plane]> {
         if self.next >= self.rows.bitmap.height() as usize {
             return None;
         }
         let from = self.next;
         match self.planes.as_mut_slice() {
-            [brightness, blue, red] => {
-                self.next += 8 * brightness.sampling;
-                fill(&mut self.rows, from, brightness, blue, red);
+            [luma, cb, cr] => {
+                self.next += 8 * luma.sampling;
+                fill_mcu_row(&mut self.rows, from, luma, cb, cr);
             }
             planes => {
                 self.next += 8;
@@ -76,36 +80,36 @@ impl<'b> Planes<'b> {
     }
 }
 
-/// The planes of rows of pixels from this one on.
-fn fill(
+/// Converts an MCU row of pixels to YCbCr, from row `from` on.
+fn fill_mcu_row(
     rows: &mut Rows<'_>,
     from: usize,
-    brightness: &mut Plane,
-    blue: &mut Plane,
-    red: &mut Plane,
+    luma: &mut Plane,
+    cb: &mut Plane,
+    cr: &mut Plane,
 ) {
-    let width = brightness.width;
-    let colours = blue
+    let width = luma.width;
+    let chroma = cb
         .samples
-        .chunks_exact_mut(blue.width)
-        .zip(red.samples.chunks_exact_mut(red.width));
-    if blue.reduction == 1 {
-        let targets = brightness.samples.chunks_exact_mut(width).zip(colours);
-        for (y, (target, (blue, red))) in targets.enumerate() {
-            whole(rows.get(0, from + y), target, blue, red);
+        .chunks_exact_mut(cb.width)
+        .zip(cr.samples.chunks_exact_mut(cr.width));
+    if cb.subsampling == 1 {
+        let targets = luma.samples.chunks_exact_mut(width).zip(chroma);
+        for (y, (target, (cb, cr))) in targets.enumerate() {
+            convert_row(rows.get(0, from + y), target, cb, cr);
         }
         return;
     }
-    let pairs = brightness.samples.chunks_exact_mut(2 * width).zip(colours);
-    for (pair, (targets, (blue, red))) in pairs.enumerate() {
+    let pairs = luma.samples.chunks_exact_mut(2 * width).zip(chroma);
+    for (pair, (targets, (cb, cr))) in pairs.enumerate() {
         rows.get(0, from + 2 * pair);
         rows.get(1, from + 2 * pair + 1);
         let (upper, lower) = targets.split_at_mut(width);
-        halved([rows.row(0), rows.row(1)], [upper, lower], blue, red);
+        convert_row_pair([rows.row(0), rows.row(1)], [upper, lower], cb, cr);
     }
 }
 
-/// Rows of a picture with three channels, or one, that go on to a width, and below its end.
+/// Rows of an image as grey or RGB, extended to a width and below the last row by repeating pixels.
 struct Rows<'b> {
     bitmap: &'b Bitmap,
     buffers: [Vec<u8>; 2],
@@ -152,52 +156,52 @@ impl<'b> Rows<'b> {
     }
 }
 
-/// A row with colours of its size, sixteen pixels at a time.
-fn whole(row: &[u8], brightness: &mut [u8], blue: &mut [u8], red: &mut [u8]) {
-    let targets = brightness
+/// Converts a row without chroma subsampling, 16 pixels at a time.
+fn convert_row(row: &[u8], luma: &mut [u8], cb: &mut [u8], cr: &mut [u8]) {
+    let targets = luma
         .chunks_mut(16)
-        .zip(blue.chunks_mut(16))
-        .zip(red.chunks_mut(16));
-    for (pixels, ((brightness, blue), red)) in row.as_chunks().0.iter().zip(targets) {
-        let pixels = split(pixels);
-        put(&component(pixels, BRIGHTNESS), brightness);
-        put(&component(pixels, BLUE), blue);
-        put(&component(pixels, RED), red);
+        .zip(cb.chunks_mut(16))
+        .zip(cr.chunks_mut(16));
+    for (pixels, ((luma, cb), cr)) in row.as_chunks().0.iter().zip(targets) {
+        let pixels = deinterleave(pixels);
+        store(&component(pixels, LUMA), luma);
+        store(&component(pixels, CB), cb);
+        store(&component(pixels, CR), cr);
     }
 }
 
-/// Two rows, with colours for each square of four pixels, sixteen across at a time.
-fn halved(rows: [&[u8]; 2], targets: [&mut [u8]; 2], blue: &mut [u8], red: &mut [u8]) {
+/// Converts two rows with 2 x 2 chroma subsampling, 16 pixels across at a time.
+fn convert_row_pair(rows: [&[u8]; 2], targets: [&mut [u8]; 2], cb: &mut [u8], cr: &mut [u8]) {
     let [upper, lower] = rows.map(|row| row.as_chunks::<48>().0);
     let [upper_target, lower_target] = targets;
     let targets = upper_target
         .chunks_mut(16)
         .zip(lower_target.chunks_mut(16))
-        .zip(blue.chunks_mut(8).zip(red.chunks_mut(8)));
-    for ((upper, lower), ((upper_target, lower_target), (blue, red))) in
+        .zip(cb.chunks_mut(8).zip(cr.chunks_mut(8)));
+    for ((upper, lower), ((upper_target, lower_target), (cb, cr))) in
         upper.iter().zip(lower).zip(targets)
     {
-        let (upper, lower) = (split(upper), split(lower));
-        put(&component(upper, BRIGHTNESS), upper_target);
-        put(&component(lower, BRIGHTNESS), lower_target);
+        let (upper, lower) = (deinterleave(upper), deinterleave(lower));
+        store(&component(upper, LUMA), upper_target);
+        store(&component(lower, LUMA), lower_target);
         let squares = [0, 1, 2].map(|channel| {
             let low = widen_low(upper[channel]) + widen_low(lower[channel]);
             let high = widen_high(upper[channel]) + widen_high(lower[channel]);
             let ones = i16x8::splat(1);
             let sums: i32x8 = cast([low.dot(ones), high.dot(ones)]);
-            // Sixty-fourths of the mean.
+            // The sum of four samples times 16: the mean with 6 fractional bits.
             i16x8::from_i32x8_saturate(sums) << 4
         });
         let narrow = |samples: i16x8| u8x16::narrow_i16x8(samples, samples).to_array();
-        put(&narrow(weigh(squares, BLUE)), blue);
-        put(&narrow(weigh(squares, RED)), red);
+        store(&narrow(weighted_sum(squares, CB)), cb);
+        store(&narrow(weighted_sum(squares, CR)), cr);
     }
 }
 
-/// As many samples as the target has. Eight or sixteen, which the compiler knows how to copy; others it
-/// would leave to the sandbox's host.
+/// Stores as many samples as the target has. The lengths 8 and 16 are constants, because on WebAssembly a
+/// copy of variable length calls the host.
 #[inline(always)]
-fn put(samples: &[u8; 16], target: &mut [u8]) {
+fn store(samples: &[u8; 16], target: &mut [u8]) {
     if let Ok(target) = <&mut [u8; 16]>::try_from(&mut *target) {
         *target = *samples;
     } else if let Ok(target) = <&mut [u8; 8]>::try_from(&mut *target) {
@@ -207,51 +211,51 @@ fn put(samples: &[u8; 16], target: &mut [u8]) {
     }
 }
 
-/// What red, green and blue contribute, in 2^15ths, and where the middle is.
+/// Weights of red, green and blue with 15 fractional bits, and the offset of the component.
 type Weights = ([i16; 3], i16);
 
-const BRIGHTNESS: Weights = ([9798, 19235, 3735], 0);
-const BLUE: Weights = ([-5529, -10855, 16384], 128);
-const RED: Weights = ([16384, -13720, -2664], 128);
+const LUMA: Weights = ([9798, 19235, 3735], 0);
+const CB: Weights = ([-5529, -10855, 16384], 128);
+const CR: Weights = ([16384, -13720, -2664], 128);
 
-/// A component of sixteen pixels.
+/// Computes a component of 16 pixels.
 #[inline(always)]
 fn component(pixels: [u8x16; 3], weights: Weights) -> [u8; 16] {
-    let low = weigh(pixels.map(|samples| widen_low(samples) << 6), weights);
-    let high = weigh(pixels.map(|samples| widen_high(samples) << 6), weights);
+    let low = weighted_sum(pixels.map(|samples| widen_low(samples) << 6), weights);
+    let high = weighted_sum(pixels.map(|samples| widen_high(samples) << 6), weights);
     u8x16::narrow_i16x8(low, high).to_array()
 }
 
-/// A component of eight pixels, which are in sixty-fourths.
+/// Computes a component of 8 pixels, whose samples have 6 fractional bits.
 #[inline(always)]
-fn weigh([r, g, b]: [i16x8; 3], ([red, green, blue], middle): Weights) -> i16x8 {
+fn weighted_sum([r, g, b]: [i16x8; 3], ([red, green, blue], middle): Weights) -> i16x8 {
     let times = |samples: i16x8, weight: i16| samples.mul_scale_round(i16x8::splat(weight));
     let sum = times(r, red) + times(g, green) + times(b, blue);
     ((sum + i16x8::splat(32)) >> 6) + i16x8::splat(middle)
 }
 
-/// Red, green and blue of sixteen pixels.
+/// Separates red, green and blue of 16 pixels.
 #[inline(always)]
-fn split(pixels: &[u8; 48]) -> [u8x16; 3] {
+fn deinterleave(pixels: &[u8; 48]) -> [u8x16; 3] {
     let mut parts = [[0; 16]; 3];
     for (part, bytes) in parts.iter_mut().zip(pixels.as_chunks::<16>().0) {
         *part = *bytes;
     }
     let parts = parts.map(u8x16::new);
-    PLACES.map(|places| {
-        let [a, b, c] = places.map(u8x16::new);
+    SHUFFLES.map(|shuffles| {
+        let [a, b, c] = shuffles.map(u8x16::new);
         parts[0].shuffle_zeroing(a) | parts[1].shuffle_zeroing(b) | parts[2].shuffle_zeroing(c)
     })
 }
 
-/// For each channel, where in each third of sixteen pixels its samples are.
-const PLACES: [[[u8; 16]; 3]; 3] = {
-    let mut places = [[[255; 16]; 3]; 3];
+/// Shuffle indices that gather the samples of each channel from each third of 16 pixels.
+const SHUFFLES: [[[u8; 16]; 3]; 3] = {
+    let mut shuffles = [[[255; 16]; 3]; 3];
     let mut byte = 0;
     while byte < 48 {
         // Below 16.
-        places[byte % 3][byte / 16][byte / 3] = (byte % 16) as u8;
+        shuffles[byte % 3][byte / 16][byte / 3] = (byte % 16) as u8;
         byte += 1;
     }
-    places
+    shuffles
 };

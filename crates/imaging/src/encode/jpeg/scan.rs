@@ -1,43 +1,44 @@
-//! From coefficients to symbols: what a scan codes, and in which order.
+//! Scans: what each of them codes, and the symbols of its coefficients.
 
 use super::Component;
 use super::huffman::Tokens;
 use crate::jpeg::Block;
 
-/// What a scan codes (T.81, G.1.1.1).
+/// Parameters of a scan (T.81, G.1.1.1).
 pub(super) struct Scan {
     pub(super) components: Vec<usize>,
-    /// Coefficients in the order of storage.
-    pub(super) first: usize,
-    pub(super) last: usize,
-    /// The lowest bit that was coded before, 0 for none.
-    pub(super) high: u32,
-    /// The lowest bit that it codes.
-    pub(super) low: u32,
+    /// First zigzag index of the spectral selection (Ss).
+    pub(super) spectral_start: usize,
+    pub(super) spectral_end: usize,
+    /// Bit position up to which the coefficients have been coded before (Ah), 0 in a first scan.
+    pub(super) approximation_high: u32,
+    /// Lowest bit position that this scan codes (Al).
+    pub(super) approximation_low: u32,
 }
 
 impl Scan {
     pub(super) fn new(
         components: impl Into<Vec<usize>>,
-        (first, last): (usize, usize),
-        (high, low): (u32, u32),
+        (spectral_start, spectral_end): (usize, usize),
+        (approximation_high, approximation_low): (u32, u32),
     ) -> Self {
         Self {
             components: components.into(),
-            first,
-            last,
-            high,
-            low,
+            spectral_start,
+            spectral_end,
+            approximation_high,
+            approximation_low,
         }
     }
 
-    /// All of it in one, of a picture with colour or without.
+    /// A single sequential scan.
     pub(super) fn sequential(has_colour: bool) -> Vec<Self> {
         let components: &[usize] = if has_colour { &[0, 1, 2] } else { &[0] };
         vec![Self::new(components, (0, 63), (0, 0))]
     }
 
-    /// The means first, then the coarse detail of brightness, the colours, and the rest bit by bit.
+    /// Progressive scans: DC first, then the low frequencies of luma, chroma, and the rest bit by bit. The
+    /// same script as libjpeg's.
     pub(super) fn progressive(has_colour: bool) -> Vec<Self> {
         if !has_colour {
             return vec![
@@ -64,42 +65,42 @@ impl Scan {
     }
 }
 
-/// Sixteen zeros (T.81, F.1.2.2.1).
-const SIXTEEN_ZEROS: u8 = 0xf0;
+/// ZRL, the symbol of a run of 16 zeros (T.81, F.1.2.2.1).
+const ZRL: u8 = 0xf0;
 
-/// So many blocks at most end together (T.81, G.1.2.2).
-const ENDED_MOST: u32 = 0x7fff;
+/// Upper bound on an EOB run, in blocks (T.81, G.1.2.2).
+const EOB_RUN_MAX: u32 = 0x7fff;
 
-/// No more corrections than these are put off. libjpeg's decoder has no limit, its encoder has this one.
-const CORRECTIONS_MOST: usize = 937;
+/// Upper bound on the pending correction bits, as in libjpeg's encoder.
+const CORRECTION_BITS_MAX: usize = 937;
 
-/// Makes symbols of blocks, and remembers from block to block what it has to.
-pub(super) struct Coder<'s> {
+/// Encoder of the blocks of one scan, with the state that is kept between blocks.
+pub(super) struct ScanEncoder<'s> {
     scan: &'s Scan,
     tokens: Tokens,
-    /// Of the block before, for each component of the scan.
-    means: [i32; 3],
-    /// How many blocks have ended, which has not been said yet.
-    ended: u32,
-    /// The next bits of coefficients that are known already, in these blocks.
-    corrections: Vec<u8>,
+    /// DC coefficient of the previous block, for each component of the scan.
+    dc_predictors: [i32; 3],
+    /// Pending EOB run: blocks that have ended, for which no symbol was emitted yet.
+    eob_run: u32,
+    /// Pending correction bits: the next bits of already nonzero coefficients in the blocks of the EOB run.
+    correction_bits: Vec<u8>,
 }
 
-impl<'s> Coder<'s> {
+impl<'s> ScanEncoder<'s> {
     pub(super) fn new(scan: &'s Scan) -> Self {
         Self {
             scan,
             tokens: Tokens::default(),
-            means: [0; 3],
-            ended: 0,
-            corrections: Vec::new(),
+            dc_predictors: [0; 3],
+            eob_run: 0,
+            correction_bits: Vec::new(),
         }
     }
 
-    /// Codes all blocks that are there.
-    pub(super) fn add(&mut self, components: &[Component]) {
+    /// Encodes all blocks that the components have.
+    pub(super) fn add_blocks(&mut self, components: &[Component]) {
         if let [index] = self.scan.components[..] {
-            // A scan of one component has no blocks that only fill up units (T.81, A.2.2).
+            // A non-interleaved scan leaves out the blocks that only complete MCUs (T.81, A.2.2).
             let component = &components[index];
             let stride = component.blocks.stride;
             let down = component.blocks.coefficients.len() / stride;
@@ -110,17 +111,17 @@ impl<'s> Coder<'s> {
             }
             return;
         }
-        let densest = &components[0];
-        let across = densest.blocks.stride / densest.sampling;
-        let down = densest.blocks.coefficients.len() / densest.blocks.stride / densest.sampling;
-        for (unit_row, unit_column) in
+        let luma = &components[0];
+        let across = luma.blocks.stride / luma.sampling;
+        let down = luma.blocks.coefficients.len() / luma.blocks.stride / luma.sampling;
+        for (mcu_row, mcu_column) in
             (0..down).flat_map(|row| (0..across).map(move |column| (row, column)))
         {
             for (index, &component) in self.scan.components.iter().enumerate() {
                 let component = &components[component];
                 let side = component.sampling;
-                for row in unit_row * side..(unit_row + 1) * side {
-                    for column in unit_column * side..(unit_column + 1) * side {
+                for row in mcu_row * side..(mcu_row + 1) * side {
+                    for column in mcu_column * side..(mcu_column + 1) * side {
                         self.block(index, component, row * component.blocks.stride + column);
                     }
                 }
@@ -128,29 +129,30 @@ impl<'s> Coder<'s> {
         }
     }
 
-    /// The symbols of all blocks.
+    /// Returns the tokens of all blocks.
     pub(super) fn finish(mut self) -> Tokens {
-        self.end_blocks();
+        self.flush_eob_run();
         self.tokens
     }
 
-    fn block(&mut self, index: usize, component: &Component, at: usize) {
+    fn block(&mut self, component_index: usize, component: &Component, at: usize) {
         let block = &component.blocks.coefficients[at];
-        let at_least = &component.blocks.at_least[at];
+        let masks = &component.blocks.nonzero_masks[at];
         let scan = self.scan;
-        if scan.first == 0 {
-            self.mean(index, component.table, block);
+        if scan.spectral_start == 0 {
+            self.dc(component_index, component.table, block);
         }
-        if scan.last > 0 {
-            let range = (u64::MAX << scan.first.max(1)) & (u64::MAX >> (63 - scan.last));
-            let set = at_least[scan.low as usize] & range;
-            if scan.high > 0 {
-                let known = at_least[scan.high as usize] & range;
-                self.more_details(component.table, block, set, known);
-            } else if scan.first > 0 {
-                self.first_details(component.table, block, set);
+        if scan.spectral_end > 0 {
+            let range =
+                (u64::MAX << scan.spectral_start.max(1)) & (u64::MAX >> (63 - scan.spectral_end));
+            let nonzero = masks[scan.approximation_low as usize] & range;
+            if scan.approximation_high > 0 {
+                let known = masks[scan.approximation_high as usize] & range;
+                self.ac_refine(component.table, block, nonzero, known);
+            } else if scan.spectral_start > 0 {
+                self.ac_first(component.table, block, nonzero);
             } else {
-                let last = self.details(component.table, block, set);
+                let last = self.ac_symbols(component.table, block, nonzero);
                 if last < 63 {
                     self.tokens.symbol(2 + component.table, 0, 0, 0);
                 }
@@ -158,127 +160,131 @@ impl<'s> Coder<'s> {
         }
     }
 
-    fn mean(&mut self, index: usize, table: u8, block: &Block<i16>) {
-        let mean = i32::from(block[0]) >> self.scan.low;
-        if self.scan.high > 0 {
-            self.tokens.bits((mean & 1) as u32, 1);
+    fn dc(&mut self, index: usize, table: u8, block: &Block<i16>) {
+        let value = i32::from(block[0]) >> self.scan.approximation_low;
+        if self.scan.approximation_high > 0 {
+            self.tokens.bits((value & 1) as u32, 1);
             return;
         }
-        let difference = mean - self.means[index];
-        self.means[index] = mean;
+        let difference = value - self.dc_predictors[index];
+        self.dc_predictors[index] = value;
         let (size, bits) = size_and_bits(difference < 0, difference.unsigned_abs());
         self.tokens.symbol(table, size as u8, bits, size);
     }
 
-    /// The coefficients of which the bits are set; the last of them, or 0.
+    /// Encodes the coefficients in the mask `nonzero`. Returns the zigzag index of the last one, or 0.
     #[inline(always)]
-    fn details(&mut self, table: u8, block: &Block<i16>, mut set: u64) -> usize {
-        let mut before = self.scan.first.max(1);
+    fn ac_symbols(&mut self, table: u8, block: &Block<i16>, mut nonzero: u64) -> usize {
+        let mut before = self.scan.spectral_start.max(1);
         let mut last = 0;
-        while set != 0 {
-            let place = set.trailing_zeros() as usize & 63;
-            set &= set - 1;
-            let mut zeros = place - before;
+        while nonzero != 0 {
+            let index = nonzero.trailing_zeros() as usize & 63;
+            nonzero &= nonzero - 1;
+            let mut zeros = index - before;
             while zeros > 15 {
-                self.tokens.symbol(2 + table, SIXTEEN_ZEROS, 0, 0);
+                self.tokens.symbol(2 + table, ZRL, 0, 0);
                 zeros -= 16;
             }
-            let value = i32::from(block[place]);
-            let (size, bits) = size_and_bits(value < 0, value.unsigned_abs() >> self.scan.low);
+            let value = i32::from(block[index]);
+            let (size, bits) = size_and_bits(
+                value < 0,
+                value.unsigned_abs() >> self.scan.approximation_low,
+            );
             let symbol = (zeros << 4) as u8 | size as u8;
             self.tokens.symbol(2 + table, symbol, bits, size);
-            before = place + 1;
-            last = place;
+            before = index + 1;
+            last = index;
         }
         last
     }
 
-    /// The upper bits of coefficients (T.81, G.1.2.2).
-    fn first_details(&mut self, table: u8, block: &Block<i16>, set: u64) {
-        if set != 0 {
-            self.end_blocks();
+    /// Encodes the first scan of AC coefficients (T.81, G.1.2.2).
+    fn ac_first(&mut self, table: u8, block: &Block<i16>, nonzero: u64) {
+        if nonzero != 0 {
+            self.flush_eob_run();
         }
-        if self.details(table, block, set) < self.scan.last {
-            self.ended += 1;
-            if self.ended == ENDED_MOST {
-                self.end_blocks();
+        if self.ac_symbols(table, block, nonzero) < self.scan.spectral_end {
+            self.eob_run += 1;
+            if self.eob_run == EOB_RUN_MAX {
+                self.flush_eob_run();
             }
         }
     }
 
-    /// One bit more of those that are known, and those that are new with it (T.81, G.1.2.3).
-    fn more_details(&mut self, table: u8, block: &Block<i16>, set: u64, known: u64) {
-        let new = set & !known;
+    /// Refines the AC coefficients in the mask `known` by one bit, and encodes those that become nonzero
+    /// (T.81, G.1.2.3).
+    fn ac_refine(&mut self, table: u8, block: &Block<i16>, nonzero: u64, known: u64) {
+        let new = nonzero & !known;
         let last_new = 63_u32.saturating_sub(new.leading_zeros());
-        let put_off = self.corrections.len();
-        let mut begin = put_off;
-        let (mut zeros, mut before) = (0, self.scan.first);
-        let mut rest = set;
+        let mut own_start = self.correction_bits.len();
+        let (mut zeros, mut before) = (0, self.scan.spectral_start);
+        let mut rest = nonzero;
         while rest != 0 {
-            let place = rest.trailing_zeros() as usize & 63;
+            let index = rest.trailing_zeros() as usize & 63;
             rest &= rest - 1;
-            zeros += place - before;
-            before = place + 1;
-            while zeros > 15 && new != 0 && place <= last_new as usize {
-                self.end_blocks_before(&mut begin);
-                self.tokens.symbol(2 + table, SIXTEEN_ZEROS, 0, 0);
-                self.flush_corrections();
+            zeros += index - before;
+            before = index + 1;
+            while zeros > 15 && new != 0 && index <= last_new as usize {
+                self.flush_eob_run_before(&mut own_start);
+                self.tokens.symbol(2 + table, ZRL, 0, 0);
+                self.flush_correction_bits();
                 zeros -= 16;
             }
-            let magnitude = block[place].unsigned_abs() >> self.scan.low;
-            if known >> place & 1 == 1 {
-                self.corrections.push((magnitude & 1) as u8);
+            let magnitude = block[index].unsigned_abs() >> self.scan.approximation_low;
+            if known >> index & 1 == 1 {
+                self.correction_bits.push((magnitude & 1) as u8);
             } else {
-                self.end_blocks_before(&mut begin);
-                let sign = u32::from(block[place] > 0);
+                self.flush_eob_run_before(&mut own_start);
+                let sign = u32::from(block[index] > 0);
                 self.tokens
                     .symbol(2 + table, (zeros << 4) as u8 | 1, sign, 1);
-                self.flush_corrections();
+                self.flush_correction_bits();
                 zeros = 0;
             }
         }
-        if before <= self.scan.last || zeros > 0 || self.corrections.len() > begin {
-            self.ended += 1;
-            if self.ended == ENDED_MOST || self.corrections.len() > CORRECTIONS_MOST {
-                self.end_blocks();
+        if before <= self.scan.spectral_end || zeros > 0 || self.correction_bits.len() > own_start {
+            self.eob_run += 1;
+            if self.eob_run == EOB_RUN_MAX || self.correction_bits.len() > CORRECTION_BITS_MAX {
+                self.flush_eob_run();
             }
         }
     }
 
-    /// Says that the blocks before this one have ended, whose corrections go up to `begin`.
-    fn end_blocks_before(&mut self, begin: &mut usize) {
-        if self.ended > 0 {
-            let of_this_block = self.corrections.split_off(*begin);
-            self.end_blocks();
-            self.corrections = of_this_block;
+    /// Emits the EOB run of the blocks before this one, with their correction bits, which end at
+    /// `own_start`.
+    fn flush_eob_run_before(&mut self, own_start: &mut usize) {
+        if self.eob_run > 0 {
+            let own_bits = self.correction_bits.split_off(*own_start);
+            self.flush_eob_run();
+            self.correction_bits = own_bits;
         }
-        *begin = 0;
+        *own_start = 0;
     }
 
-    /// Says that so many blocks have ended, and what was put off meanwhile.
-    fn end_blocks(&mut self) {
-        if self.ended > 0 {
+    /// Emits the pending EOB run and correction bits.
+    fn flush_eob_run(&mut self) {
+        if self.eob_run > 0 {
             let table = 2 + u8::from(self.scan.components[0] > 0);
-            let size = self.ended.ilog2();
-            let rest = self.ended - (1 << size);
+            let size = self.eob_run.ilog2();
+            let rest = self.eob_run - (1 << size);
             self.tokens.symbol(table, (size << 4) as u8, rest, size);
-            self.ended = 0;
+            self.eob_run = 0;
         }
-        self.flush_corrections();
+        self.flush_correction_bits();
     }
 
-    fn flush_corrections(&mut self) {
-        for bits in self.corrections.chunks(8) {
+    fn flush_correction_bits(&mut self) {
+        for bits in self.correction_bits.chunks(8) {
             let value = bits
                 .iter()
                 .fold(0, |value, &bit| value << 1 | u32::from(bit));
             self.tokens.bits(value, bits.len() as u32);
         }
-        self.corrections.clear();
+        self.correction_bits.clear();
     }
 }
 
-/// How many bits a number has, and these; below zero they are inverted (T.81, F.1.2.1.1).
+/// Returns the size of a value in bits, and these bits, inverted for a negative value (T.81, F.1.2.1.1).
 #[inline(always)]
 fn size_and_bits(is_negative: bool, magnitude: u32) -> (u32, u32) {
     let size = 32 - magnitude.leading_zeros();

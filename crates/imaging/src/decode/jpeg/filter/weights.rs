@@ -1,85 +1,85 @@
-//! How much each sample of a direction weighs in each that is made of it.
+//! Weights of the Lanczos filter in one direction.
 
-/// How many lobes the filter has to either side, each as wide as a sample of the larger picture.
+/// Number of lobes on each side, each as wide as a sample of the smaller image.
 pub(super) const LOBES: f64 = 3.0;
 
-/// Weights are in 2^14ths.
+/// Number of fractional bits of a weight.
 pub(super) const WEIGHT_BITS: i32 = 14;
 
-/// For each sample of one direction, the samples that it is made of, and their weights.
+/// Source samples and weights of each target sample, in one direction.
 #[derive(PartialEq)]
 pub(in super::super) struct Weights {
-    /// Whose weights these are.
-    pub(super) source: Source,
-    /// Where its samples begin.
+    /// The direction that the weights belong to.
+    pub(super) axis: Axis,
+    /// Index of the first source sample of each target sample.
     pub(super) starts: Vec<usize>,
-    /// How many there are at most, rounded up; the last weigh nothing.
-    pub(super) count: usize,
+    /// Number of weights of each target sample, padded with zeros.
+    pub(super) taps: usize,
     pub(super) values: Vec<i16>,
 }
 
-/// What is filtered, in one direction.
+/// Resizing in one direction.
 #[derive(Clone, Copy, PartialEq)]
-pub(in super::super) struct Source {
-    /// In samples.
+pub(in super::super) struct Axis {
+    /// Number of source samples.
     pub(in super::super) length: usize,
-    /// How much of it the picture covers: it may end within the last one.
+    /// Part of the source that the image covers, in samples; the image may end within the last sample.
     pub(in super::super) covered: f64,
-    /// How many samples it becomes.
+    /// Number of target samples.
     pub(in super::super) target: usize,
 }
 
-impl Source {
-    /// How many samples of it one of the target's is made of, at most.
-    pub(in super::super) fn span(self) -> usize {
+impl Axis {
+    /// Upper bound on the source samples per target sample.
+    pub(in super::super) fn taps(self) -> usize {
         let scale = (self.covered / self.target as f64).max(1.0);
         (2.0 * LOBES * scale) as usize + 2
     }
 }
 
 impl Weights {
-    pub(super) fn new(source: Source, unit: usize) -> Self {
-        let Source {
+    pub(super) fn new(axis: Axis, multiple: usize) -> Self {
+        let Axis {
             length,
             covered,
             target,
-        } = source;
+        } = axis;
         let scale = covered / target as f64;
-        // Where the target is larger, its samples are as wide as the source's.
+        // When enlarging, the filter is as wide as for the same size.
         let width = scale.max(1.0);
         let range = |index: usize| {
             let centre = (index as f64 + 0.5) * scale;
-            // Those whose middle is beneath the lobes. Below zero is zero.
+            // Source samples whose centre is below the lobes. The conversion saturates at 0.
             let start = ((centre - LOBES * width - 0.5).ceil() as usize).min(length - 1);
             let end = ((centre + LOBES * width - 0.5).ceil() as usize).clamp(start + 1, length);
             (start, end - start, (start as f64 + 0.5 - centre) / width)
         };
-        let most = (0..target).map(|index| range(index).1).max().unwrap_or(1);
-        let count = most.next_multiple_of(unit);
+        let widest = (0..target).map(|index| range(index).1).max().unwrap_or(1);
+        let taps = widest.next_multiple_of(multiple);
         let mut weights = Self {
-            source,
+            axis,
             starts: Vec::with_capacity(target.next_multiple_of(16)),
-            count,
-            values: Vec::with_capacity(target.next_multiple_of(16) * count),
+            taps,
+            values: Vec::with_capacity(target.next_multiple_of(16) * taps),
         };
-        let mut row = Vec::with_capacity(count);
+        let mut row = Vec::with_capacity(taps);
         for (start, count, first) in (0..target).map(range) {
             lanczos(first, width.recip(), count, &mut row);
             weights.push(start, &row);
         }
-        // Eight are made at once, and sixteen put away.
+        // The filter computes 8 target samples at a time, and the planes keep 16.
         for _ in target..target.next_multiple_of(16) {
             weights.push(0, &[]);
         }
         weights
     }
 
-    /// Adds a sample's weights, whose sum is made one.
+    /// Adds the weights of a target sample, normalised to a sum of 1.
     fn push(&mut self, start: usize, row: &[f64]) {
         let one = f64::from(1 << WEIGHT_BITS);
         let sum: f64 = row.iter().sum();
         let first = self.values.len();
-        // Below two.
+        // Below 2, so they fit.
         self.values.extend(
             row.iter()
                 .map(|weight| (weight * (one / sum)).round_ties_even() as i16),
@@ -90,53 +90,53 @@ impl Weights {
         if let Some(largest) = values.iter_mut().max() {
             *largest = largest.saturating_add(missing as i16);
         }
-        self.values.resize(first + self.count, 0);
+        self.values.resize(first + self.taps, 0);
         self.starts.push(start);
     }
 }
 
-/// The filter at `count` places, from the first one on at the same distance. Angles are turned from
-/// place to place, which takes a tenth of the time that their sines take.
+/// Evaluates the filter at `count` offsets of equal distance. Rotates the angles from offset to offset,
+/// which takes a tenth of the time of computing sines.
 fn lanczos(first: f64, distance: f64, count: usize, row: &mut Vec<f64>) {
     use std::f64::consts::PI;
-    let mut lobe = Turning::new(first * PI, distance * PI);
-    let mut window = Turning::new(first * PI / LOBES, distance * PI / LOBES);
+    let mut lobe = Rotation::new(first * PI, distance * PI);
+    let mut window = Rotation::new(first * PI / LOBES, distance * PI / LOBES);
     row.clear();
     for index in 0..count {
-        let place = first + index as f64 * distance;
-        let angle = place * PI;
-        let weight = if place.abs() < 1e-6 {
+        let offset = first + index as f64 * distance;
+        let angle = offset * PI;
+        let weight = if offset.abs() < 1e-6 {
             1.0
-        } else if place.abs() >= LOBES {
+        } else if offset.abs() >= LOBES {
             0.0
         } else {
             LOBES * lobe.sine * window.sine / (angle * angle)
         };
         row.push(weight);
-        lobe.turn();
-        window.turn();
+        lobe.advance();
+        window.advance();
     }
 }
 
-/// An angle that grows.
-struct Turning {
+/// Sine and cosine of an angle that advances in equal steps.
+struct Rotation {
     sine: f64,
     cosine: f64,
-    by: (f64, f64),
+    step: (f64, f64),
 }
 
-impl Turning {
-    fn new(angle: f64, by: f64) -> Self {
+impl Rotation {
+    fn new(angle: f64, step: f64) -> Self {
         let (sine, cosine) = angle.sin_cos();
         Self {
             sine,
             cosine,
-            by: by.sin_cos(),
+            step: step.sin_cos(),
         }
     }
 
-    fn turn(&mut self) {
-        let (sine, cosine) = self.by;
+    fn advance(&mut self) {
+        let (sine, cosine) = self.step;
         (self.sine, self.cosine) = (
             self.sine * cosine + self.cosine * sine,
             self.cosine * cosine - self.sine * sine,

@@ -1,86 +1,89 @@
-//! Which prints are wanted.
+//! Specification of a variant: name, size and encoding.
 
 use crate::format::Format;
 
-/// A print that is wanted: at most so large, in this form.
+/// Specification of a variant. Values are always valid.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variant {
+pub struct VariantSpec {
     name: String,
     long_side: u16,
     encoding: Encoding,
 }
 
-/// How a print is written.
+/// Encoding of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// JPEG, progressive from 1,000 pixels on; lossless WebP where the picture has transparency, which JPEG
-    /// lacks.
+    /// JPEG, progressive from 1,000 pixels on. An image with transparency, which JPEG lacks, becomes
+    /// lossless WebP instead.
     Jpeg {
-        /// As libjpeg counts it, 1 to 100.
+        /// Quality on libjpeg's scale, 1 to 100.
         quality: u8,
     },
     /// PNG.
     Png,
-    /// Lossy WebP, transparency included.
+    /// Lossy WebP, with transparency.
     WebP {
-        /// As libwebp counts it, 1 to 100.
+        /// Quality on libwebp's scale, 1 to 100.
         quality: u8,
     },
     /// Lossless WebP.
     WebPLossless,
 }
 
-/// Why a variant can't be.
+/// Reason why a variant's specification is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum InvalidVariant {
+pub enum InvalidVariantSpec {
     /// Not `name:long side:format` or `name:long side:format:quality`.
-    #[error("a variant is name:long side:format, and perhaps :quality")]
-    Shape,
-    /// Its name isn't 1 to 32 of `a-z`, `0-9` and `-`.
-    #[error("a variant's name has 1 to 32 letters from a to z, digits and hyphens")]
+    #[error("invalid variant: expected name:long side:format or name:long side:format:quality")]
+    Syntax,
+    /// The name isn't 1 to 32 characters of `a-z`, `0-9` and `-`.
+    #[error("invalid variant name: expected 1 to 32 of a-z, 0-9 and '-'")]
     Name,
-    /// Its long side is none.
-    #[error("a variant's long side is from 1 to {} pixels", Variant::LONG_SIDE_MAX)]
+    /// The long side is out of range.
+    #[error(
+        "invalid long side of a variant: expected 1 to {} pixels",
+        VariantSpec::LONG_SIDE_MAX
+    )]
     LongSide,
-    /// Its format isn't written.
-    #[error("a variant's format is jpeg, png, webp or webp-lossless")]
+    /// The format isn't supported for writing.
+    #[error("invalid format of a variant: expected jpeg, png, webp or webp-lossless")]
     Encoding,
-    /// Its quality is none.
-    #[error("a variant's quality is from 1 to 100, and only jpeg and webp have one")]
+    /// The quality is out of range, or the format is lossless.
+    #[error("invalid quality of a variant: expected 1 to 100, with jpeg or webp only")]
     Quality,
-    /// Two of one name.
+    /// Two variants have the same name.
     #[error("two variants have the same name")]
-    Twice,
+    DuplicateName,
 }
 
-impl Variant {
-    /// The longest side that any format here can have (WebP's: RFC 9649, 2.7.1.1), in pixels.
+impl VariantSpec {
+    /// Upper bound on the long side in pixels: WebP's limit, the lowest of all formats (RFC 9649, 2.7.1.1).
     pub const LONG_SIDE_MAX: u16 = 16383;
 
-    /// A variant. Neither side will be longer than `long_side` pixels, nor than the picture's.
+    /// Specifies a variant whose longer side has at most `long_side` pixels. Images are never enlarged.
     ///
     /// # Errors
-    /// When the name, the side or the quality isn't one.
+    /// If the name, the long side or the quality is invalid.
     pub fn new(
         name: impl Into<String>,
         long_side: u16,
         encoding: Encoding,
-    ) -> Result<Self, InvalidVariant> {
+    ) -> Result<Self, InvalidVariantSpec> {
         let name = name.into();
         if !(1..=32).contains(&name.len())
             || !name
                 .bytes()
                 .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
         {
-            return Err(InvalidVariant::Name);
+            return Err(InvalidVariantSpec::Name);
         }
         if !(1..=Self::LONG_SIDE_MAX).contains(&long_side) {
-            return Err(InvalidVariant::LongSide);
+            return Err(InvalidVariantSpec::LongSide);
         }
         if let Encoding::Jpeg { quality } | Encoding::WebP { quality } = encoding
             && !(1..=100).contains(&quality)
         {
-            return Err(InvalidVariant::Quality);
+            return Err(InvalidVariantSpec::Quality);
         }
         Ok(Self {
             name,
@@ -89,19 +92,19 @@ impl Variant {
         })
     }
 
-    /// Reads `name:long side:format` or `name:long side:format:quality`.
+    /// Parses `name:long side:format` or `name:long side:format:quality`.
     ///
     /// # Errors
-    /// When it is neither, or one of its parts isn't one.
-    pub fn parse(text: &str) -> Result<Self, InvalidVariant> {
+    /// If the syntax or one of the parts is invalid.
+    pub fn parse(text: &str) -> Result<Self, InvalidVariantSpec> {
         let parts: Vec<&str> = text.split(':').collect();
         let (name, long_side, format, quality) = match *parts.as_slice() {
             [name, long_side, format] => (name, long_side, format, None),
             [name, long_side, format, quality] => (name, long_side, format, Some(quality)),
-            _ => return Err(InvalidVariant::Shape),
+            _ => return Err(InvalidVariantSpec::Syntax),
         };
         let quality = quality
-            .map(|quality| quality.parse().map_err(|_| InvalidVariant::Quality))
+            .map(|quality| quality.parse().map_err(|_| InvalidVariantSpec::Quality))
             .transpose()?;
         let encoding = match (format, quality) {
             ("jpeg", quality) => Encoding::Jpeg {
@@ -112,21 +115,23 @@ impl Variant {
             },
             ("png", None) => Encoding::Png,
             ("webp-lossless", None) => Encoding::WebPLossless,
-            ("png" | "webp-lossless", Some(_)) => return Err(InvalidVariant::Quality),
-            _ => return Err(InvalidVariant::Encoding),
+            ("png" | "webp-lossless", Some(_)) => return Err(InvalidVariantSpec::Quality),
+            _ => return Err(InvalidVariantSpec::Encoding),
         };
-        let long_side = long_side.parse().map_err(|_| InvalidVariant::LongSide)?;
+        let long_side = long_side
+            .parse()
+            .map_err(|_| InvalidVariantSpec::LongSide)?;
         Self::new(name, long_side, encoding)
     }
 
-    /// Reads a list, each as [`Variant::parse`] does; the names must differ. An empty list is that of
-    /// [`Variant::defaults`].
+    /// Parses a list of specifications, as [`VariantSpec::parse`] does. An empty list gives
+    /// [`VariantSpec::defaults`].
     ///
     /// # Errors
-    /// When one isn't a variant, or two have one name.
+    /// If a specification is invalid, or two have the same name.
     pub fn parse_all<'a>(
         texts: impl IntoIterator<Item = &'a str>,
-    ) -> Result<Vec<Self>, InvalidVariant> {
+    ) -> Result<Vec<Self>, InvalidVariantSpec> {
         let variants = texts
             .into_iter()
             .map(Self::parse)
@@ -136,7 +141,7 @@ impl Variant {
                 .iter()
                 .any(|other| other.name == variant.name)
             {
-                return Err(InvalidVariant::Twice);
+                return Err(InvalidVariantSpec::DuplicateName);
             }
         }
         Ok(if variants.is_empty() {
@@ -146,8 +151,8 @@ impl Variant {
         })
     }
 
-    /// What is printed unless something else is asked for: `thumb` (320 pixels) and `small` (640) as
-    /// WebP, `display` (1600) and `large` (2048) as JPEG.
+    /// Default variants: `thumb` (320 pixels) and `small` (640) as WebP, `display` (1600) and `large`
+    /// (2048) as JPEG.
     pub fn defaults() -> Vec<Self> {
         let webp = Encoding::WebP {
             quality: Encoding::WEBP_QUALITY,
@@ -169,30 +174,30 @@ impl Variant {
         .to_vec()
     }
 
-    /// What it is called.
+    /// Name of the variant.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// How long its longer side may be, in pixels.
+    /// Upper bound on the longer side in pixels.
     pub fn long_side(&self) -> u16 {
         self.long_side
     }
 
-    /// How it is written.
+    /// Encoding of the variant.
     pub fn encoding(&self) -> Encoding {
         self.encoding
     }
 
-    /// The size of this print of a picture of that size, which it never exceeds; the shape stays, and
-    /// no side vanishes.
+    /// Size of the variant for an image of the given size. Never exceeds the image, keeps its aspect ratio,
+    /// and is at least 1 pixel in each direction.
     pub(crate) fn size(&self, width: u32, height: u32) -> (u32, u32) {
         let (long, short) = (width.max(height), width.min(height));
         let long_side = u32::from(self.long_side);
         if long <= long_side {
             return (width, height);
         }
-        // Rounded to the nearest; the result is no longer than `long_side`, so it fits.
+        // Rounded to nearest. At most `long_side`, so it fits.
         let scaled =
             (u64::from(short) * u64::from(long_side) * 2 + u64::from(long)) / (u64::from(long) * 2);
         let short_side = u32::try_from(scaled).unwrap_or(long_side).max(1);
@@ -205,12 +210,12 @@ impl Variant {
 }
 
 impl Encoding {
-    /// The quality of JPEG where none is asked for.
+    /// Default quality of JPEG.
     pub const JPEG_QUALITY: u8 = 80;
-    /// The quality of lossy WebP where none is asked for.
+    /// Default quality of lossy WebP.
     pub const WEBP_QUALITY: u8 = 75;
 
-    /// The format that comes of it.
+    /// File format.
     pub fn format(self) -> Format {
         match self {
             Self::Jpeg { .. } => Format::Jpeg,
@@ -219,7 +224,7 @@ impl Encoding {
         }
     }
 
-    /// What takes its place where the picture has transparency.
+    /// Encoding that replaces this one for an image with transparency.
     pub(crate) fn with_transparency(self) -> Self {
         match self {
             Self::Jpeg { .. } => Self::WebPLossless,
@@ -233,52 +238,52 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_variant_is_read_from_text() {
+    fn variants_are_parsed() {
         assert_eq!(
-            Variant::parse("thumb:320:webp:70"),
-            Variant::new("thumb", 320, Encoding::WebP { quality: 70 })
+            VariantSpec::parse("thumb:320:webp:70"),
+            VariantSpec::new("thumb", 320, Encoding::WebP { quality: 70 })
         );
         assert_eq!(
-            Variant::parse("a-1:16383:png"),
-            Variant::new("a-1", 16383, Encoding::Png)
+            VariantSpec::parse("a-1:16383:png"),
+            VariantSpec::new("a-1", 16383, Encoding::Png)
         );
         assert_eq!(
-            Variant::parse("x:1:jpeg").unwrap().encoding(),
+            VariantSpec::parse("x:1:jpeg").unwrap().encoding(),
             Encoding::Jpeg { quality: 80 }
         );
         let long_name = format!("{}:1:png", "x".repeat(33));
         for (text, invalid) in [
-            ("", InvalidVariant::Shape),
-            ("a:1", InvalidVariant::Shape),
-            ("a:1:jpeg:1:1", InvalidVariant::Shape),
-            (":1:png", InvalidVariant::Name),
-            ("A:1:png", InvalidVariant::Name),
-            (&long_name, InvalidVariant::Name),
-            ("a:0:png", InvalidVariant::LongSide),
-            ("a:16384:png", InvalidVariant::LongSide),
-            ("a:-1:png", InvalidVariant::LongSide),
-            ("a:1:gif", InvalidVariant::Encoding),
-            ("a:1:jpeg:0", InvalidVariant::Quality),
-            ("a:1:jpeg:101", InvalidVariant::Quality),
-            ("a:1:png:80", InvalidVariant::Quality),
+            ("", InvalidVariantSpec::Syntax),
+            ("a:1", InvalidVariantSpec::Syntax),
+            ("a:1:jpeg:1:1", InvalidVariantSpec::Syntax),
+            (":1:png", InvalidVariantSpec::Name),
+            ("A:1:png", InvalidVariantSpec::Name),
+            (&long_name, InvalidVariantSpec::Name),
+            ("a:0:png", InvalidVariantSpec::LongSide),
+            ("a:16384:png", InvalidVariantSpec::LongSide),
+            ("a:-1:png", InvalidVariantSpec::LongSide),
+            ("a:1:gif", InvalidVariantSpec::Encoding),
+            ("a:1:jpeg:0", InvalidVariantSpec::Quality),
+            ("a:1:jpeg:101", InvalidVariantSpec::Quality),
+            ("a:1:png:80", InvalidVariantSpec::Quality),
         ] {
-            assert_eq!(Variant::parse(text), Err(invalid), "{text}");
+            assert_eq!(VariantSpec::parse(text), Err(invalid), "{text}");
         }
     }
 
     #[test]
-    fn names_differ_and_none_is_the_defaults() {
+    fn names_are_unique_and_an_empty_list_gives_the_defaults() {
         assert_eq!(
-            Variant::parse_all(["a:1:png", "a:2:png"]),
-            Err(InvalidVariant::Twice)
+            VariantSpec::parse_all(["a:1:png", "a:2:png"]),
+            Err(InvalidVariantSpec::DuplicateName)
         );
-        assert_eq!(Variant::parse_all([]), Ok(Variant::defaults()));
+        assert_eq!(VariantSpec::parse_all([]), Ok(VariantSpec::defaults()));
     }
 
     #[test]
-    fn a_print_keeps_the_shape_and_is_never_larger() {
+    fn a_variant_keeps_the_aspect_ratio_and_is_never_larger() {
         let size = |long_side, width, height| {
-            Variant::new("x", long_side, Encoding::Png)
+            VariantSpec::new("x", long_side, Encoding::Png)
                 .unwrap()
                 .size(width, height)
         };

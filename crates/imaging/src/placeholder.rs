@@ -1,26 +1,28 @@
-//! Blurred likenesses of a few bytes, shown while a picture loads.
+//! Placeholders: blurred previews of a few bytes (blurhash and thumbhash), shown while an image loads.
 
 use crate::bitmap::Bitmap;
 use crate::error::Error;
 use crate::resize::average;
 
-/// Likenesses of a picture.
-pub(crate) struct Likeness {
+/// The placeholders of an image.
+pub(crate) struct Placeholders {
     pub(crate) blurhash: String,
     pub(crate) thumbhash: String,
 }
 
-/// Both keep a few waves across the picture: more pixels than this on a side change nothing that can be
-/// seen, and cost as much time as a small print. (A thumbhash may be made of 100 at most.)
-const LONG_SIDE: u32 = 32;
+/// Longer side, in pixels, of the image that placeholders are computed from.
+///
+/// Both encode a few low frequencies only, so more pixels change nothing visible and cost as much time as a
+/// small variant. (`thumbhash` accepts at most 100.)
+const LONG_SIDE_MAX: u32 = 32;
 
-impl Likeness {
-    /// The likenesses of a picture, of which a small print will do.
-    pub(crate) fn of(bitmap: &Bitmap) -> Result<Self, Error> {
+impl Placeholders {
+    /// Computes the placeholders of an image, of which a small variant is enough.
+    pub(crate) fn new(bitmap: &Bitmap) -> Result<Self, Error> {
         let long = bitmap.width().max(bitmap.height());
-        let side = |side: u32| (side * LONG_SIDE).div_ceil(long).max(1);
+        let side = |side: u32| (side * LONG_SIDE_MAX).div_ceil(long).max(1);
         let shrunk;
-        let small = if long > LONG_SIDE {
+        let small = if long > LONG_SIDE_MAX {
             shrunk = average(bitmap, side(bitmap.width()), side(bitmap.height()))?;
             &shrunk
         } else {
@@ -39,7 +41,7 @@ impl Likeness {
     }
 }
 
-/// RFC 4648, 4, with padding.
+/// Encodes base64 with padding (RFC 4648, 4).
 fn base64(bytes: &[u8]) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     bytes
@@ -68,7 +70,7 @@ mod tests {
     use crate::bitmap::Channels;
 
     #[test]
-    fn base64_is_that_of_the_rfc() {
+    fn base64_matches_rfc_4648() {
         for (bytes, text) in [
             (&b""[..], ""),
             (b"f", "Zg=="),
@@ -82,11 +84,11 @@ mod tests {
     }
 
     #[test]
-    fn likenesses_are_of_the_picture() {
+    fn placeholders_depend_on_the_image() {
         let of = |pixel: [u8; 3], width, height| {
             let pixels = pixel.repeat((width * height) as usize);
             let bitmap = Bitmap::new(width, height, Channels::Rgb, pixels).unwrap();
-            Likeness::of(&bitmap).unwrap()
+            Placeholders::new(&bitmap).unwrap()
         };
         assert_eq!(of([255, 0, 0], 8, 8).blurhash.len(), 4 + 2 * 12);
         assert_ne!(
@@ -97,7 +99,7 @@ mod tests {
             of([9, 9, 9], 300, 200).thumbhash,
             of([9, 9, 9], 200, 300).thumbhash
         );
-        // Thin beyond measure, and a single pixel.
+        // An extreme aspect ratio, and a single pixel.
         of([1, 2, 3], 5000, 1);
         of([1, 2, 3], 1, 1);
     }

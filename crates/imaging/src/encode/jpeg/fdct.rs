@@ -1,33 +1,34 @@
-//! From samples to coefficients: the transform of a block (T.81, A.3.3), and its quantisation.
+//! Forward DCT of a block (T.81, A.3.3), and quantisation.
 
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
 
 use super::planes::Plane;
-use crate::jpeg::{Block, ROUNDING, ZIGZAG, scale, transpose};
+use crate::jpeg::{Block, ROUNDING, ZIGZAG, aan_scale, transpose};
 use crate::vector::to_float;
 
-/// What turns samples into coefficients.
-pub(super) struct Transform {
-    /// By what to multiply each, column by column.
+/// Forward DCT and quantisation of a component.
+pub(super) struct ForwardDct {
+    /// Reciprocal of quantisation step and DCT scale factor of each coefficient, column by column.
     factors: [[f32x4; 2]; 8],
 }
 
-/// The coefficients of blocks of a plane, in the order of storage.
+/// Quantised coefficients of a plane's blocks, in zigzag order.
 pub(super) struct Blocks {
     pub(super) coefficients: Vec<Block<i16>>,
-    /// Of each block, which ones are at least 1, 2 and 4, or at most as much below zero: a bit each.
-    pub(super) at_least: Vec<[u64; 3]>,
-    /// How many there are from row to row.
+    /// Masks of the coefficients of each block that are nonzero after a point transform (Al) by 0, 1 and 2
+    /// bits.
+    pub(super) nonzero_masks: Vec<[u64; 3]>,
+    /// Number of blocks per row.
     pub(super) stride: usize,
 }
 
-impl Transform {
+impl ForwardDct {
     pub(super) fn new(quantisation: &Block<u16>) -> Self {
         let mut factors = [0.0; 64];
-        for (&step, &place) in quantisation.iter().zip(&ZIGZAG) {
-            let (row, column) = (usize::from(place / 8), usize::from(place % 8));
-            let scale = 8.0 * scale(row) * scale(column) * f64::from(step);
+        for (&step, &index) in quantisation.iter().zip(&ZIGZAG) {
+            let (row, column) = (usize::from(index / 8), usize::from(index % 8));
+            let scale = 8.0 * aan_scale(row) * aan_scale(column) * f64::from(step);
             factors[column * 8 + row] = scale.recip() as f32;
         }
         let mut vectors = [[f32x4::ZERO; 2]; 8];
@@ -41,8 +42,8 @@ impl Transform {
         Self { factors: vectors }
     }
 
-    /// Adds the blocks of a plane.
-    pub(super) fn add(&self, plane: &Plane, blocks: &mut Blocks) {
+    /// Transforms the blocks of a plane and adds them to `blocks`.
+    pub(super) fn add_blocks(&self, plane: &Plane, blocks: &mut Blocks) {
         for rows in plane.samples.chunks_exact(plane.width * 8) {
             for column in 0..blocks.stride {
                 let quantised = self.block(rows, plane.width, column * 8);
@@ -51,7 +52,7 @@ impl Transform {
         }
     }
 
-    /// The quantised coefficients of a block, column by column.
+    /// Computes the quantised coefficients of a block, column by column.
     #[inline(always)]
     fn block(&self, rows: &[u8], width: usize, column: usize) -> [i16x8; 8] {
         let (mut left, mut right) = ([f32x4::ZERO; 8], [f32x4::ZERO; 8]);
@@ -62,7 +63,7 @@ impl Transform {
             let middle = f32x4::splat(128.0);
             (left[index], right[index]) = (low - middle, high - middle);
         }
-        let halves = transpose([eight(left), eight(right)]).map(eight);
+        let halves = transpose([fdct_8(left), fdct_8(right)]).map(fdct_8);
         let mut columns = [i16x8::ZERO; 8];
         for (index, column) in columns.iter_mut().enumerate() {
             let [upper, lower] = self.factors[index];
@@ -81,21 +82,21 @@ impl Transform {
 }
 
 impl Blocks {
-    /// None yet, of so many from row to row.
+    /// An empty collection with `stride` blocks per row.
     pub(super) fn new(stride: usize) -> Self {
         Self {
             coefficients: Vec::new(),
-            at_least: Vec::new(),
+            nonzero_masks: Vec::new(),
             stride,
         }
     }
 
     pub(super) fn clear(&mut self) {
         self.coefficients.clear();
-        self.at_least.clear();
+        self.nonzero_masks.clear();
     }
 
-    /// Adds a block, which comes column by column.
+    /// Adds a block given column by column.
     #[inline(always)]
     fn push(&mut self, columns: &[i16x8; 8]) {
         let mut zero = 0_u64;
@@ -105,40 +106,40 @@ impl Blocks {
         let values: [[i16; 8]; 8] = columns.map(i16x8::to_array);
         let values = values.as_flattened();
         let mut block = [0; 64];
-        let mut at_least = [0_u64; 3];
+        let mut nonzero_masks = [0_u64; 3];
         let mut rest = !zero;
         while rest != 0 {
             let column_wise = rest.trailing_zeros() as usize & 63;
             rest &= rest - 1;
-            let place = PLACES[column_wise] & 63;
+            let index = ZIGZAG_INDICES[column_wise] & 63;
             let value = values[column_wise];
-            block[usize::from(place)] = value;
+            block[usize::from(index)] = value;
             let magnitude = value.unsigned_abs();
-            at_least[0] |= 1 << place;
-            at_least[1] |= u64::from(magnitude >= 2) << place;
-            at_least[2] |= u64::from(magnitude >= 4) << place;
+            nonzero_masks[0] |= 1 << index;
+            nonzero_masks[1] |= u64::from(magnitude >= 2) << index;
+            nonzero_masks[2] |= u64::from(magnitude >= 4) << index;
         }
         self.coefficients.push(block);
-        self.at_least.push(at_least);
+        self.nonzero_masks.push(nonzero_masks);
     }
 }
 
-/// The place in the order of storage of each coefficient, column by column.
-const PLACES: Block<u8> = {
-    let mut places = [0; 64];
-    let mut place = 0;
-    while place < 64 {
-        let natural = ZIGZAG[place];
+/// Zigzag index of each coefficient, column by column.
+const ZIGZAG_INDICES: Block<u8> = {
+    let mut indices = [0; 64];
+    let mut index = 0;
+    while index < 64 {
+        let natural = ZIGZAG[index];
         // Below 64.
-        places[(natural % 8 * 8 + natural / 8) as usize] = place as u8;
-        place += 1;
+        indices[(natural % 8 * 8 + natural / 8) as usize] = index as u8;
+        index += 1;
     }
-    places
+    indices
 };
 
-/// Eight coefficients from eight samples, in each lane.
+/// One-dimensional forward DCT of 8 samples (AAN), in each lane.
 #[inline(always)]
-fn eight(s: [f32x4; 8]) -> [f32x4; 8] {
+fn fdct_8(s: [f32x4; 8]) -> [f32x4; 8] {
     let of = f32x4::splat;
     let half_root = of(std::f32::consts::FRAC_1_SQRT_2);
     let (sum07, difference07) = (s[0] + s[7], s[0] - s[7]);

@@ -1,24 +1,24 @@
-//! From coefficients to samples: the inverse transform of a block (T.81, A.3.3), at full size or reduced.
+//! Dequantisation and inverse DCT of a block (T.81, A.3.3), at full or reduced size.
 //!
-//! A reduced block is the inverse transform of its lowest frequencies alone, as many as it has samples,
-//! which is the best picture of that size without a filter.
+//! A reduced block is the inverse DCT of its lowest frequencies alone, as many as it has samples: the best
+//! image of that size without a filter.
 
 use bytemuck::cast;
 use wide::{f32x4, i16x8, i32x4, i32x8, u8x16};
 
-use crate::jpeg::{Block, ROUNDING, ZIGZAG, scale, transpose};
+use crate::jpeg::{Block, ROUNDING, ZIGZAG, aan_scale, transpose};
 
-/// How many samples a block has across and down.
+/// Number of samples of a block in each direction, after scaling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Size {
+pub(super) enum BlockSize {
     One = 1,
     Two = 2,
     Four = 4,
     Eight = 8,
 }
 
-impl Size {
-    /// The largest of at most so many samples.
+impl BlockSize {
+    /// Returns the largest size of at most so many samples.
     pub(super) fn at_most(samples: u32) -> Self {
         match samples {
             0..=1 => Self::One,
@@ -29,69 +29,73 @@ impl Size {
     }
 }
 
-/// Coefficients of a block, column by column, as [`Transform`] wants them: times its factors.
-/// What belongs to no place comes behind the block. (A power of two, so that no place needs a check.)
+/// Dequantised coefficients of a block, column by column, multiplied by the factors of [`InverseDct`].
+/// Positions from 64 on are scratch space for invalid indices. (The length is a power of two, so that no
+/// index needs a bounds check.)
 pub(super) type Coefficients = [f32; 128];
 
-/// What turns the coefficients of one component into samples.
-pub(super) struct Transform {
-    size: Size,
-    /// By what to multiply each coefficient, in the order of storage.
+/// Dequantisation and inverse DCT of one component.
+pub(super) struct InverseDct {
+    size: BlockSize,
+    /// Quantisation step times DCT scale factor of each coefficient, in zigzag order.
     factors: Block<f32>,
 }
 
-impl Transform {
-    pub(super) fn new(size: Size, quantisation: &Block<u16>) -> Self {
+impl InverseDct {
+    pub(super) fn new(size: BlockSize, quantisation: &Block<u16>) -> Self {
         let mut factors = [0.0; 64];
-        for ((factor, &step), &place) in factors.iter_mut().zip(quantisation).zip(&ZIGZAG) {
-            let (row, column) = (usize::from(place / 8), usize::from(place % 8));
-            *factor = (f64::from(step) * share(size, row) * share(size, column)) as f32;
+        for ((factor, &step), &index) in factors.iter_mut().zip(quantisation).zip(&ZIGZAG) {
+            let (row, column) = (usize::from(index / 8), usize::from(index % 8));
+            *factor = (f64::from(step) * dct_scale(size, row) * dct_scale(size, column)) as f32;
         }
         Self { size, factors }
     }
 
-    /// Sets the coefficient at this place in the order of storage, below 256; those from 64 on are none.
+    /// Dequantises and stores the coefficient at a zigzag index below 256. Indices of 64 and above are
+    /// ignored.
     #[inline(always)]
-    pub(super) fn set(&self, coefficients: &mut Coefficients, place: usize, value: i32) {
-        coefficients[usize::from(COLUMNWISE[place & 255] & 127)] =
-            value as f32 * self.factors[place & 63];
+    pub(super) fn set(&self, coefficients: &mut Coefficients, index: usize, value: i32) {
+        coefficients[usize::from(TRANSPOSED_ZIGZAG[index & 255] & 127)] =
+            value as f32 * self.factors[index & 63];
     }
 
-    /// The samples of a block, which is of one value if it has no details. They are written to the rows of
-    /// `target`, of `stride` each; the coefficients are zero then.
+    /// Transforms a block and writes its samples to the rows of `target`, `stride` apart. Resets the
+    /// coefficients to zero.
+    ///
+    /// A block without AC coefficients has only one value, which is faster.
     #[inline(always)]
     pub(super) fn samples(
         &self,
         coefficients: &mut Coefficients,
-        has_details: bool,
+        has_ac: bool,
         target: &mut [u8],
         stride: usize,
     ) {
-        if !has_details || self.size == Size::One {
-            let mean = (coefficients[0] + 128.0 + ROUNDING).to_bits();
-            let mean = mean.wrapping_sub(ROUNDING.to_bits()).cast_signed();
-            let mean = mean.clamp(0, 255) as u8;
+        if !has_ac || self.size == BlockSize::One {
+            let value = (coefficients[0] + 128.0 + ROUNDING).to_bits();
+            let value = value.wrapping_sub(ROUNDING.to_bits()).cast_signed();
+            let value = value.clamp(0, 255) as u8;
             coefficients[0] = 0.0;
             match self.size {
-                Size::Eight => flat::<8>(mean, target, stride),
-                Size::Four => flat::<4>(mean, target, stride),
-                Size::Two => flat::<2>(mean, target, stride),
-                Size::One => flat::<1>(mean, target, stride),
+                BlockSize::Eight => fill_block::<8>(value, target, stride),
+                BlockSize::Four => fill_block::<4>(value, target, stride),
+                BlockSize::Two => fill_block::<2>(value, target, stride),
+                BlockSize::One => fill_block::<1>(value, target, stride),
             }
             return;
         }
         match self.size {
-            Size::Eight => eight(coefficients, target, stride),
-            Size::Four => four(coefficients, target, stride),
-            Size::Two | Size::One => two(coefficients, target, stride),
+            BlockSize::Eight => idct_8x8(coefficients, target, stride),
+            BlockSize::Four => idct_4x4(coefficients, target, stride),
+            BlockSize::Two | BlockSize::One => idct_2x2(coefficients, target, stride),
         }
     }
 }
 
-/// A block of one value. Its size is known to the compiler, which would ask the sandbox's host to fill
-/// each row otherwise.
+/// Fills a block with one value. The size is a constant, because on WebAssembly a fill of variable length
+/// calls the host.
 #[inline(always)]
-fn flat<const SIDE: usize>(value: u8, target: &mut [u8], stride: usize) {
+fn fill_block<const SIDE: usize>(value: u8, target: &mut [u8], stride: usize) {
     for row in target.chunks_mut(stride).take(SIDE) {
         if let Some(row) = row.first_chunk_mut() {
             *row = [value; SIDE];
@@ -99,34 +103,36 @@ fn flat<const SIDE: usize>(value: u8, target: &mut [u8], stride: usize) {
     }
 }
 
-/// [`ZIGZAG`] with rows and columns exchanged, and behind it what belongs nowhere.
-const COLUMNWISE: [u8; 256] = {
-    let mut places = [64; 256];
+/// [`ZIGZAG`] with rows and columns exchanged, extended by indices outside the block.
+const TRANSPOSED_ZIGZAG: [u8; 256] = {
+    let mut indices = [64; 256];
     let mut index = 0;
     while index < 64 {
-        places[index] = ZIGZAG[index] % 8 * 8 + ZIGZAG[index] / 8;
+        indices[index] = ZIGZAG[index] % 8 * 8 + ZIGZAG[index] / 8;
         index += 1;
     }
-    places
+    indices
 };
 
-/// What a transform of this size leaves to the quantisation, in one direction. Zero where it doesn't look.
-fn share(size: Size, frequency: usize) -> f64 {
+/// Scale factor of a frequency, in one direction, that the transform leaves to the dequantisation. 0 for
+/// frequencies that it ignores.
+fn dct_scale(size: BlockSize, frequency: usize) -> f64 {
     use std::f64::consts::{FRAC_1_SQRT_2, PI};
     let cosine = |part: f64| (part * PI).cos();
-    // The means of all sizes are alike, and so are the lowest frequencies: an eighth, in two directions.
+    // DC coefficients and the lowest frequencies have the same scale at all sizes: an eighth, in two
+    // directions.
     let eighth = 8_f64.sqrt().recip();
     match (size, frequency) {
-        (Size::Eight, _) => scale(frequency) * eighth,
+        (BlockSize::Eight, _) => aan_scale(frequency) * eighth,
         (_, 0) => eighth,
-        (Size::Four, 2) => cosine(0.25) * std::f64::consts::SQRT_2 * eighth,
-        (Size::Four, 1 | 3) => std::f64::consts::SQRT_2 * eighth,
-        (Size::Two, 1) => FRAC_1_SQRT_2 * std::f64::consts::SQRT_2 * eighth,
+        (BlockSize::Four, 2) => cosine(0.25) * std::f64::consts::SQRT_2 * eighth,
+        (BlockSize::Four, 1 | 3) => std::f64::consts::SQRT_2 * eighth,
+        (BlockSize::Two, 1) => FRAC_1_SQRT_2 * std::f64::consts::SQRT_2 * eighth,
         _ => 0.0,
     }
 }
 
-fn eight(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+fn idct_8x8(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
     let mut halves = [[f32x4::ZERO; 8]; 2];
     for (half, rows) in halves.iter_mut().enumerate() {
         for (column, vector) in rows.iter_mut().enumerate() {
@@ -134,17 +140,17 @@ fn eight(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
         }
     }
     coefficients[..64].fill(0.0);
-    let [left, right] = transpose(halves.map(eight_across));
-    let (left, right) = (eight_across(left), eight_across(right));
+    let [left, right] = transpose(halves.map(idct_8));
+    let (left, right) = (idct_8(left), idct_8(right));
     for (row, target) in target.chunks_mut(stride).take(8).enumerate() {
-        let row = narrow(left[row], right[row]).to_array();
+        let row = to_bytes(left[row], right[row]).to_array();
         target[..8].copy_from_slice(&row[..8]);
     }
 }
 
-/// Eight samples from eight coefficients, in each lane.
+/// One-dimensional inverse DCT of 8 coefficients (AAN), in each lane.
 #[inline(always)]
-fn eight_across(c: [f32x4; 8]) -> [f32x4; 8] {
+fn idct_8(c: [f32x4; 8]) -> [f32x4; 8] {
     let of = f32x4::splat;
     // Even frequencies.
     let (sum04, difference04) = (c[0] + c[4], c[0] - c[4]);
@@ -176,32 +182,32 @@ fn eight_across(c: [f32x4; 8]) -> [f32x4; 8] {
     ]
 }
 
-fn four(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+fn idct_4x4(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
     let columns = [0, 1, 2, 3].map(|column| load(coefficients, column * 8));
     for column in 0..4 {
         coefficients[column * 8..column * 8 + 4].fill(0.0);
     }
-    let [a, b, c, d] = four_across(f32x4::transpose(four_across(columns)));
-    let (upper, lower) = (narrow(a, b).to_array(), narrow(c, d).to_array());
+    let [a, b, c, d] = idct_4(f32x4::transpose(idct_4(columns)));
+    let (upper, lower) = (to_bytes(a, b).to_array(), to_bytes(c, d).to_array());
     let rows = upper[..8].chunks_exact(4).chain(lower[..8].chunks_exact(4));
     for (target, row) in target.chunks_mut(stride).zip(rows) {
         target[..4].copy_from_slice(row);
     }
 }
 
-/// Four samples from four coefficients, in each lane.
+/// One-dimensional inverse DCT of 4 coefficients, in each lane.
 #[inline(always)]
-fn four_across([c0, c1, c2, c3]: [f32x4; 4]) -> [f32x4; 4] {
+fn idct_4([c0, c1, c2, c3]: [f32x4; 4]) -> [f32x4; 4] {
     let (cos1, cos3) = (f32x4::splat(0.923_879_5), f32x4::splat(0.382_683_43));
     let (even0, even1) = (c0 + c2, c0 - c2);
     let (odd0, odd1) = (c1 * cos1 + c3 * cos3, c1 * cos3 - c3 * cos1);
     [even0 + odd0, even1 + odd1, even1 - odd1, even0 - odd0]
 }
 
-fn two(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
-    let [c00, c10, c01, c11] = [0, 1, 8, 9].map(|place| coefficients[place]);
-    for place in [0, 1, 8, 9] {
-        coefficients[place] = 0.0;
+fn idct_2x2(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
+    let [c00, c10, c01, c11] = [0, 1, 8, 9].map(|index| coefficients[index]);
+    for index in [0, 1, 8, 9] {
+        coefficients[index] = 0.0;
     }
     let (left0, left1) = (c00 + c01, c10 + c11);
     let (right0, right1) = (c00 - c01, c10 - c11);
@@ -211,7 +217,7 @@ fn two(coefficients: &mut Coefficients, target: &mut [u8], stride: usize) {
         left0 - left1,
         right0 - right1,
     ]);
-    let samples = narrow(samples, samples).to_array();
+    let samples = to_bytes(samples, samples).to_array();
     for (target, row) in target.chunks_mut(stride).zip(samples[..4].chunks_exact(2)) {
         target[..2].copy_from_slice(row);
     }
@@ -224,9 +230,9 @@ fn load(coefficients: &Coefficients, from: usize) -> f32x4 {
     f32x4::new(four)
 }
 
-/// Samples, whose middle is zero, as bytes: the first eight of these.
+/// Level-shifts samples by 128 and converts them to bytes, in the first eight lanes.
 #[inline(always)]
-fn narrow(a: f32x4, b: f32x4) -> u8x16 {
+fn to_bytes(a: f32x4, b: f32x4) -> u8x16 {
     let whole = |samples: f32x4| -> i32x4 {
         let rounded: i32x4 = cast(samples + f32x4::splat(128.0 + ROUNDING));
         rounded - i32x4::splat(ROUNDING.to_bits().cast_signed())
@@ -238,11 +244,11 @@ fn narrow(a: f32x4, b: f32x4) -> u8x16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Size, Transform};
+    use super::{BlockSize, InverseDct};
     use crate::jpeg::{Block, ZIGZAG};
 
-    /// By the formula of T.81, A.3.3, of the lowest frequencies only.
-    fn formula(values: &Block<i32>, size: Size) -> Vec<u8> {
+    /// The formula of T.81, A.3.3, for the lowest frequencies only.
+    fn formula(values: &Block<i32>, size: BlockSize) -> Vec<u8> {
         let side = size as usize;
         let basis = |frequency: usize, sample: usize| {
             let share = if frequency == 0 { 1.0 } else { 2_f64.sqrt() };
@@ -252,8 +258,8 @@ mod tests {
         let mut samples = Vec::new();
         for (y, x) in (0..side).flat_map(|y| (0..side).map(move |x| (y, x))) {
             let mut sum = 0.0;
-            for (&value, &place) in values.iter().zip(&ZIGZAG) {
-                let (v, u) = (usize::from(place / 8), usize::from(place % 8));
+            for (&value, &index) in values.iter().zip(&ZIGZAG) {
+                let (v, u) = (usize::from(index / 8), usize::from(index % 8));
                 if v < side && u < side {
                     sum += f64::from(value) * basis(v, y) * basis(u, x) / 8.0;
                 }
@@ -264,27 +270,32 @@ mod tests {
     }
 
     #[test]
-    fn samples_are_what_the_formula_says() {
+    fn inverse_dct_matches_the_formula() {
         let mut seed = 1_u32;
         let mut random = |limit: i32| {
             seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             (seed >> 8) as i32 % (2 * limit + 1) - limit
         };
         for round in 0..200 {
-            for size in [Size::One, Size::Two, Size::Four, Size::Eight] {
+            for size in [
+                BlockSize::One,
+                BlockSize::Two,
+                BlockSize::Four,
+                BlockSize::Eight,
+            ] {
                 let last = [0, 1, 5, 20, 63][round % 5];
                 let mut values = [0; 64];
-                for (place, value) in values.iter_mut().enumerate().take(last + 1) {
-                    *value = random(400 / (place as i32 + 1));
+                for (index, value) in values.iter_mut().enumerate().take(last + 1) {
+                    *value = random(400 / (index as i32 + 1));
                 }
-                let transform = Transform::new(size, &[3; 64]);
+                let idct = InverseDct::new(size, &[3; 64]);
                 let mut coefficients = [0.0; 128];
-                for (place, &value) in values.iter().enumerate() {
-                    transform.set(&mut coefficients, place, value);
+                for (index, &value) in values.iter().enumerate() {
+                    idct.set(&mut coefficients, index, value);
                 }
                 let side = size as usize;
                 let mut samples = vec![0; 8 * side];
-                transform.samples(&mut coefficients, last > 0, &mut samples, 8);
+                idct.samples(&mut coefficients, last > 0, &mut samples, 8);
                 let wanted = formula(&values.map(|value| value * 3), size);
                 for (index, wanted) in wanted.iter().enumerate() {
                     let got = samples[index / side * 8 + index % side];

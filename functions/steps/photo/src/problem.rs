@@ -1,10 +1,11 @@
-//! Why there are no prints, as a problem document.
+//! Problem documents for errors of image processing.
 
 use tirage_imaging::Error;
 use tirage_problem::{Kind, Problem};
 
-/// The problem that an error is to the client.
-pub(crate) fn of(error: Error) -> Problem {
+/// Maps an error to the client's problem document. An internal error is logged, and its details are
+/// withheld.
+pub(crate) fn from_error(error: Error) -> Problem {
     let kind = match &error {
         Error::UnsupportedFormat(_) | Error::UnsupportedFeature { .. } => Kind::UNSUPPORTED_FORMAT,
         Error::NotAnImage => Kind::NOT_AN_IMAGE,
@@ -17,11 +18,11 @@ pub(crate) fn of(error: Error) -> Problem {
             return Problem::new(Kind::INTERNAL);
         }
     };
-    Problem::new(kind).detail(sentence(&error.to_string()))
+    Problem::new(kind).detail(capitalise(&error.to_string()))
 }
 
-/// The text with its first letter as a sentence has it.
-pub(crate) fn sentence(text: &str) -> String {
+/// Returns the text with its first letter in upper case.
+pub(crate) fn capitalise(text: &str) -> String {
     let mut letters = text.chars();
     letters
         .next()
@@ -36,8 +37,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_learns_what_is_wrong_with_its_file() {
-        let response = of(Error::TooManyPixels {
+    fn errors_of_the_file_are_explained() {
+        let response = from_error(Error::TooManyPixels {
             pixels: 5,
             limit: 4,
         })
@@ -47,13 +48,13 @@ mod tests {
         assert_eq!(document["type"], "urn:tirage:problem:too-many-pixels");
         assert_eq!(
             document["detail"],
-            "The picture has 5 pixels in all, and 4 are allowed"
+            "The image has 5 pixels in all frames, more than the limit of 4"
         );
     }
 
     #[test]
-    fn and_nothing_of_what_went_wrong_inside() {
-        let response = of(Error::Encoder("secret".into())).into_response(None);
+    fn internal_errors_are_withheld() {
+        let response = from_error(Error::Encoder("secret".into())).into_response(None);
         assert_eq!(response.status(), 500);
         assert!(!String::from_utf8_lossy(response.body()).contains("secret"));
     }

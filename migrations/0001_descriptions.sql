@@ -1,16 +1,16 @@
--- Workspaces, to one of which every row belongs, and descriptions.
+-- Workspaces and descriptions. Every row belongs to a workspace.
 --
--- Row-level security holds for everybody, the tables' owner included. A transaction says whose rows
--- it is about with set_config('tirage.workspace', <id>, true); without that it sees none. This
--- catches a forgotten WHERE, not a hijacked function.
+-- Row-level security binds every role, the tables' owner included. A transaction chooses its workspace
+-- with set_config('tirage.workspace', <id>, true); without that it sees no rows. This catches a
+-- forgotten WHERE, not a hijacked function.
 
--- Roles belong to the whole server: another database may have made this one. `tirage migrate` gives
--- it its login and password.
+-- Roles belong to the whole server, so another database may have created this one. `tirage migrate`
+-- sets its login and password.
 do $$
 begin
   create role tirage_api nologin nosuperuser nobypassrls;
 exception
-  -- The second when two databases of one server are brought up to date at the same moment.
+  -- unique_violation: two databases of one server are migrated at the same moment.
   when duplicate_object or unique_violation then null;
 end
 $$;
@@ -20,7 +20,7 @@ create table workspace (
   created_at timestamptz not null default now()
 );
 
--- Until there are accounts, this one owns everything.
+-- The built-in workspace, which owns everything until accounts exist.
 insert into workspace (id) values ('00000000-0000-7000-8000-000000000001');
 
 create table description (
@@ -32,7 +32,7 @@ create table description (
 
 create index description_newest_first on description (workspace_id, id desc);
 
--- Null, and so nobody's, when the transaction has not said it.
+-- Null, which matches no row, unless the transaction has chosen a workspace.
 create function current_workspace() returns uuid
   language sql stable parallel safe
   return nullif(current_setting('tirage.workspace', true), '')::uuid;

@@ -1,14 +1,14 @@
--- Media: what people upload, the tasks that make prints of it, the prints, and the feed of changes.
+-- Media, the tasks that process them, their variants, and the feed of changes.
 --
--- What always holds:
--- - A row never points at an object that was not stored first. `original` is stored before a media
---   leaves the state `uploading`, prints before their rows.
--- - A task is its own outbox entry: it is committed as `queued`, then its message is sent, then
---   `sent_at` is set. Whatever dies in between, the sweep finds a task that nobody was told of.
--- - A claim raises the task's `lease`; results are committed under that number or not at all. Each
---   lease stores its prints under names of its own, so that one that was given up can't overwrite what
---   another committed. What it leaves behind is removed when `cleanup_due_at` comes.
--- - Changes are numbered for each workspace in the order in which they are committed, without gaps.
+-- Invariants:
+-- - A row never points at an object that was not stored first. `original` is stored before a media item
+--   leaves the state `uploading`, variants before their rows.
+-- - A task is its own outbox entry: it is committed as `queued`, then its message is sent, then `sent_at`
+--   is set. If a process dies in between, the sweep finds the task and sends its message.
+-- - A claim increments the task's `lease`; results are committed under that number or not at all. Each
+--   lease stores its variants under its own names, so that an expired lease can't overwrite what a later
+--   one committed. Its leftovers are removed at `cleanup_due_at`.
+-- - The changes of a workspace are numbered in commit order, without gaps.
 
 do $$
 begin
@@ -23,24 +23,24 @@ create table media (
   workspace_id uuid not null references workspace (id) on delete cascade,
   state text not null default 'uploading'
     check (state in ('uploading', 'processing', 'ready', 'failed', 'deleting')),
-  -- What the bytes say, once they are there; till then, what the client says.
+  -- Declared by the client, then detected from the first bytes.
   kind text not null check (kind in ('photo', 'document', 'video', 'other')),
   content_type text not null,
   filename text not null check (length(filename) between 1 and 255),
   size_bytes bigint not null check (size_bytes > 0),
-  -- In hexadecimal. Null until somebody has said or computed it.
+  -- In hexadecimal. Null until the client has declared it or a function has computed it.
   sha256 text check (sha256 ~ '^[0-9a-f]{64}$'),
   metadata jsonb,
-  -- Where it was taken. Apart, because it is nobody's business but the owner's.
+  -- GPS coordinates, in a column of their own because they are private.
   position jsonb,
-  -- Why it failed, as a problem document.
+  -- The failure as a problem document.
   failure jsonb,
   created_at timestamptz not null default now(),
   upload_expires_at timestamptz not null,
   finished_at timestamptz,
-  -- When objects that no row points at are looked for.
+  -- When the sweep looks for objects that no row points at.
   cleanup_due_at timestamptz,
-  -- Of one that is being deleted: until when objects may still arrive.
+  -- In the state `deleting`: until when objects may still arrive.
   cleanup_until timestamptz,
   check (state <> 'failed' or failure is not null),
   check (state <> 'ready' or metadata is not null),
@@ -56,7 +56,7 @@ create table variant (
   media_id uuid not null references media (id) on delete cascade,
   workspace_id uuid not null references workspace (id) on delete cascade,
   name text not null check (name ~ '^[a-z0-9-]{1,32}$'),
-  -- The last part of its object's key, <workspace>/<media>/<object>.
+  -- Last part of the object's key, <workspace>/<media>/<object>.
   object text not null,
   content_type text not null,
   width integer not null check (width > 0),
@@ -72,12 +72,12 @@ create table task (
   media_id uuid not null references media (id) on delete cascade,
   kind text not null check (kind in ('photo')),
   state text not null default 'queued' check (state in ('queued', 'running', 'done', 'failed')),
-  -- Raised when somebody asks for a retry. Messages of earlier attempts mean nothing any more.
+  -- Incremented by a retry, which invalidates the messages of earlier attempts.
   attempt integer not null default 1 check (attempt > 0),
-  -- Raised with each claim.
+  -- Incremented by each claim.
   lease integer not null default 0,
   leased_until timestamptz,
-  -- Claims in this attempt.
+  -- Number of claims in this attempt.
   claims integer not null default 0,
   sent_at timestamptz,
   failure jsonb,
@@ -92,11 +92,11 @@ create table task (
 create index task_queued on task (queued_at) where state = 'queued';
 create index task_running on task (leased_until) where state = 'running';
 
--- Answers to requests that may come again. `subject` is what the request made.
+-- Results of requests that a client may repeat. `subject` is what the request created.
 create table idempotency (
   workspace_id uuid not null references workspace (id) on delete cascade,
   key text not null check (length(key) between 1 and 255),
-  -- Of method, path and body: the same key for another request is a mistake.
+  -- Hash of method, path and body, to detect that a key is reused for another request.
   fingerprint text not null,
   subject text not null,
   created_at timestamptz not null default now(),
@@ -105,7 +105,7 @@ create table idempotency (
 
 create index idempotency_age on idempotency (created_at);
 
--- The feed.
+-- The feed of changes.
 alter table workspace add column last_change bigint not null default 0;
 
 create table change (
@@ -121,9 +121,9 @@ create table change (
 
 create index change_age on change (created_at);
 
--- Deferred to the end of the transaction: the workspace's row is locked for as short as can be, and
--- after every other row, so that nobody waits for it in a circle. Its lock is what puts sequence and
--- commits into one order.
+-- Deferred to the end of the transaction, so that the workspace's row is locked for as short a time as
+-- possible, and after every other row, which rules out deadlocks. This lock gives sequence numbers and
+-- commits the same order.
 create function record_change() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -138,7 +138,7 @@ begin
   end if;
   update workspace set last_change = last_change + 1
     where id = new.workspace_id returning last_change into next;
-  -- The workspace itself is going.
+  -- The workspace itself is being deleted.
   if next is null then
     return null;
   end if;
@@ -158,12 +158,12 @@ create constraint trigger task_updated after update of state on task
   deferrable initially deferred for each row
   when (old.state is distinct from new.state) execute function record_change();
 
--- Which task a worker is at: it sees that one and its media, and nothing else.
+-- The task that the worker processes: it sees this task and its media item only.
 create function current_task() returns uuid
   language sql stable parallel safe
   return nullif(current_setting('tirage.task', true), '')::uuid;
 
--- The sweep looks after all workspaces.
+-- `true` in transactions of the sweep, which covers all workspaces.
 create function is_sweep() returns boolean
   language sql stable parallel safe
   return coalesce(current_setting('tirage.sweep', true), '') = 'on';
@@ -178,7 +178,7 @@ begin
     execute format('create policy own_workspace on %I using (workspace_id = current_workspace())', name);
     execute format('create policy sweep on %I to tirage_api using (is_sweep())', name);
   end loop;
-  -- The owner's function keeps the feed, for whoever makes the change.
+  -- record_change runs as the owner, whichever role makes the change.
   execute format('create policy feed on change to %I using (true)', current_user);
   execute format('create policy feed on workspace to %I using (true)', current_user);
 end

@@ -1,7 +1,7 @@
-//! The access log: a line for each request, among the other lines of the log and in their format.
+//! The access log: one line for each request, in the log's format and between its other lines.
 //!
-//! It is written by hand because every request pays for it, and an event of `tracing` costs several
-//! times as much. `RUST_LOG` filters it like the rest, by the target `tirage::access_log`.
+//! It bypasses `tracing`, whose events cost several times as much, because every request pays for it.
+//! `RUST_LOG` filters it by the target `tirage::access_log`.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -17,16 +17,16 @@ pub(crate) struct AccessLog {
     pub(crate) format: LogFormat,
 }
 
-/// A request that was answered.
+/// An answered request.
 #[derive(Clone, Copy)]
 pub(crate) struct Entry<'a> {
     pub(crate) method: &'a Method,
-    /// Without its query, which may hold secrets.
+    /// Path without the query, which may hold secrets.
     pub(crate) path: &'a str,
     pub(crate) status: StatusCode,
-    /// Until the response's head.
+    /// Time until the response's head.
     pub(crate) duration: Duration,
-    /// Empty where the router itself answered.
+    /// The component's id; empty if the router itself answered.
     pub(crate) component: &'a str,
     pub(crate) request_id: &'a str,
 }
@@ -36,7 +36,7 @@ impl AccessLog {
     pub(crate) fn write(&self, entry: Entry<'_>) {
         if tracing::enabled!(tracing::Level::INFO) {
             let mut line = Vec::with_capacity(256);
-            // Nothing fails to be written to memory; if it did, the line would be short.
+            // Writing to memory can't fail.
             let _ = match self.format {
                 LogFormat::Text => entry.write_text(&mut line, Timestamp::now()),
                 LogFormat::Json => entry.write_json(&mut line, Timestamp::now()),
@@ -99,7 +99,7 @@ mod tests {
     };
 
     #[test]
-    fn a_line_for_people() {
+    fn a_text_line_is_readable() {
         let mut line = Vec::new();
         ENTRY.write_text(&mut line, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(
@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_for_machines_is_one_json_object() {
+    fn a_json_line_is_one_object() {
         let mut line = Vec::new();
         ENTRY.write_json(&mut line, Timestamp::UNIX_EPOCH).unwrap();
         assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1);

@@ -1,5 +1,5 @@
-//! From a manifest to something that answers: selects what this mode runs, resolves variables,
-//! gives each component what its part of the manifest says.
+//! Loads the application of a manifest: starts the components of the mode, and gives each the variables,
+//! hosts, files and limits that the manifest sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -16,40 +16,41 @@ use tirage_manifest::{
 };
 
 use crate::access_log::AccessLog;
-use crate::itself::Itself;
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::metrics::Metrics;
+use crate::self_call::SelfCall;
 use crate::service::{Application, Destination};
 use crate::sql;
 
-/// What an application is made from, besides its manifest.
-pub(crate) struct Parts {
+/// Dependencies of an application.
+pub(crate) struct Dependencies {
     pub(crate) allocator: Allocator,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
     /// The gateway to the database.
     pub(crate) sql: Arc<dyn InternalService>,
-    /// How many may follow the change feed at once.
+    /// Upper bound on streams of the live feed.
     pub(crate) max_streams: usize,
 }
 
-/// Loads the components that `selection` names.
+/// Loads the components of `selection`.
 ///
 /// # Errors
-/// When a component can't be had as the manifest wants it.
+/// When a component can't be loaded as the manifest says, or a public route leads to the live feed's
+/// admission path.
 pub(crate) fn load(
     manifest: &Manifest,
     selection: &Selection<'_>,
     mut resolved: BTreeMap<&ComponentId, Resolved>,
     folder: &Path,
-    parts: Parts,
+    dependencies: Dependencies,
 ) -> anyhow::Result<Arc<Application>> {
-    let itself = Arc::new(Itself::default());
+    let self_call = Arc::new(SelfCall::default());
     let mut builder = Host::builder()
-        .allocator(parts.allocator)
-        .metrics(&parts.metrics.host)
-        .itself(Arc::clone(&itself) as _);
-    builder = builder.service(sql::HOST_NAME, Arc::clone(&parts.sql));
+        .allocator(dependencies.allocator)
+        .metrics(&dependencies.metrics.host)
+        .itself(Arc::clone(&self_call) as _);
+    builder = builder.service(sql::HOST_NAME, Arc::clone(&dependencies.sql));
     let with_gateway: BTreeSet<String> = selection
         .components()
         .iter()
@@ -67,7 +68,7 @@ pub(crate) fn load(
         mounted.extend(temporary);
         let resolved = resolved
             .remove(*id)
-            .context("every component is resolved")?;
+            .context("a component of the selection was not resolved")?;
         builder = builder.component(ComponentSpec {
             id: id.to_string(),
             source: folder.join(&component.source),
@@ -85,30 +86,48 @@ pub(crate) fn load(
     }
     let host = builder.build()?;
     let routes = routes(selection, &host)?;
+    let live = live(manifest, &routes, &host, &with_gateway, &dependencies)?;
     let application = Arc::new(Application {
-        live: live(&routes, &with_gateway, parts.sql, parts.max_streams)?,
+        live,
         routes,
         _host: host,
         info: info(manifest),
-        metrics: parts.metrics,
-        access_log: parts.access_log,
+        metrics: dependencies.metrics,
+        access_log: dependencies.access_log,
         _mounted: mounted,
     });
-    itself.is(&application);
+    self_call.set_application(&application);
     Ok(application)
 }
 
-/// The change feed, if its path leads to a component that speaks to the database through the gateway of
-/// this process. One that speaks to another answers for itself.
+/// Returns the live feed of the manifest, if its component runs in this mode and uses the database through
+/// the gateway of this process. Otherwise the component may answer the route itself.
 fn live(
+    manifest: &Manifest,
     routes: &Routes<Destination>,
+    host: &Host,
     with_gateway: &BTreeSet<String>,
-    sql: Arc<dyn InternalService>,
-    max_streams: usize,
+    dependencies: &Dependencies,
 ) -> anyhow::Result<Option<Live>> {
-    match routes.find(live::PATH).as_ref().map(RouteMatch::value) {
-        Some(Destination::Component { id, .. }) if with_gateway.contains(&**id) => {
-            Live::new(sql, id, max_streams).map(Some)
+    let Some(feed) = &manifest.application.options.live else {
+        return Ok(None);
+    };
+    let admits = |found: RouteMatch<'_, Destination>| match found.value() {
+        Destination::Component { id, .. } => **id == *feed.component.as_str(),
+        Destination::Fixed(_) => false,
+    };
+    if routes.find(&feed.admission).is_some_and(admits) {
+        anyhow::bail!(
+            "[application.tool.tirage.live]: a public route leads to the admission path {} of component \
+             \"{}\": choose a path that no route leads to",
+            feed.admission,
+            feed.component
+        );
+    }
+    match host.component(feed.component.as_str()) {
+        Some(component) if with_gateway.contains(feed.component.as_str()) => {
+            let sql = Arc::clone(&dependencies.sql);
+            Live::new(feed, component.clone(), sql, dependencies.max_streams).map(Some)
         }
         _ => Ok(None),
     }
@@ -149,7 +168,7 @@ fn routes(selection: &Selection<'_>, host: &Host) -> anyhow::Result<Routes<Desti
         Target::Component(id) => {
             let component = host
                 .component(id.as_str())
-                .with_context(|| format!("a route leads to \"{id}\", which does not run"))?;
+                .with_context(|| format!("a route leads to \"{id}\", which does not run in this mode"))?;
             Ok(Destination::Component {
                 id: id.as_str().into(),
                 component: component.clone(),
@@ -158,7 +177,7 @@ fn routes(selection: &Selection<'_>, host: &Host) -> anyhow::Result<Routes<Desti
     })
 }
 
-/// What Spin answers at `/.well-known/spin/info`.
+/// Returns the body of `/.well-known/spin/info`, as Spin sends it.
 fn info(manifest: &Manifest) -> Bytes {
     let application = &manifest.application;
     Bytes::from(
@@ -166,8 +185,8 @@ fn info(manifest: &Manifest) -> Bytes {
     )
 }
 
-/// The folders that the component reads. One whole folder is shown as it is, and so are changes to
-/// it; anything else is gathered in a folder of its own, which lives as long as the application.
+/// Returns the folders that the component may read. A single folder is mounted as it is, so that changes
+/// to it are visible; anything else is copied to a temporary folder, which is removed with the application.
 fn folders(
     component: &Component,
     manifest_folder: &Path,
@@ -192,23 +211,23 @@ fn folders(
         };
         return Ok((vec![folder], None));
     }
-    let gathered = TempDir::with_prefix("tirage-files-")?;
+    let temporary = TempDir::with_prefix("tirage-files-")?;
     for file in expanded {
-        let target = gathered.path().join(file.guest.trim_start_matches('/'));
-        place(&file.host, &target)
-            .with_context(|| format!("cannot place {}", file.host.display()))?;
+        let target = temporary.path().join(file.guest.trim_start_matches('/'));
+        link_or_copy(&file.host, &target)
+            .with_context(|| format!("cannot copy {}", file.host.display()))?;
     }
     let folder = ReadOnlyFolder {
-        source: gathered.path().to_owned(),
+        source: temporary.path().to_owned(),
         destination: "/".to_owned(),
     };
-    Ok((vec![folder], Some(gathered)))
+    Ok((vec![folder], Some(temporary)))
 }
 
-fn place(file: &Path, target: &PathBuf) -> std::io::Result<()> {
+fn link_or_copy(file: &Path, target: &PathBuf) -> std::io::Result<()> {
     if let Some(parent) = target.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    // A link costs nothing where both are on one file system.
+    // A link is free, and fails if the two are on different file systems.
     std::fs::hard_link(file, target).or_else(|_| std::fs::copy(file, target).map(|_| ()))
 }

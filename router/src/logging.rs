@@ -1,4 +1,4 @@
-//! The router's log, on standard error: readable lines for a person, or one JSON object a line.
+//! The log, on standard error: readable lines, or one JSON object per line.
 //! `RUST_LOG` filters it (<https://docs.rs/tracing-subscriber> `EnvFilter`), default `info`.
 
 use std::io::{IsTerminal as _, Write};
@@ -11,25 +11,25 @@ use tracing_subscriber::fmt::MakeWriter;
 
 use crate::access_log::AccessLog;
 
-/// How long a line waits at the most before it is written.
+/// Longest time that a line is buffered.
 const WRITE_INTERVAL: Duration = Duration::from_millis(20);
-/// Bytes that may wait; beyond, whoever logs writes them out.
-const MAX_WAITING: usize = 256 << 10;
+/// Upper bound on buffered bytes. The thread that exceeds it writes the buffer out.
+const MAX_BUFFERED: usize = 256 << 10;
 
-/// How the log looks.
+/// Format of the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
-    /// For people.
+    /// Readable lines.
     #[default]
     Text,
-    /// For machines: one object a line.
+    /// One JSON object per line.
     Json,
 }
 
-/// Begins logging; what is left is written when the returned value is dropped. Called once.
+/// Starts the log. Dropping the returned value writes what is buffered. Call it once.
 ///
 /// # Errors
-/// When the system gives us no thread.
+/// When the system refuses to start a thread.
 pub(crate) fn start(format: LogFormat) -> std::io::Result<Log> {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::INFO.into())
@@ -55,15 +55,15 @@ pub(crate) fn start(format: LogFormat) -> std::io::Result<Log> {
     Ok(Log { lines, format })
 }
 
-/// The log while it lasts.
-#[must_use = "what is left of the log is written when this is dropped"]
+/// Guard of the log.
+#[must_use = "dropping it writes what is buffered"]
 pub(crate) struct Log {
     lines: Lines,
     format: LogFormat,
 }
 
 impl Log {
-    /// The part of the log that has a line for each request.
+    /// Returns the access log.
     pub(crate) fn access_log(&self) -> AccessLog {
         AccessLog {
             lines: self.lines.clone(),
@@ -78,31 +78,30 @@ impl Drop for Log {
     }
 }
 
-/// Lines that wait to be written. Requests only add to them: neither a system call nor the wake of
-/// another thread stands in a request's way.
+/// Buffered lines. A request only appends to them, without a system call and without waking a thread.
 #[derive(Clone, Default)]
 pub(crate) struct Lines(Arc<Mutex<Vec<u8>>>);
 
 impl Lines {
-    /// Adds whole lines.
+    /// Appends whole lines.
     pub(crate) fn add(&self, lines: &[u8]) {
-        let mut waiting = self.waiting();
-        waiting.extend_from_slice(lines);
-        let is_full = waiting.len() >= MAX_WAITING;
-        drop(waiting);
+        let mut buffer = self.buffer();
+        buffer.extend_from_slice(lines);
+        let is_full = buffer.len() >= MAX_BUFFERED;
+        drop(buffer);
         if is_full {
             self.write_out();
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Vec<u8>> {
+    fn buffer(&self) -> MutexGuard<'_, Vec<u8>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn write_out(&self) {
-        let lines = std::mem::take(&mut *self.waiting());
+        let lines = std::mem::take(&mut *self.buffer());
         if !lines.is_empty() {
-            // Where the log can't be written, there is nobody to tell.
+            // An error of the log has nowhere to go.
             let _ = std::io::stderr().write_all(&lines);
         }
     }

@@ -1,23 +1,22 @@
 //! `tirage`: hosts the functions of a `spin.toml`.
 //!
 //! This file is the command line; each command has a module. Settings come from flags, then the
-//! environment, then `.env` beside the manifest. Exit codes: 0 when it was told to stop, 1 when it
-//! could not do what it was asked, 2 when it didn't understand.
+//! environment, then `.env` beside the manifest. Exit codes: 0 after a requested shutdown, 1 after a
+//! failure, 2 after an invalid command line.
 
 mod access_log;
 mod application;
 mod environment;
-mod itself;
 mod live;
 mod logging;
 mod metrics;
 mod problem;
 mod runtime;
+mod self_call;
 mod serve;
-mod server;
 mod service;
+mod shutdown;
 mod sql;
-mod stop;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,14 +33,14 @@ enum Command {
     Serve(serve::Arguments),
     /// Brings the database up to date over DATABASE_ADMIN_URL (default: DATABASE_URL).
     Migrate(sql::MigrateArguments),
-    /// Offers SQL over HTTP on an address of its own, for Spin and for other programs.
+    /// Serves SQL over HTTP on an address of its own, for Spin and other programs.
     SqlGateway(sql::GatewayArguments),
     /// Compiles a component for this processor.
     #[cfg(feature = "compiler")]
     Precompile {
         /// The component.
         component: PathBuf,
-        /// Where the compiled form goes; by convention the same name with .cwasm.
+        /// The output; by convention the same name with .cwasm.
         compiled: PathBuf,
     },
     /// Checks that a component imports no more than its world grants.
@@ -79,7 +78,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// An error and its causes, without those that an error before them has already told.
+/// Formats an error and its causes. A cause that an earlier message already contains is left out.
 fn explain(error: &anyhow::Error) -> String {
     let mut explanation = String::new();
     for cause in error.chain().map(ToString::to_string) {

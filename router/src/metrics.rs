@@ -1,14 +1,13 @@
-//! What the router counts, and the address that Prometheus reads it from: never the public one.
+//! The router's metrics, and the server for Prometheus, on an address of its own.
 
 use std::convert::Infallible;
+use std::future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::Full;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -16,6 +15,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tirage_host::HostMetrics;
+use tirage_net::listen::{self, Options};
 use tokio::net::TcpListener;
 
 /// Upper bounds of the duration buckets, in seconds.
@@ -23,10 +23,19 @@ const DURATION_BUCKETS: [f64; 12] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0,
 ];
 
+/// Limits of the metrics server, whose clients are few.
+const OPTIONS: Options = Options {
+    max_connections: 64,
+    head_timeout: Duration::from_secs(10),
+    keep_alive_timeout: Duration::from_secs(120),
+    drain_timeout: Duration::ZERO,
+    max_streams: 8,
+};
+
 /// All metrics of the process.
 pub(crate) struct Metrics {
     registry: Registry,
-    /// The host's part.
+    /// Metrics of the host.
     pub(crate) host: HostMetrics,
     requests: Family<RequestLabels, Counter>,
     durations: Family<ComponentLabel, Histogram>,
@@ -74,13 +83,13 @@ impl Metrics {
         }
     }
 
-    /// Counts a request that begins; it is in flight until the guard is dropped.
+    /// Counts a request, which is in flight until the guard is dropped.
     pub(crate) fn begin(&self) -> InFlight<'_> {
         self.in_flight.inc();
         InFlight(&self.in_flight)
     }
 
-    /// Counts a request that was answered, by a component or else by the router itself.
+    /// Counts an answered request; without a component the router itself answered.
     pub(crate) fn answered(
         &self,
         component: Option<&Arc<str>>,
@@ -108,7 +117,7 @@ impl Metrics {
     }
 }
 
-/// See [`Metrics::begin`].
+/// A request in flight.
 pub(crate) struct InFlight<'a>(&'a Gauge);
 
 impl Drop for InFlight<'_> {
@@ -117,7 +126,7 @@ impl Drop for InFlight<'_> {
     }
 }
 
-/// The registered methods (RFC 9110, 9.3); what clients make up must not make new time series.
+/// Returns a registered method (RFC 9110, 9.3) or `other`, so that clients can't create time series.
 fn method_label(method: &Method) -> &'static str {
     const REGISTERED: [&str; 7] = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let is_it = |name: &&&str| **name == method.as_str();
@@ -126,24 +135,11 @@ fn method_label(method: &Method) -> &'static str {
 
 /// Answers `GET /metrics` on `listener` for as long as the process runs.
 pub(crate) async fn serve(listener: TcpListener, metrics: Arc<Metrics>) {
-    loop {
-        let Ok((stream, _)) = listener.accept().await else {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-            continue;
-        };
-        let metrics = Arc::clone(&metrics);
-        tokio::spawn(async move {
-            let answer = service_fn(|request| {
-                let response = respond(&metrics, &request);
-                async { Ok::<_, Infallible>(response) }
-            });
-            let connection = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer);
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "metrics connection ended early");
-            }
-        });
-    }
+    let handler = move |_, request: http::Request<_>| {
+        let response = respond(&metrics, &request);
+        future::ready(Ok::<_, Infallible>(response))
+    };
+    listen::serve(listener, OPTIONS, handler, future::pending()).await;
 }
 
 fn respond<B>(metrics: &Metrics, request: &http::Request<B>) -> http::Response<Full<Bytes>> {

@@ -1,21 +1,17 @@
-//! Errors as clients see them: problem documents (RFC 9457). They name what the client can act on
-//! and nothing of the inside; the request id links them to the log.
+//! The router's own errors as problem documents (RFC 9457).
 
-use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use tirage_host::{CallError, Response};
+use tirage_problem::{Kind, Problem as Document};
 
-/// What precedes each problem's name in its `type`.
-const TYPE_PREFIX: &str = "urn:tirage:problem:";
-
-/// Seconds after which a client that was told to come back may try again.
+/// Seconds after which a client may try again.
 const RETRY_AFTER: HeaderValue = HeaderValue::from_static("1");
 
-/// An error of the router's own.
+/// An error of the router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// No route leads there.
+    /// No route matches the path.
     NotFound,
     /// The request has no usable target.
     BadRequest,
@@ -28,11 +24,11 @@ pub(crate) enum Problem {
     ComponentFailed,
     /// The component's concurrency limit is reached.
     TooBusy,
-    /// What the answer is made of can't be reached now.
+    /// The database can't be reached at the moment.
     Unavailable,
-    /// The component did not answer in time.
+    /// The component exceeded its deadline.
     Timeout,
-    /// The component ran out of memory.
+    /// The component exceeded its memory limit.
     OutOfMemory,
 }
 
@@ -50,75 +46,55 @@ impl From<&CallError> for Problem {
 }
 
 impl Problem {
-    /// The response, whose `instance` is the request's id.
+    /// Returns the response, whose `instance` is the request's id.
     pub(crate) fn response(self, request_id: &str) -> Response {
-        let (status, name, title) = self.kind();
-        let mut document = serde_json::json!({
-            "type": format!("{TYPE_PREFIX}{name}"),
-            "title": title,
-            "status": status.as_u16(),
-            "instance": format!("urn:tirage:request:{request_id}"),
-        });
-        if let Some(detail) = self.detail() {
-            document["detail"] = detail.into();
+        let mut document = Document::new(self.kind());
+        match self {
+            Self::BodyTooLarge { limit } => {
+                document = document.detail(format!("The request's body exceeds {limit} bytes."));
+            }
+            Self::TooBusy => {
+                document = document
+                    .detail("Too many requests are in flight; try again shortly.")
+                    .header(header::RETRY_AFTER, RETRY_AFTER);
+            }
+            Self::Unavailable => document = document.header(header::RETRY_AFTER, RETRY_AFTER),
+            _ => {}
         }
-        let body = Full::new(Bytes::from(document.to_string()))
-            .map_err(|never| match never {})
-            .boxed_unsync();
-        let mut response = Response::new(body);
-        *response.status_mut() = status;
-        let headers = response.headers_mut();
-        headers.insert(
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if matches!(self, Self::TooBusy | Self::Unavailable) {
-            headers.insert(header::RETRY_AFTER, RETRY_AFTER);
-        }
-        response
+        document.into_response(Some(request_id)).map(|body| {
+            Full::new(body)
+                .map_err(|never| match never {})
+                .boxed_unsync()
+        })
     }
 
-    fn kind(self) -> (StatusCode, &'static str, &'static str) {
+    fn kind(self) -> Kind {
+        let kind = |status, name, title| Kind {
+            name,
+            title,
+            status,
+        };
         match self {
-            Self::NotFound => (StatusCode::NOT_FOUND, "not-found", "Not found"),
-            Self::BadRequest => (StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::BodyTooLarge { .. } => (
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "body-too-large",
-                "Body too large",
-            ),
-            Self::ComponentFailed => (
+            Self::NotFound => Kind::NOT_FOUND,
+            Self::BodyTooLarge { .. } => Kind::BODY_TOO_LARGE,
+            Self::Unavailable => Kind::UNAVAILABLE,
+            Self::BadRequest => kind(StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
+            Self::ComponentFailed => kind(
                 StatusCode::BAD_GATEWAY,
                 "component-failed",
                 "The function failed",
             ),
-            Self::TooBusy => (StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too busy"),
-            Self::Unavailable => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "Not available now",
-            ),
-            Self::Timeout => (
+            Self::TooBusy => kind(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too busy"),
+            Self::Timeout => kind(
                 StatusCode::GATEWAY_TIMEOUT,
                 "timeout",
                 "The function did not answer in time",
             ),
-            Self::OutOfMemory => (
+            Self::OutOfMemory => kind(
                 StatusCode::INSUFFICIENT_STORAGE,
                 "out-of-memory",
                 "The function ran out of memory",
             ),
-        }
-    }
-
-    fn detail(self) -> Option<String> {
-        match self {
-            Self::BodyTooLarge { limit } => {
-                Some(format!("The request's body exceeds {limit} bytes."))
-            }
-            Self::TooBusy => Some("Too many requests are in flight; try again shortly.".to_owned()),
-            _ => None,
         }
     }
 }

@@ -1,31 +1,34 @@
-//! `tirage serve`: from settings to a running server, and to its orderly end.
+//! `tirage serve`: reads the settings, loads the application, serves it, and shuts down gracefully.
 
+use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
 use tirage_host::Allocator;
 use tirage_manifest::Manifest;
+use tirage_net::listen::{self, Options};
 use tokio::net::TcpListener;
 
 use crate::access_log::AccessLog;
-use crate::application::{self, Parts};
+use crate::application::{self, Dependencies};
 use crate::environment::{Environment, folder_of};
 use crate::logging::{self, LogFormat};
 use crate::metrics::{self, Metrics};
-use crate::server::{self, ServerLimits};
-use crate::{runtime, sql, stop};
+use crate::{runtime, shutdown, sql};
 
-/// Where it listens if nothing is set: this machine only.
+/// Default address: this machine only.
 const DEFAULT_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 3000);
 const DEFAULT_MAX_CONNECTIONS: usize = 4096;
 const DEFAULT_MAX_STREAMS: usize = 1024;
 /// Scaleway and Kubernetes wait 30 s after SIGTERM before they kill.
 const DEFAULT_DRAIN_SECONDS: u64 = 25;
 
-/// The flags; each has a setting of the same meaning.
+/// Flags, each with a setting of the same meaning.
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// The application's manifest.
@@ -37,16 +40,16 @@ pub(crate) struct Arguments {
     /// The address that answers GET /metrics; none by default [setting: METRICS_ADDR].
     #[arg(long)]
     metrics: Option<SocketAddr>,
-    /// Which components run [setting: APP_MODE, default all].
+    /// The mode, which selects components [setting: APP_MODE, default all].
     #[arg(long)]
     mode: Option<String>,
-    /// How the log looks [setting: LOG_FORMAT, default text].
+    /// Format of the log [setting: LOG_FORMAT, default text].
     #[arg(long)]
     log_format: Option<LogFormat>,
-    /// Where instances get their memory [setting: WASM_ALLOCATOR, default auto].
+    /// Allocation of instances [setting: WASM_ALLOCATOR, default auto].
     #[arg(long)]
     allocator: Option<AllocatorName>,
-    /// Also stop when standard input closes, for parents that may die.
+    /// Also shut down when standard input closes, for parent processes that may die.
     #[arg(long)]
     exit_with_stdin: bool,
 }
@@ -69,10 +72,10 @@ impl From<AllocatorName> for Allocator {
     }
 }
 
-/// Serves until the process is told to stop.
+/// Serves until the process is asked to shut down.
 ///
 /// # Errors
-/// When a setting, the manifest, a component, the database's schema or the address can't be used.
+/// When a setting, the manifest, a component, a migration or the address can't be used.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
     let folder = folder_of(&arguments.manifest).to_owned();
     let environment = Environment::read(&folder)?;
@@ -80,7 +83,7 @@ pub(crate) fn run(arguments: Arguments) -> anyhow::Result<()> {
         Some(format) => format,
         None => choice(&environment, "LOG_FORMAT")?.unwrap_or_default(),
     };
-    let log = logging::start(log_format).context("cannot log")?;
+    let log = logging::start(log_format).context("cannot start the log")?;
     let manifest = Manifest::read(&arguments.manifest)?;
     runtime::run(serve(
         arguments,
@@ -98,7 +101,7 @@ async fn serve(
     folder: PathBuf,
     access_log: AccessLog,
 ) -> anyhow::Result<()> {
-    let stop = stop::requested(arguments.exit_with_stdin)?;
+    let stop = shutdown::requested(arguments.exit_with_stdin)?;
     let mode = arguments.mode.as_deref().or(environment.get("APP_MODE"));
     let selection = manifest.select(mode.unwrap_or("all"))?;
     let metrics = Arc::new(Metrics::new());
@@ -108,13 +111,13 @@ async fn serve(
     };
 
     let resolved = selection.resolve(|name| environment.get(name).map(str::to_owned))?;
-    let database = sql::Database::prepare(&environment, &selection, &resolved)?;
+    let database = sql::Database::prepare(&environment, &manifest, &folder, &selection, &resolved)?;
     let application = application::load(
         &manifest,
         &selection,
         resolved,
         &folder,
-        Parts {
+        Dependencies {
             allocator: allocator.map(Allocator::from).unwrap_or_default(),
             metrics: Arc::clone(&metrics),
             access_log,
@@ -124,21 +127,13 @@ async fn serve(
                 .unwrap_or(DEFAULT_MAX_STREAMS),
         },
     )?;
-    environment.notice_unused(|name| {
-        selection
-            .components()
-            .values()
-            .flat_map(|component| component.needs())
-            .any(|variable| variable.environment_names().iter().any(|used| used == name))
-    });
-
     if let Some(address) = address(arguments.metrics, &environment, "METRICS_ADDR")? {
         let listener = bind(address).await?;
         tracing::info!("metrics on http://{}/metrics", listener.local_addr()?);
         tokio::spawn(metrics::serve(listener, metrics));
     }
     let listener = bind(listen_address(&arguments, &environment)?).await?;
-    let limits = ServerLimits {
+    let options = Options {
         max_connections: environment
             .parse("MAX_CONNECTIONS")?
             .unwrap_or(DEFAULT_MAX_CONNECTIONS),
@@ -147,11 +142,12 @@ async fn serve(
                 .parse("DRAIN_SECONDS")?
                 .unwrap_or(DEFAULT_DRAIN_SECONDS),
         ),
+        ..Options::default()
     };
     println!("listening on http://{}", listener.local_addr()?);
 
-    // Requests that need no database are answered while it is being brought up to date.
-    let migration = tokio::spawn(database.bring_up_to_date());
+    // Requests that need no database are answered while it is migrated.
+    let migration = tokio::spawn(database.migrate());
     let failed = async {
         match migration.await {
             Ok(Ok(())) => std::future::pending().await,
@@ -163,15 +159,23 @@ async fn serve(
         let application = Arc::clone(&application);
         async move {
             stop.await;
+            tracing::info!("shutting down");
             if let Some(live) = &application.live {
                 live.close();
             }
         }
     };
-    let serving = server::serve(listener, application, limits, stop);
+    let handler = move |client, request: http::Request<Incoming>| {
+        let application = Arc::clone(&application);
+        async move {
+            let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
+            Ok::<_, Infallible>(application.respond(client, request).await)
+        }
+    };
+    let serving = listen::serve(listener, options, handler, stop);
     tokio::select! {
         () = serving => Ok(()),
-        error = failed => Err(error.context("the database cannot be brought up to date")),
+        error = failed => Err(error.context("cannot migrate the database")),
     }
 }
 
@@ -202,7 +206,7 @@ async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         .with_context(|| format!("cannot listen on {address}"))
 }
 
-/// A setting whose values are those of a flag.
+/// Parses a setting that has the values of a flag.
 fn choice<T: clap::ValueEnum>(environment: &Environment, name: &str) -> anyhow::Result<Option<T>> {
     environment
         .get(name)

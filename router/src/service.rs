@@ -1,8 +1,8 @@
-//! Answers one request: finds its route, calls the component, turns what went wrong into a problem
-//! document, and writes the access log.
+//! Answers one request: finds its route, calls the component, turns errors into problem documents, and
+//! writes the access log.
 //!
-//! Every request has an id: the client's `X-Request-ID` if it is a reasonable one, else a new
-//! UUIDv7. Component, log and client see the same.
+//! Every request has an id: the client's `X-Request-ID` if it is safe in a log, else a new UUIDv7.
+//! Component, log and client see the same id.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -12,61 +12,53 @@ use bytes::Bytes;
 use http::uri::{Authority, Scheme};
 use http::{HeaderName, HeaderValue, Method, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Full};
-use hyper::body::{Body as _, Incoming};
+use hyper::body::Body as _;
 use tempfile::TempDir;
 use tirage_host::{Component, Host, Request, Response};
 use tirage_manifest::{Routes, StaticResponse, strip_spin_headers};
 
 use crate::access_log::{AccessLog, Entry};
-use crate::live::{self, Live};
+use crate::live::Live;
 use crate::metrics::Metrics;
 use crate::problem::Problem;
-use crate::server::Service;
 
-/// Carries the id of a request, both ways.
+/// Carries the id of a request, in requests and responses.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Longest id that is taken over from a client, in bytes.
+/// Longest id that is accepted from a client, in bytes.
 const REQUEST_ID_MAX: usize = 128;
-/// Where Spin keeps addresses for itself.
+/// Paths that Spin reserves.
 const WELL_KNOWN: &str = "/.well-known/spin/";
 
-/// Where a route leads.
+/// Target of a route.
 pub(crate) enum Destination {
-    /// To a component.
+    /// A component.
     Component {
-        /// Its name.
+        /// Id of the component.
         id: Arc<str>,
         component: Component,
     },
-    /// To an answer that is always the same.
+    /// A static response.
     Fixed(StaticResponse),
 }
 
 /// The application that this process serves.
 pub(crate) struct Application {
-    /// Components find each other through it for as long as it is there.
+    /// Components call each other through it for as long as it exists.
     pub(crate) _host: Host,
     pub(crate) routes: Routes<Destination>,
-    /// The change feed, where there is one.
+    /// The live feed, if this process serves one.
     pub(crate) live: Option<Live>,
-    /// What `/.well-known/spin/info` answers.
+    /// Body of `/.well-known/spin/info`.
     pub(crate) info: Bytes,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) access_log: AccessLog,
-    /// Folders that were gathered for components; removed with the application.
+    /// Temporary folders of components' files; removed with the application.
     pub(crate) _mounted: Vec<TempDir>,
 }
 
-impl Service for Application {
-    async fn respond(&self, client: SocketAddr, request: http::Request<Incoming>) -> Response {
-        let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        self.answer(client, request).await
-    }
-}
-
 impl Application {
-    /// Answers a request, wherever it comes from.
-    pub(crate) async fn answer(&self, client: SocketAddr, mut request: Request) -> Response {
+    /// Answers a request of a client or of a component.
+    pub(crate) async fn respond(&self, client: SocketAddr, mut request: Request) -> Response {
         let start = Instant::now();
         let _in_flight = self.metrics.begin();
         let id = request_id(&request);
@@ -74,7 +66,7 @@ impl Application {
         let method = request.method().clone();
         let path = request.uri().path().to_owned();
 
-        // It was checked or made here, and is ASCII.
+        // Checked or created here, so it is ASCII.
         let id_text = id.to_str().unwrap_or_default();
         let (component, mut response) = self.route(client, &path, request, id_text).await;
 
@@ -96,7 +88,7 @@ impl Application {
         response
     }
 
-    /// The response, and the component that the request was for.
+    /// Returns the response, and the component that the request was routed to.
     async fn route<'a>(
         &'a self,
         client: SocketAddr,
@@ -107,18 +99,19 @@ impl Application {
         if let Some(name) = path.strip_prefix(WELL_KNOWN) {
             return (None, self.well_known(name, request_id));
         }
+        if let Some(live) = &self.live
+            && path == live.route
+            && request.method() == Method::GET
+        {
+            let response = live.respond(request, request_id).await;
+            return (Some(&live.component_id), response);
+        }
         let Some(route) = self.routes.find(path) else {
             return (None, Problem::NotFound.response(request_id));
         };
         match route.value() {
             Destination::Fixed(fixed) => (None, fixed_response(fixed)),
             Destination::Component { id, component } => {
-                if let Some(live) = &self.live
-                    && path == live::PATH
-                    && request.method() == Method::GET
-                {
-                    return (Some(id), live.answer(component, request, request_id).await);
-                }
                 let Some(uri) = full_uri(&request) else {
                     return (Some(id), Problem::BadRequest.response(request_id));
                 };
@@ -131,7 +124,7 @@ impl Application {
                     Ok(response) => response,
                     Err(error) => {
                         let component = &**id;
-                        tracing::warn!(component, request_id, %error, "no answer");
+                        tracing::warn!(component, request_id, %error, "the component failed");
                         Problem::from(&error).response(request_id)
                     }
                 };
@@ -149,10 +142,11 @@ impl Application {
     }
 }
 
-/// The answer to HEAD: the headers of the answer to GET, and nothing else (RFC 9110, 9.3.2).
+/// Removes the body of a response to HEAD, which has the headers of the response to GET and nothing else
+/// (RFC 9110, 9.3.2).
 ///
-/// Over HTTP/2 hyper would send what body there is. The empty one of a component that tells the
-/// length of GET's, as it may, counts as broken off, and would end the stream with an error.
+/// Over HTTP/2 hyper would send the body. The empty body of a component that declares the length of GET's,
+/// as it may, would count as incomplete and end the stream with an error.
 fn without_body(mut response: Response) -> Response {
     if let Some(length) = response.body().size_hint().exact()
         && length > 0
@@ -191,7 +185,7 @@ fn content(media_type: &'static str, body: Bytes) -> Response {
     response
 }
 
-/// The client's id if it is made of characters that are safe in any log, else a new one.
+/// Returns the client's id if its characters are safe in any log, else a new one.
 fn request_id<B>(request: &http::Request<B>) -> HeaderValue {
     let is_safe = |id: &&HeaderValue| {
         (1..=REQUEST_ID_MAX).contains(&id.len())
@@ -212,7 +206,7 @@ fn request_id<B>(request: &http::Request<B>) -> HeaderValue {
         })
 }
 
-/// The request's URI with scheme and authority: HTTP/1.1 has the latter in `Host`.
+/// Returns the request's URI with scheme and authority, which HTTP/1.1 sends in `Host`.
 fn full_uri<B>(request: &http::Request<B>) -> Option<Uri> {
     let authority = match request.uri().authority() {
         Some(authority) => authority.clone(),

@@ -1,9 +1,8 @@
-//! SQL: the gateway that components reach without a socket, the same gateway on a socket for others,
-//! and the migrations.
+//! SQL over HTTP: the gateway in process for components, on a socket for other programs, and migrations.
 //!
-//! In process, the manifest decides as whom a component speaks: its `database_role`. The credentials
-//! are `DATABASE_URL_<ROLE>`'s, or derived from `DATABASE_URL`'s password; the guest never sees any.
-//! Requests wait until the migrations are through, so no component meets a schema that is too old.
+//! In process, the manifest binds a component to its `database_role`. The credentials are those of
+//! `DATABASE_URL_<ROLE>`, or derived from the password of `DATABASE_URL`; the guest never sees them.
+//! Requests wait until the migrations are applied, so that no component sees an outdated schema.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
@@ -18,6 +17,7 @@ use http::StatusCode;
 use http_body_util::{BodyExt as _, Full};
 use tirage_host::{InternalService, Request, Response};
 use tirage_manifest::{ComponentId, DatabaseRole, Manifest, Resolved, Selection};
+use tirage_migrations::Migration;
 use tirage_postgres::{Config, Password, role_config, role_url_variable};
 use tirage_sqlgateway::{Accounts, Gateway, Identity, Role, Settings, serve_on};
 use tokio::net::TcpListener;
@@ -25,22 +25,22 @@ use tokio::sync::watch;
 
 use crate::environment::{Environment, folder_of};
 use crate::logging::{self, LogFormat};
-use crate::{runtime, stop};
+use crate::{runtime, shutdown};
 
-/// Where components find the gateway, without a socket.
+/// Host name at which components reach the gateway in process.
 pub(crate) const HOST_NAME: &str = "sql.tirage.internal";
-/// What the socket gateway's callers have to know; without it, a password that Postgres knows.
+/// Setting with the password of the gateway's callers. If it is not set, callers use Postgres passwords.
 const GATEWAY_PASSWORD: &str = "SQL_GATEWAY_PASSWORD";
-/// How long a request waits for a connection: less than its client waits for the answer.
+/// Longest time that a request waits for a connection; less than its client waits for the response.
 const DATABASE_WAIT: Duration = Duration::from_secs(5);
-/// How long the start waits for a database that isn't there yet: one that sleeps takes seconds.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(60);
+/// Longest time that the start waits for an unavailable database; a paused one takes seconds to resume.
+const DATABASE_START_TIMEOUT: Duration = Duration::from_secs(60);
 const DATABASE_RETRY: Duration = Duration::from_millis(250);
 
 /// The flags of `tirage migrate`.
 #[derive(clap::Args)]
 pub(crate) struct MigrateArguments {
-    /// The manifest, whose database roles are made.
+    /// The manifest, which names the migrations and the database roles.
     #[arg(long, default_value = "spin.toml")]
     manifest: PathBuf,
 }
@@ -51,10 +51,10 @@ pub(crate) struct GatewayArguments {
     /// The manifest, whose database roles may log in where SQL_GATEWAY_PASSWORD is set.
     #[arg(long, default_value = "spin.toml")]
     manifest: PathBuf,
-    /// The address to listen on. Meant for this machine or a private network.
+    /// The address to listen on; keep it on this machine or a private network.
     #[arg(long, default_value = "127.0.0.1:4444")]
     listen: SocketAddr,
-    /// Also stop when standard input closes, for parents that may die.
+    /// Also shut down when standard input closes, for parent processes that may die.
     #[arg(long)]
     exit_with_stdin: bool,
 }
@@ -62,24 +62,28 @@ pub(crate) struct GatewayArguments {
 /// The database behind the components of this process.
 pub(crate) struct Database {
     roles: HashMap<String, Role>,
-    migration: Option<Migration>,
+    pending: Option<PendingMigration>,
     gateway: Gateway,
     ready: watch::Sender<bool>,
 }
 
-/// What has to be done before SQL is answered.
-struct Migration {
+/// Work to do before the first SQL request is answered.
+struct PendingMigration {
     admin: Config,
+    migrations: Vec<Migration>,
     roles: Vec<Config>,
 }
 
 impl Database {
-    /// Binds each component that may call [`HOST_NAME`] to its role. Connects to nothing yet.
+    /// Binds each component that may call [`HOST_NAME`] to its role, and reads the migrations. Opens no
+    /// connection.
     ///
     /// # Errors
-    /// When a component needs the database and no setting says where it is.
+    /// When a component needs the database and a setting is missing, or a migration can't be read.
     pub(crate) fn prepare(
         environment: &Environment,
+        manifest: &Manifest,
+        folder: &Path,
         selection: &Selection<'_>,
         resolved: &BTreeMap<&ComponentId, Resolved>,
     ) -> anyhow::Result<Self> {
@@ -99,23 +103,24 @@ impl Database {
                 configs.insert(role.as_str(), config);
             }
         }
-        let wanted = environment.parse("MIGRATE_ON_START")?.unwrap_or(true);
-        let migration = match configs.is_empty() || !wanted {
+        let migrate_on_start = environment.parse("MIGRATE_ON_START")?.unwrap_or(true);
+        let pending = match configs.is_empty() || !migrate_on_start {
             true => None,
-            false => Some(Migration {
+            false => Some(PendingMigration {
                 admin: admin(environment)?,
+                migrations: read_migrations(manifest, folder)?,
                 roles: configs.into_values().collect(),
             }),
         };
         Ok(Self {
             roles,
-            ready: watch::Sender::new(migration.is_none()),
-            migration,
+            ready: watch::Sender::new(pending.is_none()),
+            pending,
             gateway,
         })
     }
 
-    /// What answers components at [`HOST_NAME`].
+    /// Returns the service that answers components at [`HOST_NAME`].
     pub(crate) fn service(&self) -> Arc<dyn InternalService> {
         Arc::new(InProcess {
             gateway: self.gateway.clone(),
@@ -124,18 +129,22 @@ impl Database {
         })
     }
 
-    /// Applies the migrations that are missing, then lets requests through. Waits for a database
-    /// that is about to start.
+    /// Applies missing migrations, then lets requests pass. Waits for a database that is starting.
     ///
     /// # Errors
-    /// When the database stays away, or a migration can't or must not be applied.
-    pub(crate) async fn bring_up_to_date(self) -> anyhow::Result<()> {
-        if let Some(Migration { admin, roles }) = self.migration {
+    /// When the database stays unavailable, or a migration can't or must not be applied.
+    pub(crate) async fn migrate(self) -> anyhow::Result<()> {
+        if let Some(pending) = self.pending {
+            let PendingMigration {
+                admin,
+                migrations,
+                roles,
+            } = pending;
             let begin = Instant::now();
             loop {
-                match tirage_migrations::migrate(&admin, &roles).await {
+                match tirage_migrations::migrate(&admin, &migrations, &roles).await {
                     Ok(report) => break tracing::info!("{report}"),
-                    Err(error) if error.is_unavailable() && begin.elapsed() < DATABASE_PATIENCE => {
+                    Err(error) if error.is_unavailable() && begin.elapsed() < DATABASE_START_TIMEOUT => {
                         tracing::info!("waiting for the database: {error}");
                         tokio::time::sleep(DATABASE_RETRY).await;
                     }
@@ -190,33 +199,35 @@ fn boxed(body: Full<Bytes>) -> tirage_host::Body {
     body.map_err(|never| match never {}).boxed_unsync()
 }
 
-/// `tirage migrate`: applies what is missing, and makes the manifest's roles.
+/// `tirage migrate`: applies missing migrations, and makes sure that the manifest's roles can log in.
 ///
 /// # Errors
-/// When a setting is missing or a migration can't or must not be applied.
+/// When a setting is missing, or a migration can't be read or applied.
 pub(crate) fn migrate(arguments: MigrateArguments) -> anyhow::Result<()> {
     let environment = Environment::read(folder_of(&arguments.manifest))?;
-    let _log = logging::start(LogFormat::default()).context("cannot log")?;
-    let roles = roles(&arguments.manifest, &environment)?;
+    let _log = logging::start(LogFormat::default()).context("cannot start the log")?;
+    let manifest = Manifest::read(&arguments.manifest)?;
+    let migrations = read_migrations(&manifest, folder_of(&arguments.manifest))?;
+    let roles = roles(&manifest, &environment)?;
     let admin = admin(&environment)?;
     runtime::run(async {
-        let report = tirage_migrations::migrate(&admin, &roles).await?;
+        let report = tirage_migrations::migrate(&admin, &migrations, &roles).await?;
         println!("{report}");
         Ok(())
     })
 }
 
-/// `tirage sql-gateway`: Postgres over HTTP on a socket of its own. With a password of the gateway's
-/// own its callers are the manifest's roles; without one they are whoever Postgres lets in.
+/// `tirage sql-gateway`: Postgres over HTTP on a socket of its own. With [`GATEWAY_PASSWORD`] its callers
+/// are the manifest's roles; without it Postgres authenticates them.
 ///
 /// # Errors
 /// When a setting is missing or the address can't be used.
 pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
     let environment = Environment::read(folder_of(&arguments.manifest))?;
-    let _log = logging::start(LogFormat::default()).context("cannot log")?;
+    let _log = logging::start(LogFormat::default()).context("cannot start the log")?;
     let accounts = match environment.get(GATEWAY_PASSWORD) {
         Some(password) => Accounts::own(
-            roles(&arguments.manifest, &environment)?
+            roles(&Manifest::read(&arguments.manifest)?, &environment)?
                 .into_iter()
                 .map(|role| (Password::new(password.as_bytes()), role)),
         ),
@@ -224,7 +235,7 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
     };
     let gateway = Gateway::new(settings(&environment)?);
     runtime::run(async {
-        let stop = stop::requested(arguments.exit_with_stdin)?;
+        let stop = shutdown::requested(arguments.exit_with_stdin)?;
         let listener = TcpListener::bind(arguments.listen)
             .await
             .with_context(|| format!("cannot listen on {}", arguments.listen))?;
@@ -234,9 +245,16 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
     })
 }
 
-/// How to log in as each role that the manifest binds a component to.
-fn roles(manifest: &Path, environment: &Environment) -> anyhow::Result<Vec<Config>> {
-    let manifest = Manifest::read(manifest)?;
+/// Reads the folder of migrations that the manifest names; an application without the key has none.
+fn read_migrations(manifest: &Manifest, folder: &Path) -> anyhow::Result<Vec<Migration>> {
+    match &manifest.application.options.migrations {
+        Some(migrations) => Ok(tirage_migrations::read(&folder.join(migrations))?),
+        None => Ok(Vec::new()),
+    }
+}
+
+/// Returns the login of each role that the manifest binds a component to.
+fn roles(manifest: &Manifest, environment: &Environment) -> anyhow::Result<Vec<Config>> {
     let roles: BTreeSet<_> = manifest
         .components
         .values()
@@ -248,7 +266,7 @@ fn roles(manifest: &Path, environment: &Environment) -> anyhow::Result<Vec<Confi
         .collect()
 }
 
-/// How to log in as `role`.
+/// Returns the login of `role`.
 fn config_of(environment: &Environment, role: &DatabaseRole) -> anyhow::Result<Config> {
     match environment.parse(&role_url_variable(role.as_str()))? {
         Some(own) => Ok(own),

@@ -1,27 +1,27 @@
-//! How far a client is, and whether what it missed is still known.
+//! Where a client's stream begins, and whether the changes that it missed are still known.
 
 use crate::event::LastEventId;
 
-/// What a workspace's feed holds at a moment.
+/// The range of a feed's changes at a moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frontier {
-    /// The number of the last change; 0 before the first.
+    /// Number of the last change; 0 before the first.
     pub last: u64,
-    /// The number of the oldest change that is still known, if one is.
+    /// Number of the oldest change that is still known.
     pub oldest: Option<u64>,
 }
 
-/// The number of the last change that a client knows of.
+/// Position of a client in a feed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
-    /// The number.
+    /// Number of the last change that the client knows of.
     pub sequence: u64,
-    /// Whether changes were lost before it, so that the client must load everything anew.
+    /// `true` if changes before it were lost, so that the client must load everything anew.
     pub is_reset: bool,
 }
 
 impl Cursor {
-    /// Where a client goes on that comes back with this number, or comes for the first time.
+    /// The position of a client that resumes after `last_event_id`, or connects for the first time.
     pub fn resume(last_event_id: Option<LastEventId>, frontier: Frontier) -> Self {
         let now = |is_reset| Self {
             sequence: frontier.last,
@@ -30,7 +30,7 @@ impl Cursor {
         let Some(LastEventId(seen)) = last_event_id else {
             return now(false);
         };
-        // A number that was never given is from another database, or from one before a restore.
+        // The number comes from another database, or from this one before a restore.
         if seen > frontier.last {
             return now(true);
         }
@@ -58,20 +58,20 @@ mod tests {
     }
 
     #[test]
-    fn a_new_client_begins_with_what_comes_next() {
+    fn a_new_client_begins_after_the_last_change() {
         assert_eq!(resume(None, 9, Some(3)), (9, false));
         assert_eq!(resume(None, 0, None), (0, false));
     }
 
     #[test]
-    fn one_that_comes_back_goes_on_where_it_was() {
+    fn a_client_resumes_after_the_last_number_it_saw() {
         assert_eq!(resume(Some(5), 9, Some(3)), (5, false));
         assert_eq!(resume(Some(2), 9, Some(3)), (2, false));
         assert_eq!(resume(Some(9), 9, None), (9, false));
     }
 
     #[test]
-    fn one_that_was_away_for_too_long_starts_anew() {
+    fn a_client_whose_number_is_unknown_is_reset() {
         assert_eq!(resume(Some(1), 9, Some(3)), (9, true));
         assert_eq!(resume(Some(8), 9, None), (9, true));
         assert_eq!(resume(Some(10), 9, Some(3)), (9, true));

@@ -1,42 +1,30 @@
-//! Events, as text.
+//! Server-sent events as text.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::{Deserialize, Serialize};
 
-/// A change, as the database keeps it and clients get it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// One change of a feed.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// Its place in its workspace, from 1.
-    #[serde(skip_serializing)]
+    /// Position in the feed, from 1, without gaps.
     pub sequence: u64,
-    /// What has changed: `media` or `task`.
-    pub kind: String,
-    /// Which.
-    #[serde(rename(serialize = "id"))]
-    pub subject: String,
-    /// `created`, `updated` or `deleted`.
-    pub action: String,
-    /// The state that it went into.
-    pub state: Option<String>,
-    /// When (RFC 3339).
-    #[serde(rename(serialize = "at"))]
-    pub created_at: String,
+    /// The application's description of the change: JSON.
+    pub data: String,
 }
 
-/// Sent when there was nothing to send for [`HEARTBEAT_INTERVAL`], so that nothing in between takes the
-/// connection for dead. A comment: clients don't see it.
+/// A comment, sent after [`HEARTBEAT_INTERVAL`] without an event, so that no proxy takes the connection
+/// for dead. Clients ignore it.
 pub const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
 
-/// How long a stream is silent at most.
+/// Longest silence of a stream.
 pub const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// The beginning of a stream: how long a client waits before it comes back, and the number it has to come
-/// back with even if nothing happens. They wait for one to three seconds, so that those who lose their
-/// streams together don't come back together.
+/// The beginning of a stream: the delay before the client reconnects, and the number that it resumes with
+/// if nothing happens. The delay is one to three seconds, chosen at random, so that clients that lose their
+/// streams together don't reconnect together.
 pub fn start(sequence: u64) -> Bytes {
     let retry = 1000 + RandomState::new().hash_one(sequence) % 2000;
     Bytes::from(format!(
@@ -44,31 +32,43 @@ pub fn start(sequence: u64) -> Bytes {
     ))
 }
 
-/// One change.
+/// The event of one change.
 pub fn change(change: &Change) -> Bytes {
-    #[expect(
-        clippy::expect_used,
-        reason = "strings and numbers always have a form in JSON"
-    )]
-    let data = serde_json::to_string(change).expect("a change can be written");
     Bytes::from(format!(
-        "id: {}\nevent: change\ndata: {data}\n\n",
-        change.sequence
+        "id: {}\nevent: change\ndata: {}\n\n",
+        change.sequence,
+        compact(&change.data)
     ))
 }
 
-/// Says that changes were missed which nobody knows any more; `sequence` is where the stream goes on.
+/// Tells the client that changes were lost; `sequence` is where the stream goes on.
 pub fn reset(sequence: u64) -> Bytes {
     Bytes::from(format!("id: {sequence}\nevent: reset\ndata: {{}}\n\n"))
 }
 
-/// The number of the last event that a client saw.
+/// Removes the whitespace between JSON tokens: a line break in the data would end the event's field.
+fn compact(json: &str) -> String {
+    let mut is_in_string = false;
+    let mut is_escaped = false;
+    let is_kept = |character: &char| {
+        if is_in_string {
+            is_in_string = is_escaped || *character != '"';
+            is_escaped = !is_escaped && *character == '\\';
+            return true;
+        }
+        is_in_string = *character == '"';
+        !matches!(character, ' ' | '\t' | '\r' | '\n')
+    };
+    json.chars().filter(is_kept).collect()
+}
+
+/// Number of the last event that a client saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LastEventId(pub u64);
 
 impl LastEventId {
-    /// From the header `Last-Event-ID`, which browsers send when they come back, or `?last_event_id=`,
-    /// for clients that can't set headers. What is no number counts as none.
+    /// Reads the header `Last-Event-ID`, which browsers send when they reconnect, or the query parameter
+    /// `last_event_id`, for clients that can't set headers. `None` if neither holds a number.
     pub fn of(headers: &HeaderMap, query: Option<&str>) -> Option<Self> {
         let header = headers
             .get("last-event-id")
@@ -88,19 +88,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_change_is_one_event_of_one_line_of_data() {
+    fn a_change_is_one_event_with_one_line_of_data() {
+        let data = "{\"kind\" : \"media\",\n \"id\" : \"0199\", \"action\" : \"updated\", \
+                    \"state\" : \"a\\nb \\\" :\\\\\", \"at\" : \"2026-11-25T10:00:00Z\"}";
         let sent = change(&Change {
             sequence: 7,
-            kind: "media".to_owned(),
-            subject: "0199".to_owned(),
-            action: "updated".to_owned(),
-            state: Some("a\nb".to_owned()),
-            created_at: "2026-11-25T10:00:00Z".to_owned(),
+            data: data.to_owned(),
         });
         assert_eq!(
             sent,
             "id: 7\nevent: change\ndata: {\"kind\":\"media\",\"id\":\"0199\",\"action\":\"updated\",\
-             \"state\":\"a\\nb\",\"at\":\"2026-11-25T10:00:00Z\"}\n\n"
+             \"state\":\"a\\nb \\\" :\\\\\",\"at\":\"2026-11-25T10:00:00Z\"}\n\n"
         );
     }
 

@@ -1,9 +1,9 @@
-//! Many followers, one reader: a workspace's feed is read by one task for all who follow it, and only
-//! while somebody does, so that an idle database can sleep.
+//! Many followers of one feed share one reader, which runs only while the feed has followers, so that an
+//! idle database can sleep.
 //!
-//! A follower first gets what it missed from the outbox itself, then what the reader finds. If it falls
-//! behind, or a number is missing, it goes back to the outbox: the numbers, not the deliveries, say
-//! what is complete. Where the outbox can't be read the stream ends, and the client comes back.
+//! A follower first reads what it missed from the source itself, then receives what the reader finds. If it
+//! falls behind, or a number is missing, it reads from the source again: numbers, not deliveries, decide what
+//! is complete. When the source can't be read the stream ends, and the client reconnects.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -19,68 +19,68 @@ use tokio::time::{sleep, timeout};
 use crate::cursor::{Cursor, Frontier};
 use crate::event::{self, Change, HEARTBEAT, LastEventId};
 
-/// How many changes a follower may be behind the reader before it reads for itself.
+/// Changes that a follower may lag behind the reader before it reads from the source itself.
 const BUFFERED: usize = 256;
 
-/// What is being read.
+/// A read in progress.
 type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send + 'a>>;
 
-/// Where the feeds are kept; [`crate::frontier`] and [`crate::changes`] are what it takes.
-pub trait Outbox: Send + Sync + 'static {
-    /// What a workspace's feed holds now.
-    fn frontier<'a>(&'a self, workspace: &'a str) -> Reading<'a, Frontier>;
-    /// The changes after this one, in their order, or as many of them as are read at once.
-    fn changes<'a>(&'a self, workspace: &'a str, after: u64) -> Reading<'a, Vec<Change>>;
+/// A source of feeds; [`crate::TableFunctions`] reads one from a database.
+pub trait Source: Send + Sync + 'static {
+    /// Reads the range of a feed's changes.
+    fn frontier<'a>(&'a self, feed: &'a str) -> Reading<'a, Frontier>;
+    /// Reads the changes after `after`, in ascending order; the first of them, if there are many.
+    fn changes<'a>(&'a self, feed: &'a str, after: u64) -> Reading<'a, Vec<Change>>;
 }
 
-/// How often things happen.
+/// Intervals of a hub.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
-    /// How often a feed is read while somebody follows it.
+    /// Time between two reads of a feed that has followers.
     pub poll_interval: Duration,
-    /// How long a stream is silent at most.
+    /// Longest silence of a stream.
     pub heartbeat_interval: Duration,
 }
 
-/// All feeds that somebody follows.
+/// All feeds that have followers.
 pub struct Hub<O> {
-    outbox: O,
+    source: O,
     pace: Pace,
     feeds: Mutex<HashMap<String, broadcast::Sender<Arc<Change>>>>,
     closing: watch::Sender<bool>,
 }
 
-impl<O: Outbox> Hub<O> {
-    /// Feeds of this outbox.
-    pub fn new(outbox: O, pace: Pace) -> Arc<Self> {
+impl<O: Source> Hub<O> {
+    /// A hub of the feeds of `source`.
+    pub fn new(source: O, pace: Pace) -> Arc<Self> {
         Arc::new(Self {
-            outbox,
+            source,
             pace,
             feeds: Mutex::default(),
             closing: watch::Sender::new(false),
         })
     }
 
-    /// Follows the feed of a workspace from where the client was.
+    /// Follows a feed from the client's position.
     ///
     /// # Errors
-    /// The outbox's.
+    /// The source's.
     pub async fn follow(
         self: &Arc<Self>,
-        workspace: &str,
+        feed: &str,
         last_event_id: Option<LastEventId>,
     ) -> Result<Follower<O>, Error> {
-        // Listens first and looks then: what happens in between comes twice, and never not at all.
+        // Subscribes before it reads, so that a change in between arrives twice rather than never.
         let found = self
             .feeds()
-            .get(workspace)
+            .get(feed)
             .map(broadcast::Sender::subscribe);
-        let frontier = self.outbox.frontier(workspace).await?;
-        let changes = found.unwrap_or_else(|| self.subscribe(workspace, frontier.last));
+        let frontier = self.source.frontier(feed).await?;
+        let changes = found.unwrap_or_else(|| self.subscribe(feed, frontier.last));
         let cursor = Cursor::resume(last_event_id, frontier);
         Ok(Follower {
             hub: Arc::clone(self),
-            workspace: workspace.to_owned(),
+            feed: feed.to_owned(),
             changes,
             closing: self.closing.subscribe(),
             first: Some(match cursor.is_reset {
@@ -92,62 +92,62 @@ impl<O: Outbox> Hub<O> {
         })
     }
 
-    /// Ends all streams, and those that begin from now on.
+    /// Ends all streams, also those that begin later.
     pub fn close(&self) {
         self.closing.send_replace(true);
     }
 
-    /// How many feeds are being read.
+    /// Number of feeds that are being read.
     pub fn feeds_read(&self) -> usize {
         self.feeds().len()
     }
 
     fn subscribe(
         self: &Arc<Self>,
-        workspace: &str,
+        feed: &str,
         after: u64,
     ) -> broadcast::Receiver<Arc<Change>> {
         let mut feeds = self.feeds();
-        if let Some(sender) = feeds.get(workspace) {
+        if let Some(sender) = feeds.get(feed) {
             return sender.subscribe();
         }
         let (sender, receiver) = broadcast::channel(BUFFERED);
-        feeds.insert(workspace.to_owned(), sender.clone());
-        tokio::spawn(Arc::clone(self).read(workspace.to_owned(), sender, after));
+        feeds.insert(feed.to_owned(), sender.clone());
+        tokio::spawn(Arc::clone(self).read(feed.to_owned(), sender, after));
         receiver
     }
 
     async fn read(
         self: Arc<Self>,
-        workspace: String,
+        feed: String,
         sender: broadcast::Sender<Arc<Change>>,
         mut after: u64,
     ) {
         loop {
             sleep(self.pace.poll_interval).await;
             {
-                // Under the lock nobody can join while we leave.
+                // Under the lock, so that no follower subscribes while the reader ends.
                 let mut feeds = self.feeds();
                 if sender.receiver_count() == 0 {
-                    feeds.remove(&workspace);
+                    feeds.remove(&feed);
                     return;
                 }
             }
-            match self.outbox.changes(&workspace, after).await {
+            match self.source.changes(&feed, after).await {
                 Ok(changes) => {
                     for change in changes {
                         after = change.sequence;
-                        // That all have just left is seen in the next round.
+                        // Without followers this fails; the next round ends the reader.
                         let _ = sender.send(Arc::new(change));
                     }
                 }
-                Err(error) => tracing::debug!(%error, "the change feed can't be read now"),
+                Err(error) => tracing::debug!(%error, "cannot read a feed; trying again"),
             }
         }
     }
 
     fn feeds(&self) -> MutexGuard<'_, HashMap<String, broadcast::Sender<Arc<Change>>>> {
-        // The map is right after every single change.
+        // Each change leaves the map consistent, so a panic elsewhere does no harm.
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -155,18 +155,18 @@ impl<O: Outbox> Hub<O> {
 /// One client's stream.
 pub struct Follower<O> {
     hub: Arc<Hub<O>>,
-    workspace: String,
+    feed: String,
     changes: broadcast::Receiver<Arc<Change>>,
     closing: watch::Receiver<bool>,
     first: Option<Bytes>,
-    /// The last change that was sent.
+    /// Number of the last change that was sent.
     sequence: u64,
-    /// There may be changes in the outbox that the reader won't bring.
+    /// `true` if the source may have changes that the reader won't send.
     is_behind: bool,
 }
 
-impl<O: Outbox> Follower<O> {
-    /// The next piece of the stream; none at its end.
+impl<O: Source> Follower<O> {
+    /// Waits for the next piece of the stream; `None` at its end. Dropping the future loses nothing.
     pub async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -186,7 +186,7 @@ impl<O: Outbox> Follower<O> {
                     Ok(Some(piece)) => return Some(piece),
                     Ok(None) => {}
                     Err(error) => {
-                        tracing::debug!(%error, "a stream of changes ends");
+                        tracing::debug!(%error, "ending a stream: cannot read its feed");
                         return None;
                     }
                 }
@@ -203,9 +203,9 @@ impl<O: Outbox> Follower<O> {
         }
     }
 
-    /// What the outbox has that was not sent yet.
+    /// Reads from the source what was not sent yet.
     async fn catch_up(&mut self) -> Result<Option<Bytes>, Error> {
-        let missed = self.hub.outbox.changes(&self.workspace, self.sequence);
+        let missed = self.hub.source.changes(&self.feed, self.sequence);
         let missed = missed.await?;
         let Some(last) = missed.last() else {
             self.is_behind = false;
@@ -224,7 +224,7 @@ impl<O: Outbox> Follower<O> {
 mod tests {
     use super::*;
 
-    /// An outbox in memory: what is tested here is who gets what, not where it comes from.
+    /// A source in memory: these tests are about delivery.
     #[derive(Clone, Default)]
     struct Changes(Arc<Mutex<Vec<Change>>>);
 
@@ -234,16 +234,12 @@ mod tests {
             let sequence = changes.len() as u64 + 1;
             changes.push(Change {
                 sequence,
-                kind: "media".to_owned(),
-                subject: "a".to_owned(),
-                action: "updated".to_owned(),
-                state: None,
-                created_at: String::new(),
+                data: "{}".to_owned(),
             });
         }
     }
 
-    impl Outbox for Changes {
+    impl Source for Changes {
         fn frontier<'a>(&'a self, _: &'a str) -> Reading<'a, Frontier> {
             let changes = self.0.lock().unwrap();
             let frontier = Frontier {
@@ -261,13 +257,13 @@ mod tests {
         }
     }
 
-    /// Silence tells the tests that nothing more comes, so it is much longer than a poll.
+    /// A heartbeat tells the tests that nothing more comes, so it is much longer than a poll.
     const PACE: Pace = Pace {
         poll_interval: Duration::from_millis(5),
         heartbeat_interval: Duration::from_millis(700),
     };
 
-    /// The numbers of the changes that come before the next heartbeat.
+    /// Numbers of the changes until the next heartbeat.
     async fn sequences(follower: &mut Follower<Changes>) -> Vec<u64> {
         let mut sequences = Vec::new();
         loop {
@@ -286,29 +282,29 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn everybody_gets_everything_once_and_in_order() {
-        let outbox = Changes::default();
-        (0..5).for_each(|_| outbox.add());
-        let hub = Hub::new(outbox.clone(), PACE);
+    async fn every_follower_gets_each_change_once_and_in_order() {
+        let source = Changes::default();
+        (0..5).for_each(|_| source.add());
+        let hub = Hub::new(source.clone(), PACE);
         let mut new = hub.follow("w", None).await.unwrap();
         let mut back = hub.follow("w", Some(LastEventId(1))).await.unwrap();
-        outbox.add();
-        outbox.add();
+        source.add();
+        source.add();
         assert_eq!(sequences(&mut new).await, [6, 7]);
         assert_eq!(sequences(&mut back).await, [2, 3, 4, 5, 6, 7]);
-        outbox.add();
+        source.add();
         assert_eq!(sequences(&mut new).await, [8]);
         assert_eq!(sequences(&mut back).await, [8]);
     }
 
     #[tokio::test]
-    async fn one_that_falls_far_behind_reads_for_itself() {
-        let outbox = Changes::default();
-        let hub = Hub::new(outbox.clone(), PACE);
+    async fn a_follower_that_lags_far_behind_reads_from_the_source() {
+        let source = Changes::default();
+        let hub = Hub::new(source.clone(), PACE);
         let mut slow = hub.follow("w", None).await.unwrap();
         let mut all = 0;
         while all < 2 * BUFFERED as u64 {
-            outbox.add();
+            source.add();
             all += 1;
         }
         sleep(PACE.poll_interval * 40).await;
@@ -317,7 +313,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_read_that_nobody_follows() {
+    async fn a_feed_without_followers_is_not_read() {
         let hub = Hub::new(Changes::default(), PACE);
         let follower = hub.follow("w", None).await.unwrap();
         assert_eq!(hub.feeds_read(), 1);
@@ -328,7 +324,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn closing_ends_all_streams() {
+    async fn closing_the_hub_ends_all_streams() {
         let hub = Hub::new(Changes::default(), PACE);
         let mut follower = hub.follow("w", None).await.unwrap();
         assert!(follower.next().await.unwrap().starts_with(b"retry:"));

@@ -1,5 +1,4 @@
-//! The change feed as clients see it: server-sent events, numbered in the order in which the changes
-//! were committed.
+//! Live feeds: numbered changes, sent to clients as server-sent events that can be resumed.
 //!
 //! ```text
 //! id: 42
@@ -7,10 +6,13 @@
 //! data: {"kind":"media","id":"0199…","action":"updated","state":"ready","at":"2026-11-25T10:00:00Z"}
 //! ```
 //!
-//! An event says what has changed, not what it is now: a client that needs to know asks the API, and
-//! sees what its rights let it see. Numbers have no gaps within a workspace, so a client that comes back
-//! with the last one it saw (`Last-Event-ID`) misses nothing; when that is too long ago, it gets a
-//! `reset` instead, and has to load everything anew.
+//! What `data` holds is the application's choice: two table functions of the database ([`TableFunctions`])
+//! return the range of a feed's numbers and its changes, as opaque JSON. An event should name what changed and
+//! not its new value: a client that needs the value asks the API, which applies the client's rights.
+//!
+//! Numbers have no gaps within a feed, so a client that resumes with the last number it saw
+//! (`Last-Event-ID`) misses nothing. If that number is no longer known, the client gets a `reset` and has
+//! to load everything anew.
 //!
 //! The format is that of <https://html.spec.whatwg.org/multipage/server-sent-events.html>.
 
@@ -18,10 +20,10 @@ mod cursor;
 mod event;
 #[cfg(feature = "native")]
 mod hub;
-mod outbox;
+mod table_functions;
 
 pub use cursor::{Cursor, Frontier};
 pub use event::{Change, HEARTBEAT, HEARTBEAT_INTERVAL, LastEventId, change, reset, start};
 #[cfg(feature = "native")]
-pub use hub::{Follower, Hub, Outbox, Pace};
-pub use outbox::{changes, frontier};
+pub use hub::{Follower, Hub, Pace, Source};
+pub use table_functions::TableFunctions;

@@ -33,6 +33,7 @@
 //! 3. [`Selection::resolve`]: variables and allowed hosts of each component, from the environment.
 //! 4. [`Selection::routes`], then [`Routes::find`] and [`RouteMatch::spin_headers`] per request.
 
+mod application_options;
 mod component;
 mod document;
 mod error;
@@ -50,6 +51,7 @@ mod template;
 mod trigger;
 mod variables;
 
+pub use application_options::{ApplicationOptions, LiveFeed};
 pub use component::{Build, Component};
 pub use error::{Error, Location, Problem};
 pub use files::{FileMount, FilePattern, Files, FilesError, MountedFile};

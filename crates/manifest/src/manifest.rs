@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use serde::Serialize;
 
 use crate::{
+    application_options::ApplicationOptions,
     component::Component,
     document::{Document, Item, Keys},
     error::{Error, Problem},
@@ -41,6 +42,9 @@ pub struct Application {
     pub description: Option<String>,
     /// Who made it.
     pub authors: Vec<String>,
+    /// `[application.tool.tirage]`.
+    #[serde(skip_serializing_if = "ApplicationOptions::is_empty")]
+    pub options: ApplicationOptions,
 }
 
 /// The trigger types that there are for Spin.
@@ -103,7 +107,9 @@ impl Manifest {
         }
         let mut root = root.table(&KEYS)?;
         root.require("spin_manifest_version")?;
-        let application = Application::read(root.require("application")?)?;
+        let application = root.require("application")?;
+        let application_location = application.location();
+        let application = Application::read(application)?;
         let variables = match root.take("variables") {
             Some(item) => Variables::read(item)?,
             None => Variables::default(),
@@ -127,6 +133,12 @@ impl Manifest {
             components,
         };
         manifest.check_hosts()?;
+        if let Some(live) = &manifest.application.options.live
+            && !manifest.components.contains_key(&live.component)
+        {
+            let problem = normalize::unknown_component(live.component.as_str(), &manifest.components);
+            return Err(application_location.error(problem));
+        }
         Ok(manifest)
     }
 
@@ -170,18 +182,16 @@ impl Application {
         if let Some(trigger) = table.take("trigger") {
             check_trigger_settings(trigger)?;
         }
-        if let Some(settings) = take_tool(&mut table)? {
-            // There are no settings of the whole application yet.
-            settings.table(&Keys {
-                known: &[],
-                unsupported: &[],
-            })?;
-        }
+        let options = match take_tool(&mut table)? {
+            Some(item) => ApplicationOptions::read(item)?,
+            None => ApplicationOptions::default(),
+        };
         Ok(Self {
             name: table.require("name")?.string()?.to_owned(),
             version: table.text("version")?,
             description: table.text("description")?,
             authors: table.strings("authors")?,
+            options,
         })
     }
 }

@@ -1,7 +1,7 @@
-//! The roles that components speak as: they can log in, and they are nobody special.
+//! The components' roles: they can log in, and row-level security binds them.
 //!
-//! A role that can already log in is left alone: an operator may manage it, and another router may
-//! just have set the same password. Else it gets its password as a SCRAM verifier, so that the
+//! A role that can already log in is left alone, since an operator may manage it, or another process may
+//! just have set the same password. Otherwise its password is set as a SCRAM verifier, so that the
 //! password itself reaches neither the server's log nor `pg_stat_statements`.
 
 use tirage_postgres::{Config, Connection, Error, scram_verifier};
@@ -11,17 +11,17 @@ use crate::{LOCK, MigrateError};
 const IS_PRIVILEGED: &str =
     "select rolsuper or rolbypassrls from pg_roles where rolname = current_user";
 const EXISTS: &str = "select 1 from pg_roles where rolname = $1";
-/// SQLSTATE class of failed logins: no such role, wrong password, not permitted to log in.
+/// SQLSTATE class of failed logins: unknown role, wrong password, not permitted to log in.
 const INVALID_AUTHORIZATION: &str = "28";
 
-/// Makes sure that `role` can log in; whether its password had to be set for that. Under the same
-/// lock as migrations: Postgres has no patience with two who alter one role.
+/// Makes sure that `role` can log in. Returns `true` if that took setting its password. Holds the lock of
+/// the migrations, because Postgres fails one of two transactions that alter the same role.
 pub(crate) async fn ensure(admin: &mut Connection, role: &Config) -> Result<bool, MigrateError> {
     admin.batch_execute("begin").await?;
     admin.execute(LOCK, &[]).await?;
     let refused = match login(role).await {
         Err(MigrateError::Database(error)) if is_refused(&error) => true,
-        answered => answered.map(|()| false)?,
+        result => result.map(|()| false)?,
     };
     if refused {
         set_password(admin, role).await?;
@@ -53,21 +53,21 @@ fn is_refused(error: &Error) -> bool {
 async fn set_password(admin: &mut Connection, role: &Config) -> Result<(), MigrateError> {
     let password = role.password().ok_or(Error::NoPassword)?;
     let exists = admin.execute(EXISTS, &[Some(role.user())]).await?;
-    // Only CREATE may name the attributes that it must not have: changing them is a superuser's.
+    // Only CREATE names the attributes that the role must not have: changing them takes a superuser.
     let statement = match exists.rows.is_empty() {
         true => "create role {role} login nosuperuser nobypassrls password",
         false => "alter role {role} login password",
     };
     let statement = statement.replace("{role}", &quoted(role.user()));
     let verifier = scram_verifier(password);
-    // Postgres takes no parameters here; a verifier has no character that ends a string.
+    // Postgres takes no parameters here. A verifier contains no quote.
     admin
         .batch_execute(&format!("{statement} '{verifier}'"))
         .await?;
     Ok(())
 }
 
-/// An identifier in SQL.
+/// Quotes an SQL identifier.
 fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

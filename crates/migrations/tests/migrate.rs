@@ -2,16 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::path::Path;
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tirage_devstack::postgres::Cluster;
-use tirage_migrations::{MigrateError, Migration, apply, migrate};
+use tirage_migrations::{MigrateError, Migration, migrate, read};
 use tirage_postgres::{Config, Connection, role_config};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
 
-/// An empty database of the owner's.
+/// Creates an empty database, which the returned login owns.
 async fn database() -> Config {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("migrate_{}", NUMBER.fetch_add(1, Ordering::Relaxed));
@@ -30,7 +31,7 @@ async fn ask(config: &Config, query: &str) -> Option<String> {
     outcome.rows[0].text(0).map(str::to_owned)
 }
 
-/// Asks until the answer is one.
+/// Repeats the query until it returns 1.
 async fn until_one(config: &Config, query: &str) {
     let until = async {
         while ask(config, query).await.unwrap() != "1" {
@@ -53,10 +54,17 @@ fn two() -> Vec<Migration> {
     ]
 }
 
+/// The migrations of this repository's application.
+fn ours() -> Vec<Migration> {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../migrations");
+    read(Path::new(folder)).unwrap()
+}
+
 #[tokio::test]
-async fn eight_at_once_apply_each_migration_once() {
+async fn eight_processes_apply_each_migration_once() {
     let database = database().await;
-    let all = (0..8).map(|_| apply(&database, two(), &[]));
+    let migrations = two();
+    let all = (0..8).map(|_| migrate(&database, &migrations, &[]));
     let reports = futures::future::join_all(all).await;
     let applied: usize = reports
         .into_iter()
@@ -70,28 +78,28 @@ async fn eight_at_once_apply_each_migration_once() {
 }
 
 #[tokio::test]
-async fn what_is_new_is_applied_and_nothing_twice() {
+async fn only_new_migrations_are_applied() {
     let database = database().await;
     let first = vec![two().remove(0)];
     assert_eq!(
-        apply(&database, first, &[]).await.unwrap().applied,
+        migrate(&database, &first, &[]).await.unwrap().applied,
         ["0001_first"]
     );
     assert_eq!(
-        apply(&database, two(), &[]).await.unwrap().applied,
+        migrate(&database, &two(), &[]).await.unwrap().applied,
         ["0002_second"]
     );
-    let report = apply(&database, two(), &[]).await.unwrap();
+    let report = migrate(&database, &two(), &[]).await.unwrap();
     assert_eq!(report.to_string(), "the database is up to date");
 }
 
 #[tokio::test]
 async fn a_changed_migration_is_refused() {
     let database = database().await;
-    apply(&database, two(), &[]).await.unwrap();
+    migrate(&database, &two(), &[]).await.unwrap();
     let mut changed = two();
     changed[0] = Migration::new(1, "0001_first", "create table other (id int)");
-    let error = apply(&database, changed, &[]).await.unwrap_err();
+    let error = migrate(&database, &changed, &[]).await.unwrap_err();
     assert!(
         matches!(&error, MigrateError::Changed { name } if name == "0001_first"),
         "{error}"
@@ -99,11 +107,112 @@ async fn a_changed_migration_is_refused() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_ahead_of_the_program_is_refused() {
+async fn a_reworded_comment_is_no_change() {
     let database = database().await;
-    apply(&database, two(), &[]).await.unwrap();
+    migrate(&database, &two(), &[]).await.unwrap();
+    let mut reworded = two();
+    let sql = format!("-- Better words.\n\n{}\n", reworded[1].sql);
+    reworded[1] = Migration::new(2, "0002_second", sql);
+    let report = migrate(&database, &reworded, &[]).await.unwrap();
+    assert_eq!(report.applied, [""; 0]);
+}
+
+#[tokio::test]
+async fn a_checksum_of_the_old_scheme_is_accepted_by_name_and_rewritten() {
+    let database = database().await;
+    migrate(&database, &two(), &[]).await.unwrap();
+    let mut owner = Connection::connect(&database).await.unwrap();
+    // Of a text whose comments have been reworded since, so that it can't be computed any more.
+    let old = "update tirage_migration set checksum = repeat('ab', 32) where number > 0";
+    owner.batch_execute(old).await.unwrap();
+
+    let mut renamed = two();
+    renamed[1].name = "0002_other".to_owned();
+    let error = migrate(&database, &renamed, &[]).await.unwrap_err();
+    assert!(
+        matches!(&error, MigrateError::Changed { name } if name == "0002_second"),
+        "{error}"
+    );
+
+    let report = migrate(&database, &two(), &[]).await.unwrap();
+    assert_eq!(report.applied, [""; 0]);
+    let checksum = "select checksum from tirage_migration where number = ";
+    for migration in two() {
+        let recorded = ask(&database, &format!("{checksum}{}", migration.number)).await;
+        assert_eq!(recorded.unwrap(), migration.checksum);
+    }
+    let mut changed = two();
+    changed[0] = Migration::new(1, "0001_first", "create table other (id int)");
+    let error = migrate(&database, &changed, &[]).await.unwrap_err();
+    assert!(matches!(error, MigrateError::Changed { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn an_application_without_migrations_leaves_the_record_alone() {
+    let database = database().await;
+    migrate(&database, &two(), &[]).await.unwrap();
+    let report = migrate(&database, &[], &[]).await.unwrap();
+    assert_eq!(report.to_string(), "the database is up to date");
+}
+
+/// Reads the feed of one workspace through the two functions, as the API's role.
+#[tokio::test]
+async fn live_functions_show_the_feed_of_one_workspace_to_the_api_alone() {
+    let owner = database().await;
+    let base: Config = CLUSTER.url().parse().unwrap();
+    let role = |name| role_config(&base, name).with_database(owner.database());
+    let [api, worker] = [role("tirage_api"), role("tirage_worker")];
+    migrate(&owner, &ours(), &[api.clone(), worker.clone()])
+        .await
+        .unwrap();
+    let workspace = "00000000-0000-7000-8000-000000000001";
+    let id = "01990000-0000-7000-8000-000000000001";
+    let frontier = format!("select last || ' ' || coalesce(oldest, 0) from live_frontier('{workspace}')");
+    assert_eq!(ask(&api, &frontier).await.unwrap(), "0 0");
+    let stored = format!(
+        "begin; set local tirage.workspace = '{workspace}'; \
+         insert into media (id, workspace_id, state, kind, content_type, filename, size_bytes, \
+           upload_expires_at) values ('{id}', '{workspace}', 'uploading', 'photo', 'a/b', 'c', 1, now()); \
+         commit; begin; set local tirage.workspace = '{workspace}'; \
+         update media set state = 'processing'; commit"
+    );
+    let mut session = Connection::connect(&api).await.unwrap();
+    session.batch_execute(&stored).await.unwrap();
+
+    assert_eq!(ask(&api, &frontier).await.unwrap(), "2 1");
+    let changes = |workspace: &str, after, most| {
+        format!(
+            "select coalesce(string_agg(sequence || (data - 'at')::text, ',' order by sequence), '') \
+             from (select sequence, data::jsonb as data \
+               from live_changes('{workspace}', {after}, {most})) as change"
+        )
+    };
+    let created = format!(
+        "1{{\"id\": \"{id}\", \"kind\": \"media\", \"state\": \"uploading\", \"action\": \"created\"}}"
+    );
+    let updated = format!(
+        "2{{\"id\": \"{id}\", \"kind\": \"media\", \"state\": \"processing\", \"action\": \"updated\"}}"
+    );
+    let both = format!("{created},{updated}");
+    for (after, most, expected) in [(0, 9, &both), (0, 1, &created), (1, 9, &updated)] {
+        assert_eq!(&ask(&api, &changes(workspace, after, most)).await.unwrap(), expected);
+    }
+    let other = "00000000-0000-7000-8000-000000000002";
+    assert_eq!(ask(&api, &changes(other, 0, 9)).await.unwrap(), "");
+
+    let mut session = Connection::connect(&worker).await.unwrap();
+    for query in [frontier, changes(workspace, 0, 9)] {
+        let error = session.execute(&query, &[]).await.unwrap_err();
+        assert_eq!(error.server().unwrap().code, "42501", "{query}");
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_is_newer_than_the_folder_is_refused() {
+    let database = database().await;
+    migrate(&database, &two(), &[]).await.unwrap();
     let older = vec![two().remove(0)];
-    let error = apply(&database, older, &[]).await.unwrap_err();
+    let error = migrate(&database, &older, &[]).await.unwrap_err();
     assert!(
         matches!(&error, MigrateError::Unknown { name } if name == "0002_second"),
         "{error}"
@@ -111,19 +220,13 @@ async fn a_database_that_is_ahead_of_the_program_is_refused() {
 }
 
 #[tokio::test]
-async fn a_migration_that_fails_leaves_nothing_and_what_came_before_stays() {
+async fn a_failed_migration_leaves_nothing_and_earlier_ones_stay() {
     let database = database().await;
     let mut failing = two();
     failing[1] = Migration::new(2, "0002_second", "create table second (id int); select 1/0");
-    let error = apply(&database, failing, &[]).await.unwrap_err();
+    let error = migrate(&database, &failing, &[]).await.unwrap_err();
     assert!(
-        matches!(
-            &error,
-            MigrateError::Failed {
-                name: "0002_second",
-                ..
-            }
-        ),
+        matches!(&error, MigrateError::Failed { name, .. } if name == "0002_second"),
         "{error}"
     );
     assert_eq!(ask(&database, "select to_regclass('second')").await, None);
@@ -134,13 +237,13 @@ async fn a_migration_that_fails_leaves_nothing_and_what_came_before_stays() {
         "1"
     );
     assert_eq!(
-        apply(&database, two(), &[]).await.unwrap().applied,
+        migrate(&database, &two(), &[]).await.unwrap().applied,
         ["0002_second"]
     );
 }
 
 #[tokio::test]
-async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
+async fn a_migration_whose_process_is_killed_leaves_nothing() {
     let database = database().await;
     let mut slow = two();
     slow[1] = Migration::new(
@@ -150,7 +253,7 @@ async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
     );
     let running = tokio::spawn({
         let database = database.clone();
-        async move { apply(&database, slow, &[]).await }
+        async move { migrate(&database, &slow, &[]).await }
     });
     let others = "from pg_stat_activity \
         where datname = current_database() and pid <> pg_backend_pid()";
@@ -159,10 +262,10 @@ async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
         &format!("select count(*) {others} and query like '%pg_sleep(60)'"),
     )
     .await;
-    // Somebody else waits for the lock meanwhile, and takes over.
+    // Another process waits for the lock meanwhile, and takes over.
     let next = tokio::spawn({
         let database = database.clone();
-        async move { apply(&database, two(), &[]).await }
+        async move { migrate(&database, &two(), &[]).await }
     });
     until_one(
         &database,
@@ -184,17 +287,22 @@ async fn a_migration_that_is_killed_in_the_middle_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
+async fn the_migrations_of_this_repository_apply_and_bind_their_role_to_one_workspace() {
     let owner = database().await;
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
-    let report = migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
+    let report = migrate(&owner, &ours(), std::slice::from_ref(&role)).await.unwrap();
     assert_eq!(
         report.applied,
-        ["0001_descriptions", "0002_media", "0003_indexes_and_rights"]
+        [
+            "0001_descriptions",
+            "0002_media",
+            "0003_indexes_and_rights",
+            "0004_live_functions"
+        ]
     );
     assert_eq!(
-        migrate(&owner, std::slice::from_ref(&role))
+        migrate(&owner, &ours(), std::slice::from_ref(&role))
             .await
             .unwrap()
             .roles,
@@ -239,7 +347,7 @@ async fn the_real_ones_apply_and_their_role_sees_its_own_workspace_only() {
         let error = session.execute(forbidden, &[]).await.unwrap_err();
         assert_eq!(error.server().unwrap().code, "42501", "{forbidden}");
     }
-    // Without a workspace a row has no place.
+    // A row without a workspace is refused.
     let mut admin = Connection::connect(&owner).await.unwrap();
     let error = admin
         .execute(
@@ -260,7 +368,7 @@ async fn a_worker_sees_its_own_task_only_whatever_workspace_it_names() {
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = |name| role_config(&base, name).with_database(owner.database());
     let [api, worker] = [role("tirage_api"), role("tirage_worker")];
-    migrate(&owner, &[api.clone(), worker.clone()])
+    migrate(&owner, &ours(), &[api.clone(), worker.clone()])
         .await
         .unwrap();
     let workspace = "00000000-0000-7000-8000-000000000001";
@@ -298,13 +406,13 @@ async fn a_worker_sees_its_own_task_only_whatever_workspace_it_names() {
     assert_eq!(session.execute(claim, &[]).await.unwrap().rows.len(), 1);
 }
 
-/// As the role that lists, since row security may keep a condition from an index.
+/// Explains the query as the API's role, since row-level security can keep a condition out of an index scan.
 #[tokio::test]
-async fn what_media_are_listed_by_is_in_an_index() {
+async fn each_filter_of_the_list_uses_an_index() {
     let owner = database().await;
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
-    migrate(&owner, std::slice::from_ref(&role)).await.unwrap();
+    migrate(&owner, &ours(), std::slice::from_ref(&role)).await.unwrap();
     let workspace = "00000000-0000-7000-8000-000000000001";
     let mut session = Connection::connect(&role).await.unwrap();
     let stored = format!(
@@ -335,10 +443,10 @@ async fn what_media_are_listed_by_is_in_an_index() {
 }
 
 #[tokio::test]
-async fn a_role_that_sees_past_row_security_is_refused() {
+async fn a_role_that_bypasses_row_level_security_is_refused() {
     let owner = database().await;
     let superuser: Config = CLUSTER.superuser_url().parse().unwrap();
     let role = superuser.with_database(owner.database());
-    let error = migrate(&owner, &[role]).await.unwrap_err();
+    let error = migrate(&owner, &ours(), &[role]).await.unwrap_err();
     assert!(matches!(error, MigrateError::Privileged { .. }), "{error}");
 }

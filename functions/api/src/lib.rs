@@ -13,7 +13,7 @@
 //! | `POST /api/media/{id}/complete` | the file is there: begins with its prints |
 //! | `GET /api/tasks/{id}`, `POST /api/tasks/{id}/retry` | a task; another attempt at one that failed |
 //! | `GET /api/live` | changes as they happen (server-sent events) |
-//! | `GET /api/live/admission` | who may hear of which changes; for the router |
+//! | `GET /internal/live/admission` | admits a client to the live feed; called by the router |
 //! | `POST /jobs/sweep` | for a schedule: picks up what fell down |
 //!
 //! Every answer is JSON (or events), every error a problem document, and none may be kept by a cache.

@@ -1,6 +1,5 @@
-//! `GET /api/live` where the host doesn't answer it itself (Spin): changes for twenty seconds, then the
-//! end; clients come back and go on where they were. And the answer to the router's question, who may
-//! hear of what.
+//! `GET /api/live` where the host doesn't serve the live feed itself (Spin): changes for twenty seconds,
+//! then the stream ends and the client reconnects. And the admission of clients, for a host that does.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -13,7 +12,7 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
-use tirage_live::{Cursor, LastEventId};
+use tirage_live::{Cursor, LastEventId, TableFunctions};
 use tirage_problem::Problem;
 use tirage_sqlhttp::{Client, Wasi};
 
@@ -25,39 +24,47 @@ pub(crate) type Events = StreamBody<Pin<Box<dyn Stream<Item = Piece>>>>;
 
 type Piece = Result<Frame<Bytes>, Infallible>;
 
-/// Below what guests are given for a response.
+/// Number of polls of one stream, within the time that hosts give a response.
 const POLLS: u32 = 20;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Who asks, and of what they may hear; the router asks before it answers `/api/live` itself. Before
-/// there are accounts, everybody may hear of the built-in workspace.
+/// Admits a client to the feed of its workspace. The router calls this before it serves the live feed, and
+/// at most every 30 seconds after that. Until accounts exist, every client gets the built-in workspace.
 ///
 /// # Errors
 /// 500.
 pub(crate) fn admission() -> Result<Response<Bytes>, Problem> {
     json::answer(
         StatusCode::OK,
-        &serde_json::json!({ "workspace": BUILT_IN_WORKSPACE }),
+        &serde_json::json!({ "feed": BUILT_IN_WORKSPACE }),
     )
 }
 
-/// The changes since the client's last event.
+/// Returns the database's functions, which the manifest names as well.
+fn table_functions() -> TableFunctions {
+    TableFunctions::new("live_frontier", "live_changes")
+}
+
+/// Answers with the changes since the client's last event.
 ///
 /// # Errors
-/// 503 and 500, before the first event; a later failure ends the stream, and the client comes back.
+/// 503 and 500, before the first event. A later failure ends the stream, and the client reconnects.
 pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
     let client = Database::client().await?;
-    let frontier = tirage_live::frontier(&client, BUILT_IN_WORKSPACE)
+    let functions = table_functions();
+    let frontier = functions
+        .frontier(&client, BUILT_IN_WORKSPACE)
         .await
         .map_err(database::problem)?;
-    let seen = LastEventId::of(&head.headers, head.uri.query());
-    let cursor = Cursor::resume(seen, frontier);
+    let last_event_id = LastEventId::of(&head.headers, head.uri.query());
+    let cursor = Cursor::resume(last_event_id, frontier);
     let first = match cursor.is_reset {
         true => tirage_live::reset(cursor.sequence),
         false => tirage_live::start(cursor.sequence),
     };
     let follower = Follower {
         client,
+        functions,
         sequence: cursor.sequence,
         polls: 0,
     };
@@ -65,8 +72,8 @@ pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
         let piece = follower.next().await?;
         Some((piece, follower))
     });
-    let all = futures::StreamExt::chain(stream::iter([first]), later);
-    let frames = futures::StreamExt::map(all, |piece| Ok(Frame::data(piece)));
+    let pieces = futures::StreamExt::chain(stream::iter([first]), later);
+    let frames = futures::StreamExt::map(pieces, |piece| Ok(Frame::data(piece)));
     let events: Pin<Box<dyn Stream<Item = Piece>>> = Box::pin(frames);
     let mut response = Response::new(StreamBody::new(events));
     let headers = response.headers_mut();
@@ -75,18 +82,22 @@ pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
     Ok(response)
 }
 
+/// One client's stream.
 struct Follower {
     client: Client<Wasi>,
+    functions: TableFunctions,
     sequence: u64,
     polls: u32,
 }
 
 impl Follower {
-    /// What is new, as soon as something is; none when the time is over.
+    /// Waits for the next changes; `None` after the last poll, or when the database can't be read.
     async fn next(&mut self) -> Option<Bytes> {
         while self.polls < POLLS {
             self.polls += 1;
-            let changes = tirage_live::changes(&self.client, BUILT_IN_WORKSPACE, self.sequence)
+            let changes = self
+                .functions
+                .changes(&self.client, BUILT_IN_WORKSPACE, self.sequence)
                 .await
                 .ok()?;
             let Some(last) = changes.last() else {

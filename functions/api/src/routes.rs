@@ -67,7 +67,7 @@ const ROUTES: &[(&str, Methods)] = &[
     ),
     ("/api/live", &[(Method::GET, |_| Action::Live)]),
     (
-        "/api/live/admission",
+        "/internal/live/admission",
         &[(Method::GET, |_| Action::AdmitToLive)],
     ),
     ("/jobs/sweep", &[(Method::POST, |_| Action::Sweep)]),

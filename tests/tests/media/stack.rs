@@ -332,6 +332,8 @@ fn write_manifest(folder: &Path, lines: &[(&str, &str)]) {
     // Linked, since a copy would look newer than what it was compiled from.
     let build = repository().join("build").canonicalize().unwrap();
     std::os::unix::fs::symlink(build, folder.join("build")).unwrap();
+    let migrations = repository().join("migrations").canonicalize().unwrap();
+    std::os::unix::fs::symlink(migrations, folder.join("migrations")).unwrap();
     // The web app, of which nothing is wanted.
     std::fs::create_dir_all(folder.join("frontend/dist")).unwrap();
     std::fs::write(folder.join("frontend/dist/index.html"), "").unwrap();

@@ -10,6 +10,7 @@
 )]
 
 mod application;
+mod guestbook;
 mod harness;
 mod manifest;
 mod outgoing;

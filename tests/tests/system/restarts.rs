@@ -45,7 +45,12 @@ async fn several_routers_start_on_one_empty_database() {
     let (_, list) = get_json(&routers[0], "/api/description").await;
     assert_eq!(list.as_array().unwrap().len(), 4);
     let logs: Vec<_> = routers.iter().map(|router| router.log()).collect();
-    for migration in ["0001_descriptions", "0002_media", "0003_indexes_and_rights"] {
+    for migration in [
+        "0001_descriptions",
+        "0002_media",
+        "0003_indexes_and_rights",
+        "0004_live_functions",
+    ] {
         let line = format!("applied migration {migration}");
         let applied = logs.iter().filter(|log| log.contains(&line)).count();
         assert_eq!(applied, 1, "routers applied {migration}");

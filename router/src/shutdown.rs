@@ -1,12 +1,13 @@
-//! When to stop: SIGTERM, SIGINT (Ctrl-C), or the end of standard input if the parent asked for it.
+//! The request to shut down: SIGTERM, SIGINT (Ctrl-C), or the end of standard input if the parent process
+//! asked for that.
 
 use tokio::io::AsyncReadExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Resolves when the process has been told to stop. A second signal ends it at once.
+/// Resolves when the process is asked to shut down. A second signal then ends it without draining.
 ///
 /// # Errors
-/// When the system doesn't let us listen for signals.
+/// When the system refuses to register a signal handler.
 pub(crate) fn requested(
     with_stdin: bool,
 ) -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
@@ -23,14 +24,15 @@ pub(crate) fn requested(
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
             }
-            // Not through the log: what waits there is lost now.
-            eprintln!("tirage: stopped a second time, not draining");
+            // Written directly, because the log's buffer is lost here.
+            eprintln!("tirage: second signal, exiting without draining");
             std::process::exit(1);
         });
     })
 }
 
-/// A parent that dies closes the pipe; nothing else is ever read from it.
+/// Resolves at the end of standard input: the pipe closes when the parent process dies. What is read is
+/// ignored.
 async fn stdin_closed() {
     let mut byte = [0];
     let mut stdin = tokio::io::stdin();

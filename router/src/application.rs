@@ -86,7 +86,14 @@ pub(crate) fn load(
     }
     let host = builder.build()?;
     let routes = routes(selection, &host)?;
-    let live = live(manifest, &routes, &host, &with_gateway, &dependencies)?;
+    let live = live(
+        manifest,
+        &routes,
+        &host,
+        &with_gateway,
+        dependencies.sql,
+        dependencies.max_streams,
+    )?;
     let application = Arc::new(Application {
         live,
         routes,
@@ -107,7 +114,8 @@ fn live(
     routes: &Routes<Destination>,
     host: &Host,
     with_gateway: &BTreeSet<String>,
-    dependencies: &Dependencies,
+    sql: Arc<dyn InternalService>,
+    max_streams: usize,
 ) -> anyhow::Result<Option<Live>> {
     let Some(feed) = &manifest.application.options.live else {
         return Ok(None);
@@ -126,8 +134,7 @@ fn live(
     }
     match host.component(feed.component.as_str()) {
         Some(component) if with_gateway.contains(feed.component.as_str()) => {
-            let sql = Arc::clone(&dependencies.sql);
-            Live::new(feed, component.clone(), sql, dependencies.max_streams).map(Some)
+            Live::new(feed, component.clone(), sql, max_streams).map(Some)
         }
         _ => Ok(None),
     }
@@ -166,9 +173,9 @@ fn routes(selection: &Selection<'_>, host: &Host) -> anyhow::Result<Routes<Desti
     routes.try_map(|trigger| match &trigger.target {
         Target::StaticResponse(response) => Ok(Destination::Fixed(response.clone())),
         Target::Component(id) => {
-            let component = host
-                .component(id.as_str())
-                .with_context(|| format!("a route leads to \"{id}\", which does not run in this mode"))?;
+            let component = host.component(id.as_str()).with_context(|| {
+                format!("a route leads to \"{id}\", which does not run in this mode")
+            })?;
             Ok(Destination::Component {
                 id: id.as_str().into(),
                 component: component.clone(),

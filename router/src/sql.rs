@@ -144,7 +144,9 @@ impl Database {
             loop {
                 match tirage_migrations::migrate(&admin, &migrations, &roles).await {
                     Ok(report) => break tracing::info!("{report}"),
-                    Err(error) if error.is_unavailable() && begin.elapsed() < DATABASE_START_TIMEOUT => {
+                    Err(error)
+                        if error.is_unavailable() && begin.elapsed() < DATABASE_START_TIMEOUT =>
+                    {
                         tracing::info!("waiting for the database: {error}");
                         tokio::time::sleep(DATABASE_RETRY).await;
                     }

@@ -71,10 +71,7 @@ impl<O: Source> Hub<O> {
         last_event_id: Option<LastEventId>,
     ) -> Result<Follower<O>, Error> {
         // Subscribes before it reads, so that a change in between arrives twice rather than never.
-        let found = self
-            .feeds()
-            .get(feed)
-            .map(broadcast::Sender::subscribe);
+        let found = self.feeds().get(feed).map(broadcast::Sender::subscribe);
         let frontier = self.source.frontier(feed).await?;
         let changes = found.unwrap_or_else(|| self.subscribe(feed, frontier.last));
         let cursor = Cursor::resume(last_event_id, frontier);
@@ -102,11 +99,7 @@ impl<O: Source> Hub<O> {
         self.feeds().len()
     }
 
-    fn subscribe(
-        self: &Arc<Self>,
-        feed: &str,
-        after: u64,
-    ) -> broadcast::Receiver<Arc<Change>> {
+    fn subscribe(self: &Arc<Self>, feed: &str, after: u64) -> broadcast::Receiver<Arc<Change>> {
         let mut feeds = self.feeds();
         if let Some(sender) = feeds.get(feed) {
             return sender.subscribe();

@@ -72,7 +72,7 @@ impl TableFunctions {
         let rows = client.query(statement).await?;
         rows.iter()
             .map(|row| {
-                Ok(Change {
+                Ok::<_, Error>(Change {
                     sequence: number(row.get("sequence")?),
                     data: row.get("data")?,
                 })
@@ -101,7 +101,11 @@ mod tests {
     #[test]
     fn names_are_quoted() {
         let functions = TableFunctions::new("feed.frontier", "a\"b");
-        assert!(functions.frontier.contains("from \"feed\".\"frontier\"($1)"));
+        assert!(
+            functions
+                .frontier
+                .contains("from \"feed\".\"frontier\"($1)")
+        );
         assert!(functions.changes.contains("from \"a\"\"b\"($1"));
     }
 }

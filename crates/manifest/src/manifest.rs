@@ -136,7 +136,8 @@ impl Manifest {
         if let Some(live) = &manifest.application.options.live
             && !manifest.components.contains_key(&live.component)
         {
-            let problem = normalize::unknown_component(live.component.as_str(), &manifest.components);
+            let problem =
+                normalize::unknown_component(live.component.as_str(), &manifest.components);
             return Err(application_location.error(problem));
         }
         Ok(manifest)

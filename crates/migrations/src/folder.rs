@@ -88,7 +88,7 @@ pub enum FolderError {
 pub fn read(folder: &Path) -> Result<Vec<Migration>, FolderError> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
-        |source| FolderError::Unreadable { path, source }
+        move |source| FolderError::Unreadable { path, source }
     };
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable(folder))? {
@@ -180,24 +180,38 @@ mod tests {
 
     #[test]
     fn a_refusal_names_the_file() {
-        let a: (&str, &[u8]) = ("0001_a.sql", b"");
+        let empty: &[u8] = b"";
+        let not_utf8: &[u8] = b"\xff";
+        let a = ("0001_a.sql", empty);
         for (files, expected) in [
-            (vec![("0002_b.sql", &b""[..])], "0002_b.sql: expected 0001"),
-            (vec![a, ("0003_b.sql", b"")], "0003_b.sql: expected 0002"),
-            (vec![a, ("0001_b.sql", b"")], "0001_b.sql: expected 0002"),
-            (vec![a, ("2_b.sql", b"")], "2_b.sql: expected NNNN_name.sql"),
-            (vec![a, ("0002.sql", b"")], "0002.sql: expected NNNN_name.sql"),
-            (vec![a, ("0002_b c.sql", b"")], "0002_b c.sql: expected NNNN"),
-            (vec![a, ("0002_b.SQL", b"")], "0002_b.SQL: expected NNNN"),
-            (vec![("0001_a.sql", b"\xff")], "0001_a.sql is not UTF-8"),
-            (vec![("README.md", b"")], "has no migrations"),
+            (vec![("0002_b.sql", empty)], "0002_b.sql: expected 0001"),
+            (vec![a, ("0003_b.sql", empty)], "0003_b.sql: expected 0002"),
+            (vec![a, ("0001_b.sql", empty)], "0001_b.sql: expected 0002"),
+            (
+                vec![a, ("2_b.sql", empty)],
+                "2_b.sql: expected NNNN_name.sql",
+            ),
+            (
+                vec![a, ("0002.sql", empty)],
+                "0002.sql: expected NNNN_name.sql",
+            ),
+            (
+                vec![a, ("0002_b c.sql", empty)],
+                "0002_b c.sql: expected NNNN",
+            ),
+            (vec![a, ("0002_b.SQL", empty)], "0002_b.SQL: expected NNNN"),
+            (vec![("0001_a.sql", not_utf8)], "0001_a.sql is not UTF-8"),
+            (vec![("README.md", empty)], "has no migrations"),
         ] {
             let refusal = refusal(&files);
             assert!(refusal.contains(expected), "{refusal}");
         }
         let error = read(Path::new("/nowhere/migrations")).unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("cannot read /nowhere/migrations: "), "{text}");
+        assert!(
+            text.starts_with("cannot read /nowhere/migrations: "),
+            "{text}"
+        );
     }
 
     #[test]
@@ -206,7 +220,10 @@ mod tests {
         assert_eq!(written, checksum("create table a (\r\n  id int\r\n);"));
         assert!(written.starts_with(CHECKSUM_PREFIX));
         assert_ne!(written, checksum("create table a (\n  id bigint\n);"));
-        assert_ne!(written, checksum("create table a (\n  id int -- A column.\n);"));
+        assert_ne!(
+            written,
+            checksum("create table a (\n  id int -- A column.\n);")
+        );
     }
 
     /// The transaction that a migration runs in is not the migration's to end.

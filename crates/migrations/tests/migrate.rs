@@ -167,7 +167,8 @@ async fn live_functions_show_the_feed_of_one_workspace_to_the_api_alone() {
         .unwrap();
     let workspace = "00000000-0000-7000-8000-000000000001";
     let id = "01990000-0000-7000-8000-000000000001";
-    let frontier = format!("select last || ' ' || coalesce(oldest, 0) from live_frontier('{workspace}')");
+    let frontier =
+        format!("select last || ' ' || coalesce(oldest, 0) from live_frontier('{workspace}')");
     assert_eq!(ask(&api, &frontier).await.unwrap(), "0 0");
     let stored = format!(
         "begin; set local tirage.workspace = '{workspace}'; \
@@ -195,7 +196,10 @@ async fn live_functions_show_the_feed_of_one_workspace_to_the_api_alone() {
     );
     let both = format!("{created},{updated}");
     for (after, most, expected) in [(0, 9, &both), (0, 1, &created), (1, 9, &updated)] {
-        assert_eq!(&ask(&api, &changes(workspace, after, most)).await.unwrap(), expected);
+        assert_eq!(
+            &ask(&api, &changes(workspace, after, most)).await.unwrap(),
+            expected
+        );
     }
     let other = "00000000-0000-7000-8000-000000000002";
     assert_eq!(ask(&api, &changes(other, 0, 9)).await.unwrap(), "");
@@ -291,7 +295,9 @@ async fn the_migrations_of_this_repository_apply_and_bind_their_role_to_one_work
     let owner = database().await;
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
-    let report = migrate(&owner, &ours(), std::slice::from_ref(&role)).await.unwrap();
+    let report = migrate(&owner, &ours(), std::slice::from_ref(&role))
+        .await
+        .unwrap();
     assert_eq!(
         report.applied,
         [
@@ -412,7 +418,9 @@ async fn each_filter_of_the_list_uses_an_index() {
     let owner = database().await;
     let base: Config = CLUSTER.url().parse().unwrap();
     let role = role_config(&base, "tirage_api").with_database(owner.database());
-    migrate(&owner, &ours(), std::slice::from_ref(&role)).await.unwrap();
+    migrate(&owner, &ours(), std::slice::from_ref(&role))
+        .await
+        .unwrap();
     let workspace = "00000000-0000-7000-8000-000000000001";
     let mut session = Connection::connect(&role).await.unwrap();
     let stored = format!(

@@ -29,7 +29,7 @@ pub(super) async fn run<H, F, B, E>(
     handler: H,
     mut draining: watch::Receiver<bool>,
 ) where
-    H: Fn(SocketAddr, Request<Incoming>) -> F,
+    H: Fn(SocketAddr, Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Result<Response<B>, E>> + Send + 'static,
     B: Body<Data: Send, Error: Into<BoxError>> + Send + 'static,
     E: Into<BoxError> + 'static,

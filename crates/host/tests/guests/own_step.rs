@@ -1,5 +1,4 @@
-//! The step that the README shows how to write; that it shows just this one is tested in
-//! `crates/manifest/tests/readme.rs`.
+//! The step of `docs/steps.md`. `crates/manifest/tests/docs.rs` checks that the page shows this very step.
 
 use tirage_host::ComponentSpec;
 use tirage_manifest::World;

@@ -1,19 +1,26 @@
-//! What a laptop needs in place of the cloud.
+//! Replacements for cloud services on a laptop.
 //!
-//! Each part is a module here and a subcommand of the binary `tirage-devstack`, and each runs as a
-//! process of its own, so that a test can kill one and watch what the others do. Nothing here is
-//! linked into the router: in production these are services that somebody else runs.
+//! Each service is a module here and a subcommand of the binary `tirage-devstack`. Each runs as its
+//! own process, so that a test can kill one and observe the others. Nothing here is linked into the
+//! router: in production a cloud provider runs these services.
 //!
 //! - [`postgres`]: a private Postgres cluster in a folder.
 //! - [`s3`]: an S3 server over a folder.
 //! - [`queue`]: a queue with the API of SQS.
-//! - [`trigger`]: takes the queue's messages to the application.
-//! - [`cron`]: calls the application every so often.
+//! - [`trigger`]: delivers the queue's messages to the application.
+//! - [`cron`]: calls the application at a fixed interval.
 
+mod access_key;
 pub mod cron;
-mod hexadecimal;
+mod data_folder;
+mod error;
+mod files;
 mod http_client;
+mod loopback;
 pub mod postgres;
 pub mod queue;
 pub mod s3;
 pub mod trigger;
+
+pub use self::access_key::AccessKey;
+pub use self::error::Error;

@@ -1,33 +1,31 @@
-//! An S3 server over a folder: one bucket made at start, random keys, nothing but loopback.
+//! An S3 server with one bucket over a folder, on 127.0.0.1.
 //!
-//! [`Server::open`] takes a folder and a port, [`Server::serve`] answers. The next server on the same
-//! folder has the same objects and keys, and the same port where it is still free.
+//! [`Server::open`] takes a folder and a port, [`Server::serve`] answers. The next start on the same
+//! folder has the same objects, the same key and, if it is free, the same port.
 //!
-//! Promises:
-//! - An object is there whole or not at all. It appears in one step, after its length and all checksums
-//!   that came with it (`x-amz-checksum-*`, `Content-MD5`, a signed `x-amz-content-sha256`) are found right
-//!   and after it is on disk; an upload that is cut off leaves nothing. What was answered 200 survives
-//!   `kill -9`, at any time.
-//! - Every request needs a Signature Version 4 of the right keys and region, in its headers or in its
-//!   URL. Clocks may be 15 minutes apart. Presigned URLs expire, and what they sign (type, length,
-//!   checksum) must be sent.
-//! - A bucket is addressed in the path, or as the host `<bucket>.localhost`.
-//! - Browsers may ask (CORS), by default from everywhere: without a signature they get nothing.
+//! Guarantees:
+//! - An object appears in one step, after its length and all checksums in the request
+//!   (`x-amz-checksum-*`, `Content-MD5`, a signed `x-amz-content-sha256`) have been verified and after it
+//!   is on disk. An interrupted upload leaves nothing. What was answered 200 survives `kill -9`.
+//! - Every request needs a Signature Version 4 with the right key and region, in its headers or its
+//!   URL. Clocks may differ by 15 minutes. Presigned URLs expire, and the headers that they sign (type,
+//!   length, checksum) must be sent.
+//! - The bucket is addressed in the path or as the host `<bucket>.localhost`.
+//! - Browsers may send requests from every origin (CORS); they need a signature too.
 //!
-//! Protocol and signatures are those of the crate s3s; how objects are stored is ours, since its sample
-//! storage (s3s-fs) makes an object visible before it compares checksums, keeps it in three files, and
-//! forces none of them to disk (docs/decisions/0014).
+//! The crate s3s implements the protocol and the signatures. Objects are stored by this module, because
+//! s3s's sample storage (s3s-fs) publishes an object before it compares checksums, keeps it in three
+//! files, and syncs none of them (docs/decisions/0014).
 //!
-//! There are: put, get (ranges, conditions, overridden response headers), head, delete, delete of many,
-//! list (both versions), uploads in parts, and buckets. There are not: copies, versions, access lists,
-//! policies, tags, lifecycles, websites and POST forms.
+//! Supported: put, get (ranges, conditions, overridden response headers), head, delete, deletion of
+//! many, list (both versions), multipart uploads. Not supported: other buckets, copies, versions, access
+//! lists, policies, tags, lifecycles, websites, POST forms, and conditions other than
+//! `If-None-Match: *` on uploads.
 
 mod access;
 mod buckets;
 mod cors;
-mod credentials;
 mod error;
-mod folder;
 mod host;
 mod incoming;
 mod listing;
@@ -38,6 +36,4 @@ mod parts;
 mod server;
 mod storage;
 
-pub use self::credentials::Credentials;
-pub use self::error::Error;
 pub use self::server::{BUCKET, REGION, Server, Settings};

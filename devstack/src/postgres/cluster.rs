@@ -1,4 +1,4 @@
-//! The cluster as others see it: started, with its addresses, stopped.
+//! A running cluster: start, addresses, stop.
 
 use std::fmt;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,68 +8,59 @@ use std::time::Instant;
 
 use super::binaries::{Binaries, Source};
 use super::credentials::Credentials;
-use super::error::{Doing, Error};
 use super::folder::Folder;
 use super::server::{Launch, Server};
-use super::syncing::Syncing;
 use super::{orphans, setup};
+use crate::error::{Error, IoContext};
 
-/// What to start.
+/// Configuration of a cluster.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Settings {
-    /// The cluster's folder, made if it isn't there.
+    /// Data folder, created if absent.
     pub folder: PathBuf,
-    /// The port on 127.0.0.1. If `None`: that of the last start while it is free, else a free one.
+    /// Port on 127.0.0.1; `None` for that of the last start, or a free one.
     pub port: Option<u16>,
-    /// Where the programs come from.
+    /// Origin of Postgres' programs.
     pub source: Source,
-    /// Whether to clear what is in the folder first.
-    pub reset: bool,
-    /// Whether a commit survives the loss of power. Without, everything is faster, and it still
-    /// survives the loss of any process.
-    pub durable: bool,
 }
 
 impl Settings {
-    /// A durable cluster in `folder`, kept from start to start, with the programs that
-    /// [`Source::from_environment`] says.
+    /// Configures a permanent cluster in `folder` with the programs of [`Source::from_environment`].
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
             port: None,
             source: Source::from_environment(),
-            reset: false,
-            durable: true,
         }
     }
 }
 
-/// A running Postgres cluster of our own. Dropping it stops the server.
+/// A running cluster. Dropping it stops the server.
 ///
-/// The calls block: a start takes about a second the first time, and a tenth of one later.
+/// Calls block: the first start takes about a second, later ones a tenth of that.
 pub struct Cluster {
-    // Dropped, and so stopped, before the folder is unlocked.
+    // Stopped before the folder is unlocked.
     server: Server,
-    _syncing: Syncing,
     launch: Launch,
     folder: Folder,
     credentials: Credentials,
 }
 
 impl Cluster {
-    /// Starts the cluster that `settings` describe, and sets it up first if it is new.
+    /// Starts a cluster, and sets it up first if it is new.
     ///
     /// # Errors
-    /// Each of [`Error`] says what it is about. A start that failed leaves nothing running, and
-    /// may be tried again.
+    /// [`Error`] says what is missing. A failed start leaves nothing running and can be repeated.
     pub fn start(settings: &Settings) -> Result<Self, Error> {
-        let folder = Folder::open(&settings.folder, settings.reset)?;
-        Self::launch(folder, &settings.source, settings.port, settings.durable)
+        let folder = Folder::open(&settings.folder)?;
+        Self::launch(folder, &settings.source, settings.port)
     }
 
-    /// Starts a new cluster for one test or one test binary, on a port of its own, not durable. It
-    /// goes away with the value, or with the process, if the value is in a `static`.
+    /// Starts a new cluster for a test or a test binary, on a free port. It is removed when the value
+    /// is dropped, or when the process ends (for a `static`).
+    ///
+    /// It doesn't sync to disk: its data survive the kill of a process, not a loss of power.
     ///
     /// # Errors
     /// As [`Cluster::start`].
@@ -77,69 +68,69 @@ impl Cluster {
         Self::start_temporary_from(&Source::from_environment())
     }
 
-    /// The same with the programs that `source` says.
+    /// Like [`Cluster::start_temporary`], with the programs of `source`.
     ///
     /// # Errors
     /// As [`Cluster::start`].
     pub fn start_temporary_from(source: &Source) -> Result<Self, Error> {
-        Self::launch(Folder::temporary()?, source, None, false)
+        Self::launch(Folder::temporary()?, source, None)
     }
 
-    /// The URL of `tirage`, a role that may connect to the database `tirage` and nothing else. The
-    /// passwords of the components' roles are derived from the one in it, which never changes.
+    /// Returns the URL of `tirage`, a role that may only connect. The passwords of the components'
+    /// roles are derived from its password, which never changes.
     pub fn url(&self) -> String {
         self.url_of("tirage", &self.credentials.user, "tirage")
     }
 
-    /// The URL of `tirage_owner`, who owns the database and may make roles and databases, but is
-    /// no superuser. Migrations run over it.
+    /// Returns the URL of `tirage_owner`, which owns the database and may create roles and databases,
+    /// but isn't a superuser. Migrations use it.
     pub fn admin_url(&self) -> String {
         self.url_of("tirage_owner", &self.credentials.owner, "tirage")
     }
 
-    /// The URL of the superuser `postgres`, for tests that need one.
+    /// Returns the URL of the superuser `postgres`, for tests.
     pub fn superuser_url(&self) -> String {
         self.url_of("postgres", &self.credentials.superuser, "tirage")
     }
 
-    /// The port on 127.0.0.1.
+    /// Returns the port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.launch.port
     }
 
-    /// The folder of the Unix socket, which only the server's user and root may enter; `None` if
-    /// the path would have been too long for a socket.
+    /// Returns the folder of the Unix socket, which only the server's user and root may enter; `None`
+    /// if its path is too long for a socket.
     pub fn socket_folder(&self) -> Option<&Path> {
         self.launch.socket_folder.as_deref()
     }
 
-    /// The data directory. Not always below the cluster's folder.
+    /// Returns the data directory, which isn't always below the cluster's folder.
     pub fn data_folder(&self) -> &Path {
         &self.launch.data
     }
 
-    /// The server's version, such as `15.18`.
+    /// Returns the server's version, such as `15.18`.
     pub fn version(&self) -> &str {
         self.launch.binaries.version()
     }
 
-    /// The process id of the server's first process, the postmaster.
+    /// Returns the process id of the server's first process, the postmaster.
     pub fn postmaster(&self) -> u32 {
         self.server.pid()
     }
 
-    /// How the server ended, if it has: nobody but a crash or a kill ends it while this lives.
+    /// Returns the server's exit status if it has ended, which only a crash or a kill causes.
     ///
     /// # Errors
-    /// [`Error::Io`], if the system does not say.
+    /// [`Error::Io`].
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.server.ended()
     }
 
-    /// Starts the server again, on the same port, after stopping what is left of it.
+    /// Stops what is left of the server, and starts it again on the same port.
     ///
     /// # Errors
-    /// As [`Cluster::start`]; [`Error::PortTaken`] if somebody was quicker.
+    /// As [`Cluster::start`]; [`Error::PortTaken`] if another program took the port.
     pub fn restart(&mut self) -> Result<(), Error> {
         self.server.stop()?;
         orphans::stop(&self.launch.data)?;
@@ -147,25 +138,20 @@ impl Cluster {
         Ok(())
     }
 
-    /// Stops the server, as dropping does, but says what went wrong.
+    /// Stops the server, as dropping does, and returns errors.
     ///
     /// # Errors
-    /// [`Error::Io`], if the system does not say how the server ended.
+    /// [`Error::Io`].
     pub fn stop(mut self) -> Result<(), Error> {
         self.server.stop()
     }
 
-    fn launch(
-        folder: Folder,
-        source: &Source,
-        port: Option<u16>,
-        durable: bool,
-    ) -> Result<Self, Error> {
+    fn launch(folder: Folder, source: &Source, port: Option<u16>) -> Result<Self, Error> {
         let began = Instant::now();
         let account = folder.account()?;
         let binaries = Binaries::find(source, account, &folder.data())?;
         let credentials = folder.credentials()?;
-        setup::ensure(&folder, &binaries, account, &credentials, durable)?;
+        setup::ensure(&folder, &binaries, account, &credentials)?;
         orphans::stop(&folder.data())?;
         let mut launch = Launch {
             binaries,
@@ -173,11 +159,10 @@ impl Cluster {
             data: folder.data(),
             socket_folder: folder.socket_folder(account)?,
             port: 0,
-            durable,
-            remove: folder.vanishing().map(Path::to_owned),
+            temporary: folder.data_folder.temporary_path().map(Path::to_owned),
         };
-        let server = start_on(port, folder.last_port()?, &mut launch)?;
-        folder.keep_port(launch.port)?;
+        let server = start_on(port, folder.data_folder.last_port()?, &mut launch)?;
+        folder.data_folder.keep_port(launch.port)?;
         tracing::info!(
             "Postgres {} from {} listens on 127.0.0.1:{}, data in {}, ready in {} ms",
             launch.binaries.version(),
@@ -188,7 +173,6 @@ impl Cluster {
         );
         Ok(Self {
             server,
-            _syncing: Syncing::begin(&folder),
             launch,
             folder,
             credentials,
@@ -206,20 +190,20 @@ impl Cluster {
 impl fmt::Debug for Cluster {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cluster")
-            .field("folder", &self.folder.path())
+            .field("folder", &self.folder.data_folder.path())
             .field("port", &self.launch.port)
             .finish_non_exhaustive()
     }
 }
 
-/// Starts on the port that is asked for; else on the last one if it is free; else on a free one,
-/// trying again when somebody takes it between our look and the server's.
+/// Starts on the requested port, else on that of the last start, else on a free one. Tries again if
+/// another program takes the free port before the server does.
 fn start_on(
-    asked_for: Option<u16>,
+    requested: Option<u16>,
     last: Option<u16>,
     launch: &mut Launch,
 ) -> Result<Server, Error> {
-    if let Some(port) = asked_for {
+    if let Some(port) = requested {
         launch.port = port;
         return Server::start(launch);
     }
@@ -242,5 +226,5 @@ fn free_port() -> Result<u16, Error> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .and_then(|listener| listener.local_addr())
         .map(|address| address.port())
-        .doing(|| "find a free port on 127.0.0.1".to_owned())
+        .with_action(|| "find a free port on 127.0.0.1".to_owned())
 }

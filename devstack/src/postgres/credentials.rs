@@ -1,50 +1,36 @@
-//! The passwords of a cluster, made once and kept in a file that only its owner reads.
+//! The passwords of a cluster, generated once and kept in a file with mode 600.
 //!
-//! They are written before the first byte of data, so data without passwords mean that somebody
-//! removed the file, never that a set-up was cut short.
+//! They are written before any data. Data without passwords therefore mean that the file was removed,
+//! not that a set-up was interrupted.
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::{Doing, Error};
-use super::files;
-use crate::hexadecimal::random_hex;
+use crate::access_key::random_hex;
+use crate::error::Error;
+use crate::files;
 
-/// One password for each role that a new cluster has, 64 hexadecimal digits each.
+/// Passwords of the roles of a new cluster, 64 hexadecimal digits each.
 #[derive(Clone, Serialize, Deserialize)]
 pub(super) struct Credentials {
-    /// Of `postgres`, the superuser.
+    /// Password of the superuser `postgres`.
     pub(super) superuser: String,
-    /// Of `tirage_owner`, who owns the database and runs migrations.
+    /// Password of `tirage_owner`, which owns the database and runs migrations.
     pub(super) owner: String,
-    /// Of `tirage`. The passwords of the components' roles are derived from this one.
+    /// Password of `tirage`. The passwords of the components' roles are derived from it.
     pub(super) user: String,
 }
 
 impl Credentials {
-    /// Those in `file`, or `None` if there are none yet.
-    pub(super) fn read(file: &Path) -> Result<Option<Self>, Error> {
-        files::read(file)?
-            .map(|text| {
-                serde_json::from_str(&text).map_err(|error| Error::Damaged {
-                    file: file.to_owned(),
-                    why: error.to_string(),
-                })
-            })
-            .transpose()
-    }
-
-    /// New ones, kept in `file`.
+    /// Generates passwords, and keeps them in `file`.
     pub(super) fn create(file: &Path) -> Result<Self, Error> {
-        let random = || random_hex::<32>().doing(|| "get random bytes".to_owned());
         let credentials = Self {
-            superuser: random()?,
-            owner: random()?,
-            user: random()?,
+            superuser: random_hex::<32>()?,
+            owner: random_hex::<32>()?,
+            user: random_hex::<32>()?,
         };
-        let text = serde_json::json!(credentials).to_string();
-        files::write_private(file, text.as_bytes())?;
+        files::write_json(file, &credentials)?;
         Ok(credentials)
     }
 }

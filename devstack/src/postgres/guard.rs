@@ -1,21 +1,20 @@
-//! Who stops the server when its keeper cannot.
+//! Stops the server when its parent process dies.
 //!
-//! A server is a process of its own; when the process that started it is killed, or a test binary
-//! simply ends, nothing tells it. So each server has a guard beside it: a shell that waits for the
-//! keeper's end of a pipe to close, which the kernel does however the keeper ends, and then asks the
-//! server to shut down. For a temporary cluster it also removes the folder. A keeper that has
-//! stopped the server itself says so, and the guard leaves.
+//! A server doesn't notice that the process that started it was killed, or that a test binary ended.
+//! So each server has a guard: a shell that waits until the parent's end of a pipe is closed, which the
+//! kernel does however the parent ends, and then shuts the server down. For a temporary cluster it also
+//! removes the folder. A parent that has stopped the server itself writes a line, and the guard exits.
 //!
-//! Killing the guard as well defeats it; the next start on the same folder cleans up then.
+//! If the guard is killed too, the next start on the same folder cleans up.
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::error::{Doing, Error};
+use crate::error::{Error, IoContext};
 
-/// `$0`: the data directory, `$1`: the server's process id, `$2`: a folder to remove, or nothing.
+/// Arguments: `$0` data directory, `$1` the server's process id, `$2` folder to remove, or empty.
 const SCRIPT: &str = r#"
 trap '' INT TERM HUP
 read -r _ && exit
@@ -30,28 +29,28 @@ fi
 [ -z "$2" ] || rm -rf -- "$2"
 "#;
 
-/// The guard of one server. To be dropped once the server has been stopped.
+/// The guard of one server. Drop it after the server has been stopped.
 pub(super) struct Guard {
     shell: Child,
 }
 
 impl Guard {
-    /// Sets a guard beside the server with the process id `server` on `data`. It removes the folder
-    /// `remove` when it has stopped the server.
-    pub(super) fn beside(server: u32, data: &Path, remove: Option<&Path>) -> Result<Self, Error> {
+    /// Starts the guard of the server with process id `server` on `data`. The guard removes the folder
+    /// `remove` after it has stopped the server.
+    pub(super) fn start(server: u32, data: &Path, remove: Option<&Path>) -> Result<Self, Error> {
         let shell = Command::new("/bin/sh")
             .args(["-c", SCRIPT])
             .arg(data)
             .arg(server.to_string())
             .arg(remove.unwrap_or(Path::new("")))
             .current_dir("/")
-            // Away from the terminal's Ctrl-C.
+            // Excludes the guard from the terminal's Ctrl-C.
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
-            .doing(|| "start the server's guard".to_owned())?;
+            .with_action(|| "start the server's guard".to_owned())?;
         Ok(Self { shell })
     }
 }
@@ -61,7 +60,7 @@ impl Drop for Guard {
         if let Some(mut stdin) = self.shell.stdin.take() {
             let _ = stdin.write_all(b"stopped\n");
         }
-        // Nothing follows from how a shell without a task ended.
+        // The exit status doesn't matter.
         let _ = self.shell.wait();
     }
 }

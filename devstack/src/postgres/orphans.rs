@@ -1,9 +1,9 @@
-//! Stopping servers that outlived whoever started them.
+//! Stops servers that outlived the process that started them.
 //!
-//! Postgres' own guard, the process id in `postmaster.pid`, errs in both directions: after a crash
-//! the number may belong to something else by now, and it refuses to start; after the postmaster
-//! alone was killed, its children may live on, busy, with the data open. What is asked here instead
-//! is who works in the data directory: every process of a server does.
+//! Postgres' own check, the process id in `postmaster.pid`, fails in both directions: after a crash the
+//! id may belong to another program, and Postgres refuses to start; after a kill of the postmaster alone
+//! its children may still run with the data open. This module looks for processes whose working
+//! directory is the data directory, which is true for every process of a server.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::error::{Doing, Error};
-use super::files;
+use crate::error::{Error, IoContext};
+use crate::files;
 
-/// Stops every process of a server on `data`, cleanly if it can be done, and clears away a
-/// `postmaster.pid` that names a stranger. Returns when they are gone.
+/// Stops every process of a server on `data`, gracefully if possible, and removes a `postmaster.pid`
+/// that names another program. Returns when the processes have ended.
 ///
-/// Only for somebody who holds the lock of the cluster's folder.
+/// The caller holds the lock of the cluster's folder.
 pub(super) fn stop(data: &Path) -> Result<(), Error> {
     let Ok(data) = data.canonicalize() else {
         return Ok(());
     };
     let began = Instant::now();
-    let mut asked = None;
+    let mut sent = None;
     loop {
         let orphans = processes_on(&data)?;
         if orphans.is_empty() {
@@ -34,25 +34,27 @@ pub(super) fn stop(data: &Path) -> Result<(), Error> {
             10..15 => Signal::SIGQUIT,
             _ => Signal::SIGKILL,
         };
-        if asked != Some(signal) {
+        if sent != Some(signal) {
             tracing::info!(
                 "stopping a server that an earlier run left on {}",
                 data.display()
             );
-            asked = Some(signal);
+            sent = Some(signal);
             for (pid, signal) in targets(signal, &orphans, &data)? {
-                // It may have gone by itself since.
+                // It may have ended meanwhile.
                 let _ = kill(pid, signal);
             }
         }
         std::thread::sleep(Duration::from_millis(20));
     }
-    forget_stranger(&data)
+    remove_stale_pid_file(&data)
 }
 
-/// Whom to send what: a postmaster that lives tells its children; children without one have to be told
-/// themselves, and SIGINT would only cancel what they are doing, which a client can't tell from a wish of
-/// somebody's. Those that don't heed SIGTERM heed SIGQUIT (or nothing, in the worst of loops).
+/// Returns the processes to signal and their signals.
+///
+/// A postmaster forwards the signal to its children. Children without a postmaster are signalled
+/// directly, with SIGTERM in place of SIGINT: SIGINT would only cancel their statement, and the client
+/// would take that for an ordinary cancellation.
 fn targets(signal: Signal, orphans: &[Pid], data: &Path) -> Result<Vec<(Pid, Signal)>, Error> {
     let postmaster = postmaster(data)?.filter(|pid| orphans.contains(pid));
     let all = |signal| orphans.iter().map(|pid| (*pid, signal)).collect();
@@ -63,21 +65,20 @@ fn targets(signal: Signal, orphans: &[Pid], data: &Path) -> Result<Vec<(Pid, Sig
     })
 }
 
-/// The process id in `postmaster.pid`. The line is the data directory's, not ours: whoever acts on
-/// it checks what that process is.
+/// Reads the process id in `postmaster.pid`. It may be stale, so the caller checks the process.
 fn postmaster(data: &Path) -> Result<Option<Pid>, Error> {
     let text = files::read(&data.join(PID_FILE))?.unwrap_or_default();
     let pid = text.lines().next().and_then(|line| line.parse().ok());
     Ok(pid.filter(|pid| *pid > 1).map(Pid::from_raw))
 }
 
-/// Removes a `postmaster.pid` whose number now belongs to a process that has nothing to do with
-/// the data, because Postgres would refuse to start. Any other it clears away itself.
-fn forget_stranger(data: &Path) -> Result<(), Error> {
+/// Removes a `postmaster.pid` whose id now belongs to an unrelated process, because Postgres would
+/// refuse to start. Postgres itself removes one without a process.
+fn remove_stale_pid_file(data: &Path) -> Result<(), Error> {
     match postmaster(data)? {
         Some(pid) if kill(pid, None) != Err(nix::errno::Errno::ESRCH) => {
             let file = data.join(PID_FILE);
-            std::fs::remove_file(&file).doing(|| format!("remove {}", file.display()))
+            std::fs::remove_file(&file).with_action(|| format!("remove {}", file.display()))
         }
         _ => Ok(()),
     }
@@ -85,7 +86,7 @@ fn forget_stranger(data: &Path) -> Result<(), Error> {
 
 const PID_FILE: &str = "postmaster.pid";
 
-/// The processes whose working directory is `data` and whose program is called `postgres`.
+/// Lists processes with the working directory `data` and the program name `postgres`.
 #[cfg(target_os = "linux")]
 fn processes_on(data: &Path) -> Result<Vec<Pid>, Error> {
     let pids = files::entries(Path::new("/proc"))?
@@ -101,13 +102,13 @@ fn processes_on(data: &Path) -> Result<Vec<Pid>, Error> {
     Ok(pids)
 }
 
-/// The same, asked of `lsof`, which macOS and the BSDs have.
+/// Lists the same processes with `lsof`, which macOS and the BSDs have.
 #[cfg(not(target_os = "linux"))]
 fn processes_on(data: &Path) -> Result<Vec<Pid>, Error> {
     let output = std::process::Command::new("lsof")
         .args(["-a", "-d", "cwd", "-c", "postgres", "-F", "pn"])
         .output()
-        .doing(|| "run lsof".to_owned())?;
+        .with_action(|| "run lsof".to_owned())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut pid = None;
     let mut found = Vec::new();

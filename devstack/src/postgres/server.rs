@@ -1,4 +1,4 @@
-//! One run of the server: from its first line in the log to its last.
+//! One run of the server, from start to exit, and its log.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -16,25 +16,23 @@ use nix::unistd::Pid;
 
 use super::account::Account;
 use super::binaries::Binaries;
-use super::error::{Doing, Error};
-use super::files;
 use super::guard::Guard;
+use crate::error::{Error, IoContext};
+use crate::files;
 
-/// What a server is started with.
+/// Parameters of a start.
 pub(super) struct Launch {
     pub(super) binaries: Binaries,
     pub(super) account: Account,
-    /// The data directory.
+    /// Data directory.
     pub(super) data: PathBuf,
     pub(super) socket_folder: Option<PathBuf>,
     pub(super) port: u16,
-    /// Whether a commit reaches the disk before it is reported.
-    pub(super) durable: bool,
-    /// A folder that the guard removes if the keeper dies.
-    pub(super) remove: Option<PathBuf>,
+    /// Folder of a temporary cluster. The guard removes it if this process dies.
+    pub(super) temporary: Option<PathBuf>,
 }
 
-/// A server that answers.
+/// A server that accepts connections.
 pub(super) struct Server {
     postmaster: Child,
     // Dropped after the postmaster has been stopped.
@@ -42,16 +40,16 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a server and waits until it takes connections.
+    /// Starts a server and waits until it accepts connections.
     ///
     /// # Errors
     /// [`Error::PortTaken`], or [`Error::NotReady`] with the end of the log.
     pub(super) fn start(launch: &Launch) -> Result<Self, Error> {
         let mut postmaster = command(launch)
             .spawn()
-            .doing(|| format!("run {}", launch.binaries.program("postgres").display()))?;
-        let log = Log::of(postmaster.stderr.take());
-        let guard = Guard::beside(postmaster.id(), &launch.data, launch.remove.as_deref());
+            .with_action(|| format!("run {}", launch.binaries.program("postgres").display()))?;
+        let log = Log::forward(postmaster.stderr.take());
+        let guard = Guard::start(postmaster.id(), &launch.data, launch.temporary.as_deref());
         let mut server = match guard {
             Ok(guard) => Self {
                 postmaster,
@@ -75,23 +73,23 @@ impl Server {
         }
     }
 
-    /// The process id of the postmaster.
+    /// Returns the process id of the postmaster.
     pub(super) fn pid(&self) -> u32 {
         self.postmaster.id()
     }
 
-    /// How the server ended, if it has.
+    /// Returns the exit status if the server has ended.
     pub(super) fn ended(&mut self) -> Result<Option<ExitStatus>, Error> {
         self.postmaster
             .try_wait()
-            .doing(|| "ask for the server's end".to_owned())
+            .with_action(|| "read the server's exit status".to_owned())
     }
 
-    /// Shuts the server down: open transactions are rolled back, everything is written, and the
-    /// next start has nothing to recover. Only a server that does not heed this is killed.
+    /// Shuts the server down: rolls open transactions back and writes everything, so that the next start
+    /// has nothing to recover. Kills the server if that takes too long.
     pub(super) fn stop(&mut self) -> Result<(), Error> {
-        // In Postgres' words: "fast", "immediate", and the one that cannot be refused.
-        for (signal, patience) in [
+        // Postgres' "fast" and "immediate" shutdown, then the kernel's.
+        for (signal, seconds) in [
             (Signal::SIGINT, 30),
             (Signal::SIGQUIT, 10),
             (Signal::SIGKILL, 10),
@@ -101,31 +99,30 @@ impl Server {
             }
             self.signal(signal);
             let began = Instant::now();
-            while began.elapsed() < Duration::from_secs(patience) {
+            while began.elapsed() < Duration::from_secs(seconds) {
                 if self.ended()?.is_some() {
                     return Ok(());
                 }
                 std::thread::sleep(POLL);
             }
-            tracing::warn!("Postgres did not end {patience} s after {signal}");
+            tracing::warn!("Postgres did not end {seconds} s after {signal}");
         }
         Ok(())
     }
 
     fn signal(&self, signal: Signal) {
-        // The number is the postmaster's for as long as nobody has waited for it, and fits: the
-        // system gave it out as a pid_t.
+        // The id belongs to the postmaster until its exit status is read. It was a pid_t, so it fits.
         let pid = Pid::from_raw(self.postmaster.id().cast_signed());
         if let Err(error) = kill(pid, signal) {
             tracing::warn!("cannot send {signal} to Postgres: {error}");
         }
     }
 
-    /// `pg_ctl` waits in the same way: the eighth line of `postmaster.pid` is the server's state
-    /// (`PM_STATUS_READY` in Postgres' `miscadmin.h` and `pidfile.h`).
+    /// Waits as `pg_ctl` does: line 8 of `postmaster.pid` is the server's state (`PM_STATUS_READY` in
+    /// Postgres' `pidfile.h`).
     fn wait_until_ready(&mut self, data: &Path) -> Result<Readiness, Error> {
         let began = Instant::now();
-        while began.elapsed() < START_PATIENCE {
+        while began.elapsed() < START_TIMEOUT {
             if let Some(status) = self.ended()? {
                 return Ok(Readiness::Ended(status.to_string()));
             }
@@ -137,7 +134,7 @@ impl Server {
             }
             std::thread::sleep(POLL);
         }
-        let how = format!("not ready after {} s", START_PATIENCE.as_secs());
+        let how = format!("not ready after {} s", START_TIMEOUT.as_secs());
         Ok(Readiness::Ended(how))
     }
 }
@@ -156,8 +153,8 @@ enum Readiness {
 }
 
 const POLL: Duration = Duration::from_millis(5);
-/// Recovery after a crash replays at most a few segments of the log here; this is far beyond.
-const START_PATIENCE: Duration = Duration::from_secs(120);
+/// Time for a start. Crash recovery, the slowest part, replays at most a few WAL segments.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
 
 fn command(launch: &Launch) -> std::process::Command {
     let mut command = launch.account.command(&launch.binaries.program("postgres"));
@@ -171,22 +168,22 @@ fn command(launch: &Launch) -> std::process::Command {
         .args(["-c", "unix_socket_permissions=0700"])
         .args(["-c", "wal_level=logical"])
         .args(["-c", "timezone=UTC", "-c", "log_timezone=UTC"])
-        // Time and process are the business of whoever keeps our own log.
+        // tracing adds the time.
         .args(["-c", "log_line_prefix="])
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
-        // Ctrl-C in a terminal goes to the keeper, who then stops the server.
+        // Ctrl-C in a terminal goes to the parent process, which then stops the server.
         .process_group(0);
-    if !launch.durable {
+    if launch.temporary.is_some() {
         command
-            // Not synchronous_commit=off: that would lose commits with the process.
+            // Not synchronous_commit=off, which would lose commits when the process is killed.
             .args(["-c", "fsync=off", "-c", "full_page_writes=off"]);
     }
     command
 }
 
-/// The one element of a list, quoted as an identifier; an empty list means no socket
-/// (`SplitDirectoriesString` in Postgres' `varlena.c`).
+/// Builds `unix_socket_directories`: a list of one folder, quoted as an identifier, or an empty list
+/// for no socket (`SplitDirectoriesString` in Postgres' `varlena.c`).
 fn socket_setting(folder: Option<&Path>) -> OsString {
     let mut setting = OsString::from("unix_socket_directories=");
     if let Some(folder) = folder {
@@ -202,7 +199,7 @@ fn socket_setting(folder: Option<&Path>) -> OsString {
     setting
 }
 
-/// Hands the server's log on to ours, and remembers the end of it.
+/// Forwards the server's log, and keeps its last lines.
 struct Log {
     tail: Arc<Mutex<VecDeque<String>>>,
     reader: JoinHandle<()>,
@@ -211,15 +208,15 @@ struct Log {
 impl Log {
     const KEPT: usize = 20;
 
-    fn of(stream: Option<impl Read + Send + 'static>) -> Self {
+    fn forward(stream: Option<impl Read + Send + 'static>) -> Self {
         let tail = Arc::new(Mutex::new(VecDeque::new()));
         let kept = Arc::clone(&tail);
         let reader = std::thread::spawn(move || {
             let Some(stream) = stream else { return };
-            let mut severity = Severity::Normal;
+            let mut severity = Severity::Debug;
             for line in BufReader::new(stream).split(b'\n').map_while(Result::ok) {
                 let line = String::from_utf8_lossy(&line).trim_end().to_owned();
-                severity = severity.of_next(&line);
+                severity = severity.next(&line);
                 severity.log(&line);
                 let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
                 kept.push_back(line);
@@ -231,8 +228,8 @@ impl Log {
         Self { tail, reader }
     }
 
-    /// The last lines of a server that has ended. Does not wait for long: a child of the server
-    /// that lives on would hold the stream open.
+    /// Returns the last lines of a server that has ended. Waits only shortly, because a child that
+    /// still runs keeps the stream open.
     fn end(self) -> String {
         let began = Instant::now();
         while !self.reader.is_finished() && began.elapsed() < Duration::from_millis(500) {
@@ -243,30 +240,31 @@ impl Log {
     }
 }
 
-/// How much a line of the server's log matters here.
+/// Severity of a line of the server's log.
 #[derive(Clone, Copy)]
 enum Severity {
-    Normal,
-    Worrying,
-    Grave,
+    Debug,
+    Warning,
+    Error,
 }
 
 impl Severity {
-    /// Lines like `DETAIL:` and those that go on from the line above matter as much as that one.
-    fn of_next(self, line: &str) -> Self {
+    /// Returns the severity of the next line. `DETAIL:` and continuation lines have that of the line
+    /// before.
+    fn next(self, line: &str) -> Self {
         match line.split_once(':').map(|(word, _)| word) {
-            Some("LOG" | "NOTICE" | "INFO") => Self::Normal,
-            Some("WARNING" | "ERROR") => Self::Worrying,
-            Some("FATAL" | "PANIC") => Self::Grave,
+            Some("LOG" | "NOTICE" | "INFO") => Self::Debug,
+            Some("WARNING" | "ERROR") => Self::Warning,
+            Some("FATAL" | "PANIC") => Self::Error,
             _ => self,
         }
     }
 
     fn log(self, line: &str) {
         match self {
-            Self::Normal => tracing::debug!(target: "postgres", "{line}"),
-            Self::Worrying => tracing::warn!(target: "postgres", "{line}"),
-            Self::Grave => tracing::error!(target: "postgres", "{line}"),
+            Self::Debug => tracing::debug!(target: "postgres", "{line}"),
+            Self::Warning => tracing::warn!(target: "postgres", "{line}"),
+            Self::Error => tracing::error!(target: "postgres", "{line}"),
         }
     }
 }

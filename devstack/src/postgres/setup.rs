@@ -1,7 +1,9 @@
-//! Making the data directory of a new cluster.
+//! Sets up the data directory of a new cluster.
 //!
-//! All of it happens in a folder with a name of its own, which becomes `data` by one rename at the
-//! end. Whatever is killed, the next start finds either a complete cluster or none.
+//! The set-up runs in a folder of its own, which one rename turns into `data`. After a kill the next
+//! start finds either a complete cluster or none. The thousand new files aren't synced, which would take
+//! longer than the rest: a loss of power before the system has written them (half a minute on Linux) may
+//! cost the new, still empty cluster.
 
 use std::io::Write;
 use std::path::Path;
@@ -10,36 +12,32 @@ use std::process::{Command, Stdio};
 use super::account::Account;
 use super::binaries::Binaries;
 use super::credentials::Credentials;
-use super::error::{Doing, Error};
-use super::files;
 use super::folder::Folder;
-use super::syncing::Syncing;
-use crate::hexadecimal::random_hex;
+use crate::access_key::random_hex;
+use crate::error::{Error, IoContext};
+use crate::files;
 
-/// Makes the data directory of `folder`, with the roles and the database, unless it is there.
+/// Creates the data directory of `folder`, with roles and database, unless it exists.
 pub(super) fn ensure(
     folder: &Folder,
     binaries: &Binaries,
     account: Account,
     credentials: &Credentials,
-    durable: bool,
 ) -> Result<(), Error> {
     remove_interrupted(folder)?;
     if folder.data().exists() {
         return Ok(());
     }
-    tracing::info!("making a new cluster with Postgres {}", binaries.version());
-    // Never a name that was used before: an initdb whose parent was killed may still be writing.
-    let random = random_hex::<8>().doing(|| "get random bytes".to_owned())?;
-    let new = folder.home().join(format!("{PREFIX}{random}"));
+    tracing::info!("creating a cluster with Postgres {}", binaries.version());
+    // A new name each time: the initdb of a killed parent may still be writing.
+    let new = folder
+        .home()
+        .join(format!("{PREFIX}{}", random_hex::<8>()?));
     files::create_folder(&new, 0o700)?;
-    account.give(&new)?;
+    account.chown(&new)?;
     let data = new.join("data");
     initdb(binaries, account, credentials, &new, &data)?;
     roles_and_database(binaries, account, credentials, &data)?;
-    if durable {
-        Syncing::owed_by(folder)?;
-    }
     files::move_folder(&data, &folder.data())?;
     files::remove_folder(&new)
 }
@@ -63,7 +61,7 @@ fn initdb(
     folder: &Path,
     data: &Path,
 ) -> Result<(), Error> {
-    // initdb takes the password from a file only; the folder around it is closed to others.
+    // initdb accepts a password only from a file. The folder is private.
     let password = folder.join("password");
     files::write_private(&password, credentials.superuser.as_bytes())?;
     let mut initdb = account.command(&binaries.program("initdb"));
@@ -82,7 +80,8 @@ fn initdb(
     run(initdb, "")
 }
 
-/// Postgres in single-user mode reads one statement a line, and needs no password and no port.
+/// Runs Postgres in single-user mode, which reads one statement per line and needs neither password nor
+/// port.
 fn roles_and_database(
     binaries: &Binaries,
     account: Account,
@@ -98,8 +97,8 @@ fn roles_and_database(
         .arg("postgres");
     run(
         postgres,
-        // REPLICATION, so that a change feed can be read without a superuser. The passwords are
-        // hexadecimal: there is nothing in them to quote.
+        // REPLICATION allows reading a change feed without a superuser. The passwords are hexadecimal
+        // and need no quoting.
         &format!(
             "CREATE ROLE tirage_owner LOGIN CREATEDB CREATEROLE REPLICATION PASSWORD '{owner}'\n\
              CREATE ROLE tirage LOGIN PASSWORD '{user}'\n\
@@ -121,7 +120,7 @@ fn run(mut command: Command, input: &str) -> Result<(), Error> {
         }
         child.wait_with_output()
     };
-    let output = run().doing(|| format!("run {program}"))?;
+    let output = run().with_action(|| format!("run {program}"))?;
     if output.status.success() {
         return Ok(());
     }

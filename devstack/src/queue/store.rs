@@ -1,244 +1,324 @@
-//! What is on disk: the queues and their messages, in one file.
+//! Messages on disk, and what each action does to them.
 //!
-//! One thread writes. It takes all changes that have gathered while it wrote the last ones, writes
-//! them in one transaction, in their order, and only then lets those who wait for them answer. So
-//! many senders share one wait for the disk, and what a receiver was told is never ahead of what is
-//! written.
+//! The file is the only state. A transaction is synced to disk before it returns; one that changes nothing
+//! writes nothing. Receives scan the queue from its oldest message, which is fast while few messages are
+//! hidden at a time.
 
 use std::fs;
+use std::ops::RangeInclusive;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, TableDefinition};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use tokio::sync::oneshot;
+use redb::{Database, Durability, ReadableTable, Table, TableDefinition};
+use uuid::Uuid;
 
-use super::Error;
-use super::attributes::QueueName;
-use super::fifo::DeduplicationId;
-use super::queues::{Change, Queues};
+use super::error::{ApiError, Code};
+use super::message::{Content, Message, Moment, Number, Receipt};
+use super::name::QueueName;
+use crate::error::{Error, IoContext};
 
-const QUEUES: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("queues");
-const MESSAGES: TableDefinition<'_, (&str, u64), &[u8]> = TableDefinition::new("messages");
+/// Messages as JSON, by queue and number.
+const MESSAGES: TableDefinition<'_, (&str, Number), &[u8]> = TableDefinition::new("messages");
 
-/// What was sent to FIFO queues, by deduplication ids.
-const SENT: TableDefinition<'_, (&str, &str), &[u8]> = TableDefinition::new("sent");
+/// Time after which a message is deleted (SQS's default, four days).
+const RETENTION_SECONDS: u32 = 4 * 24 * 60 * 60;
 
-/// How many requests may wait for the disk before those who come next wait to be let in.
-const WAITING: usize = 1024;
-
-pub(super) struct Store {
-    batches: SyncSender<Batch>,
-    writer: JoinHandle<()>,
+/// A queue and its settings.
+#[derive(Debug, Clone)]
+pub(super) struct Queue {
+    pub(super) name: QueueName,
+    /// Time for which a received message is hidden.
+    pub(super) visibility_seconds: u32,
+    pub(super) redrive: Option<Redrive>,
 }
 
-/// Where changes are handed in.
-#[derive(Clone)]
-pub(super) struct Writing(SyncSender<Batch>);
+/// Moves messages that were received too often.
+#[derive(Debug, Clone)]
+pub(super) struct Redrive {
+    pub(super) dead_letters: QueueName,
+    /// A message that was received this often isn't received again.
+    pub(super) max_receives: u32,
+}
 
-/// Resolves when the changes are on disk; fails if they never will be.
-pub(super) type Written = oneshot::Receiver<()>;
+/// Result of a receive.
+#[derive(Debug)]
+pub(super) struct Received {
+    pub(super) messages: Vec<(Receipt, Message)>,
+    /// Time at which the next hidden message becomes visible, as far as the scan went.
+    pub(super) next_visible_from: Option<Moment>,
+}
 
-enum Batch {
-    Changes(Vec<Change>, oneshot::Sender<()>),
-    End,
+/// Numbers of messages, counted as Scaleway does: a message that was received once counts as not
+/// visible until it is deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Counts {
+    pub(super) never_received: usize,
+    pub(super) received: usize,
+}
+
+/// The file of messages.
+pub(super) struct Store {
+    database: Database,
+    durability: Durability,
+}
+
+/// The messages of all queues in one transaction.
+pub(super) struct Messages<'t> {
+    table: Table<'t, (&'static str, Number), &'static [u8]>,
+    changed: bool,
 }
 
 impl Store {
-    /// Opens the file, made if it isn't there, reads all that is in it, and lets `prepare` change
-    /// that. Waits a little for another process that is about to leave. `failed` is told if a later
-    /// write fails; nothing is written then.
-    pub(super) fn open(
-        folder: &Path,
-        prepare: impl FnOnce(&mut Queues),
-        failed: oneshot::Sender<()>,
-    ) -> Result<(Self, Queues), Error> {
-        let database = open(folder)?;
-        let mut queues = read(&database, folder)?;
-        prepare(&mut queues);
-        write(&database, &queues.take_changes())?;
-        let (batches, received) = sync_channel(WAITING);
-        let writer = std::thread::Builder::new()
-            .name("queue-writer".to_owned())
-            .spawn(move || {
-                if let Err(error) = write_all(&database, &received) {
-                    tracing::error!("cannot write messages: {error}");
-                    // Whoever would be told may be leaving as well.
-                    let _ = failed.send(());
-                }
-            })
-            .map_err(|error| Error::Io {
-                doing: "start the thread that writes".to_owned(),
-                error,
+    /// Opens the file in `folder`, creates it if it is absent, and checks that the messages of
+    /// `queues` can be parsed. Messages of other queues stay in the file untouched.
+    pub(super) fn open(folder: &Path, queues: &[Queue]) -> Result<Self, Error> {
+        let file = folder.join("messages.redb");
+        let failed = |error: redb::Error| Error::MessageStore {
+            file: file.clone(),
+            error: Box::new(error),
+        };
+        let mut database = Database::create(&file).map_err(|error| failed(error.into()))?;
+        // Message bodies are private.
+        fs::set_permissions(&file, PermissionsExt::from_mode(0o600))
+            .with_action(|| format!("set the mode of {}", file.display()))?;
+        // The file has grown to the largest size that it ever needed.
+        database.compact().map_err(|error| failed(error.into()))?;
+        let store = Self {
+            database,
+            durability: Durability::Immediate,
+        };
+        for queue in queues {
+            let parsed = store.write(|messages| messages.counts(queue, Moment(0)));
+            parsed.map_err(|error| Error::Damaged {
+                file: file.clone(),
+                why: error.message,
             })?;
-        Ok((Self { batches, writer }, queues))
-    }
-
-    pub(super) fn writing(&self) -> Writing {
-        Writing(self.batches.clone())
-    }
-
-    /// Writes what was handed in, and closes the file. What is handed in later fails.
-    pub(super) fn close(self) {
-        // It has ended already if a write failed.
-        let _ = self.batches.send(Batch::End);
-        if self.writer.join().is_err() {
-            tracing::error!("the thread that writes messages panicked");
         }
+        Ok(store)
     }
-}
 
-impl Writing {
-    /// Hands changes in. Whoever calls this holds the lock under which the changes were made: their
-    /// order is the order on disk.
-    pub(super) fn hand_in(&self, changes: Vec<Change>) -> Written {
-        let (written, when_written) = oneshot::channel();
-        // If the writer has ended, `written` is dropped here, which is how that is heard.
-        let _ = self.0.send(Batch::Changes(changes, written));
-        when_written
-    }
-}
-
-const PATIENCE: Duration = Duration::from_secs(5);
-
-fn open(folder: &Path) -> Result<Database, Error> {
-    let file = folder.join("messages.redb");
-    let began = Instant::now();
-    let mut database = loop {
-        match Database::create(&file) {
-            Ok(database) => break database,
-            Err(DatabaseError::DatabaseAlreadyOpen) if began.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(50));
-            }
-            Err(DatabaseError::DatabaseAlreadyOpen) => return Err(Error::Busy(folder.to_owned())),
-            Err(error) => return Err(redb::Error::from(error).into()),
+    /// Runs `action` as one transaction, which is rolled back if it fails. Also returns `true` if
+    /// anything changed.
+    pub(super) fn write<T>(
+        &self,
+        action: impl FnOnce(&mut Messages<'_>) -> Result<T, ApiError>,
+    ) -> Result<(T, bool), ApiError> {
+        let mut transaction = self.database.begin_write().map_err(ApiError::store)?;
+        transaction
+            .set_durability(self.durability)
+            .map_err(ApiError::store)?;
+        let table = transaction.open_table(MESSAGES).map_err(ApiError::store)?;
+        let mut messages = Messages {
+            table,
+            changed: false,
+        };
+        let result = action(&mut messages)?;
+        let changed = messages.changed;
+        drop(messages);
+        match changed {
+            true => transaction.commit().map_err(ApiError::store)?,
+            false => transaction.abort().map_err(ApiError::store)?,
         }
-    };
-    // Message bodies are other people's business.
-    fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(
-        |error| Error::Io {
-            doing: format!("guard {}", file.display()),
-            error,
-        },
-    )?;
-    // The file grows with the most that it ever held; a start is when nobody waits.
-    database.compact().map_err(redb::Error::from)?;
-    // So that reading finds the tables.
-    write(&database, &[])?;
-    Ok(database)
+        Ok((result, changed))
+    }
 }
 
-fn read(database: &Database, folder: &Path) -> Result<Queues, Error> {
-    let file = folder.join("messages.redb");
-    let damaged = |why: &dyn std::fmt::Display| Error::Damaged {
-        file: file.clone(),
-        why: why.to_string(),
-    };
-    let name = |text: &str| text.parse::<QueueName>().map_err(|error| damaged(&error));
-    let transaction = database.begin_read().map_err(redb::Error::from)?;
-    let mut queues = Vec::new();
-    let table = transaction.open_table(QUEUES).map_err(redb::Error::from)?;
-    for entry in table.iter().map_err(redb::Error::from)? {
-        let (key, value) = entry.map_err(redb::Error::from)?;
-        queues.push((
-            name(key.value())?,
-            parse(value.value()).map_err(|error| damaged(&error))?,
-        ));
+impl Messages<'_> {
+    /// Appends a message. Returns its id.
+    pub(super) fn send(
+        &mut self,
+        queue: &Queue,
+        content: Content,
+        now: Moment,
+    ) -> Result<Uuid, ApiError> {
+        let message = Message {
+            id: Uuid::new_v4(),
+            content,
+            sent_at: now,
+            visible_from: now,
+            receives: 0,
+        };
+        self.append(&queue.name, &message)?;
+        Ok(message.id)
     }
-    let mut messages = Vec::new();
-    let table = transaction
-        .open_table(MESSAGES)
-        .map_err(redb::Error::from)?;
-    for entry in table.iter().map_err(redb::Error::from)? {
-        let (key, value) = entry.map_err(redb::Error::from)?;
-        let (queue, number) = key.value();
-        let message = parse(value.value()).map_err(|error| damaged(&error))?;
-        messages.push((name(queue)?, number, message));
-    }
-    let mut sent = Vec::new();
-    let table = transaction.open_table(SENT).map_err(redb::Error::from)?;
-    for entry in table.iter().map_err(redb::Error::from)? {
-        let (key, value) = entry.map_err(redb::Error::from)?;
-        let (queue, id) = key.value();
-        let id = DeduplicationId::parse(id).map_err(|fault| damaged(&fault.message))?;
-        let value = parse(value.value()).map_err(|error| damaged(&error))?;
-        sent.push((name(queue)?, id, value));
-    }
-    Ok(Queues::restore(queues, messages, sent))
-}
 
-fn write_all(database: &Database, batches: &Receiver<Batch>) -> Result<(), redb::Error> {
-    while let Ok(first) = batches.recv() {
-        let (mut changes, mut waiting, mut ended) = (Vec::new(), Vec::new(), false);
-        for batch in std::iter::once(first).chain(batches.try_iter().take(WAITING)) {
-            match batch {
-                Batch::Changes(more, written) => {
-                    changes.extend(more);
-                    waiting.push(written);
-                }
-                Batch::End => {
-                    ended = true;
+    /// Receives and hides up to `limit` messages. Messages that were received too often move to the
+    /// dead-letter queue instead.
+    pub(super) fn receive(
+        &mut self,
+        queue: &Queue,
+        limit: usize,
+        now: Moment,
+    ) -> Result<Received, ApiError> {
+        let mut next_visible_from: Option<Moment> = None;
+        let (mut expired, mut dead, mut received) = (Vec::new(), Vec::new(), Vec::new());
+        for entry in self.scan(&queue.name)? {
+            let (number, message) = entry?;
+            let redrive = queue.redrive.as_ref();
+            let redrive = redrive.filter(|redrive| message.receives >= redrive.max_receives);
+            if is_expired(&message, now) {
+                expired.push(number);
+            } else if message.visible_from > now {
+                let from = message.visible_from;
+                next_visible_from = Some(next_visible_from.map_or(from, |next| next.min(from)));
+            } else if let Some(redrive) = redrive {
+                dead.push((number, message, redrive.dead_letters.clone()));
+            } else {
+                received.push((number, message));
+                if received.len() == limit {
                     break;
                 }
             }
         }
-        write(database, &changes)?;
-        for written in waiting {
-            // Who asked may have left.
-            let _ = written.send(());
+        for number in expired {
+            self.remove(&queue.name, number)?;
         }
-        if ended {
-            break;
+        for (number, mut message, dead_letters) in dead {
+            self.remove(&queue.name, number)?;
+            message.receives = 0;
+            message.visible_from = now;
+            self.append(&dead_letters, &message)?;
+        }
+        let mut messages = Vec::new();
+        for (number, mut message) in received {
+            message.receives = message.receives.saturating_add(1);
+            message.visible_from = now.plus_seconds(queue.visibility_seconds);
+            self.insert(&queue.name, number, &message)?;
+            let receipt = Receipt {
+                number,
+                id: message.id,
+                receive: message.receives,
+            };
+            messages.push((receipt, message));
+        }
+        Ok(Received {
+            messages,
+            next_visible_from,
+        })
+    }
+
+    /// Deletes a message. An outdated receipt deletes nothing and isn't an error (SQS developer
+    /// guide, `DeleteMessage`).
+    pub(super) fn delete(&mut self, queue: &Queue, receipt: Receipt) -> Result<(), ApiError> {
+        match self.find(queue, receipt)? {
+            Some(_) => self.remove(&queue.name, receipt.number),
+            None => Ok(()),
         }
     }
-    Ok(())
-}
 
-/// Writes changes in one transaction and waits for the disk, which is redb's default.
-fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
-    let transaction = database.begin_write()?;
-    {
-        let mut queues = transaction.open_table(QUEUES)?;
-        let mut messages = transaction.open_table(MESSAGES)?;
-        let mut sent = transaction.open_table(SENT)?;
-        for change in changes {
-            match change {
-                Change::Queue(name, kept) => {
-                    queues.insert(name.as_str(), text(kept)?.as_slice())?;
-                }
-                Change::NoQueue(name) => {
-                    queues.remove(name.as_str())?;
-                    messages.retain_in(all_of(name), |_, _| false)?;
-                    sent.retain(|(queue, _), _| queue != name.as_str())?;
-                }
-                Change::Message(name, number, message) => {
-                    messages.insert((name.as_str(), *number), text(message)?.as_slice())?;
-                }
-                Change::NoMessage(name, number) => {
-                    messages.remove((name.as_str(), *number))?;
-                }
-                Change::NoMessages(name) => messages.retain_in(all_of(name), |_, _| false)?,
-                Change::Sent(name, id, what) => {
-                    sent.insert((name.as_str(), id.as_str()), text(what)?.as_slice())?;
-                }
-                Change::NoSent(name, id) => drop(sent.remove((name.as_str(), id.as_str()))?),
+    /// Hides a message in flight for `seconds` from now: 0, or the queue's visibility timeout.
+    pub(super) fn change_visibility(
+        &mut self,
+        queue: &Queue,
+        receipt: Receipt,
+        seconds: u32,
+        now: Moment,
+    ) -> Result<(), ApiError> {
+        let own = queue.visibility_seconds;
+        if seconds != 0 && seconds != own {
+            let reason = format!("Scaleway Queues allows 0 and the queue's own timeout, {own}");
+            return Err(ApiError::parameter("VisibilityTimeout", &reason));
+        }
+        let Some(mut message) = self.find(queue, receipt)? else {
+            let reason = "the message is deleted or was received again";
+            return Err(ApiError::parameter("ReceiptHandle", reason));
+        };
+        if message.visible_from <= now {
+            let text = "the message is already visible";
+            return Err(ApiError::new(Code::MessageNotInflight, text));
+        }
+        message.visible_from = now.plus_seconds(seconds);
+        self.insert(&queue.name, receipt.number, &message)
+    }
+
+    /// Deletes all messages of the queue.
+    pub(super) fn purge(&mut self, queue: &Queue) -> Result<(), ApiError> {
+        self.changed = true;
+        self.table
+            .retain_in(all_of(&queue.name), |_, _| false)
+            .map_err(ApiError::store)
+    }
+
+    /// Counts the messages of the queue.
+    pub(super) fn counts(&mut self, queue: &Queue, now: Moment) -> Result<Counts, ApiError> {
+        let mut counts = Counts::default();
+        for entry in self.scan(&queue.name)? {
+            let (_, message) = entry?;
+            match (is_expired(&message, now), message.receives) {
+                (true, _) => {}
+                (false, 0) => counts.never_received += 1,
+                (false, _) => counts.received += 1,
             }
         }
+        Ok(counts)
     }
-    Ok(transaction.commit()?)
+
+    /// Returns the receipt's message, unless it is deleted or was received again.
+    fn find(&self, queue: &Queue, receipt: Receipt) -> Result<Option<Message>, ApiError> {
+        let key = (queue.name.as_str(), receipt.number);
+        let Some(value) = self.table.get(key).map_err(ApiError::store)? else {
+            return Ok(None);
+        };
+        let message = parse(value.value())?;
+        Ok(receipt.is_current(&message).then_some(message))
+    }
+
+    /// Iterates over a queue from its oldest message.
+    fn scan(
+        &self,
+        queue: &QueueName,
+    ) -> Result<impl Iterator<Item = Result<(Number, Message), ApiError>>, ApiError> {
+        let range = self.table.range(all_of(queue)).map_err(ApiError::store)?;
+        Ok(range.map(|entry| {
+            let (key, value) = entry.map_err(ApiError::store)?;
+            Ok((key.value().1, parse(value.value())?))
+        }))
+    }
+
+    /// Inserts a message behind all others.
+    fn append(&mut self, queue: &QueueName, message: &Message) -> Result<(), ApiError> {
+        let mut range = self.table.range(all_of(queue)).map_err(ApiError::store)?;
+        let last = range.next_back().transpose().map_err(ApiError::store)?;
+        let number = last.map_or(0, |(key, _)| key.value().1.saturating_add(1));
+        drop(range);
+        self.insert(queue, number, message)
+    }
+
+    fn insert(
+        &mut self,
+        queue: &QueueName,
+        number: Number,
+        message: &Message,
+    ) -> Result<(), ApiError> {
+        let value = serde_json::json!(message).to_string();
+        self.changed = true;
+        self.table
+            .insert((queue.as_str(), number), value.as_bytes())
+            .map(drop)
+            .map_err(ApiError::store)
+    }
+
+    fn remove(&mut self, queue: &QueueName, number: Number) -> Result<(), ApiError> {
+        self.changed = true;
+        self.table
+            .remove((queue.as_str(), number))
+            .map(drop)
+            .map_err(ApiError::store)
+    }
 }
 
-fn all_of(name: &QueueName) -> std::ops::RangeInclusive<(&str, u64)> {
-    (name.as_str(), 0)..=(name.as_str(), u64::MAX)
+fn is_expired(message: &Message, now: Moment) -> bool {
+    message.sent_at.plus_seconds(RETENTION_SECONDS) <= now
 }
 
-fn text(value: &impl Serialize) -> Result<Vec<u8>, redb::Error> {
-    serde_json::to_vec(value).map_err(|error| redb::Error::Io(error.into()))
+fn all_of(queue: &QueueName) -> RangeInclusive<(&str, Number)> {
+    (queue.as_str(), 0)..=(queue.as_str(), Number::MAX)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, serde_json::Error> {
+fn parse(bytes: &[u8]) -> Result<Message, ApiError> {
     serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::store(redb::Error::Corrupted(error.to_string())))
 }
+
+#[cfg(test)]
+mod tests;

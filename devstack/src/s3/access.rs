@@ -1,8 +1,8 @@
-//! Who may: whoever has the keys, and signs as the real services want it.
+//! Access checks that real S3 services make beyond s3s's.
 //!
-//! s3s has checked the signature, if there is one. It takes more than they do: any region, Version 2
-//! (which they are giving up), URLs that last for ever, and `x-amz-` headers that nobody signed. What works
-//! here should work there.
+//! s3s has verified the signature, if there is one. It also accepts any region, Signature Version 2,
+//! URLs without an upper bound on their lifetime, and unsigned `x-amz-` headers. These are refused, so
+//! that what works here works in the cloud.
 
 use std::borrow::Cow;
 
@@ -14,10 +14,10 @@ use s3s::{S3Result, s3_error};
 
 use super::error::bad_request;
 
-/// 7 days, in seconds.
+/// Longest lifetime of a presigned URL in seconds: 7 days.
 const MAX_EXPIRY: u64 = 7 * 24 * 60 * 60;
 
-/// Checks each request before anything is done for it.
+/// Checks each request before its operation runs.
 pub(super) struct Access {
     pub(super) region: &'static str,
 }
@@ -35,7 +35,7 @@ impl S3Access for Access {
         else {
             return Err(s3_error!(
                 AuthorizationHeaderMalformed,
-                "the signature has to be of Version 4, for the region {}",
+                "the signature must be a Version 4 signature for the region {}",
                 self.region
             ));
         };
@@ -58,11 +58,11 @@ impl S3Access for Access {
     }
 }
 
-/// What a signature of Version 4 says of itself.
+/// Parameters of a Version 4 signature.
 struct Signature<'a> {
     credential: Cow<'a, str>,
     signed_headers: Cow<'a, str>,
-    /// Of a URL: for how many seconds. What can't be read is for ever.
+    /// Lifetime of a presigned URL in seconds. An invalid value counts as the longest.
     expires: Option<u64>,
 }
 
@@ -104,7 +104,8 @@ impl<'a> Signature<'a> {
             .ends_with(&format!("/{region}/s3/aws4_request"))
     }
 
-    /// Whether all is signed that has to be. The body's hash needn't be in a URL, made before the body.
+    /// `true` if `host` and all `x-amz-` headers are signed. A URL is signed before its body exists, so
+    /// the body's hash is exempt there.
     fn covers(&self, headers: &HeaderMap) -> bool {
         headers
             .keys()

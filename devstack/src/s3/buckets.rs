@@ -1,60 +1,47 @@
-//! Operations on buckets.
+//! Operations on the bucket: look-ups and lists.
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use s3s::dto::{
-    Bucket, BucketLocationConstraint, CreateBucketOutput, GetBucketLocationOutput,
-    HeadBucketOutput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput, ListObjectsV2Input,
-    ListObjectsV2Output,
+    Bucket, HeadBucketOutput, ListBucketsOutput, ListObjectsInput, ListObjectsOutput,
+    ListObjectsV2Input, ListObjectsV2Output,
 };
 use s3s::{S3Result, s3_error};
 
-use super::error::internal;
 use super::listing::{Page, Query};
 use super::server::REGION;
 use super::storage::Storage;
 
-pub(super) fn create(storage: &Storage, bucket: &str) -> S3Result<CreateBucketOutput> {
-    if !storage.create_bucket(bucket).map_err(internal)? {
-        return Err(s3_error!(BucketAlreadyOwnedByYou));
-    }
-    Ok(CreateBucketOutput {
-        location: Some(format!("/{bucket}")),
-    })
-}
-
 pub(super) fn head(storage: &Storage, bucket: &str) -> S3Result<HeadBucketOutput> {
-    storage.with_bucket(bucket, |_| HeadBucketOutput {
+    storage.check_bucket(bucket)?;
+    Ok(HeadBucketOutput {
         bucket_region: Some(REGION.to_owned()),
         ..HeadBucketOutput::default()
     })
 }
 
-pub(super) fn location(storage: &Storage, bucket: &str) -> S3Result<GetBucketLocationOutput> {
-    storage.with_bucket(bucket, |_| GetBucketLocationOutput {
-        location_constraint: Some(BucketLocationConstraint::from_static(REGION)),
-    })
-}
-
-pub(super) fn all(storage: &Storage) -> ListBucketsOutput {
-    let buckets = storage.buckets().into_iter().map(|name| Bucket {
-        name: Some(name),
+pub(super) fn list_buckets(storage: &Storage) -> ListBucketsOutput {
+    let bucket = Bucket {
+        name: Some(storage.bucket().to_owned()),
         bucket_region: Some(REGION.to_owned()),
         ..Bucket::default()
-    });
+    };
     ListBucketsOutput {
-        buckets: Some(buckets.collect()),
+        buckets: Some(vec![bucket]),
         ..ListBucketsOutput::default()
     }
 }
 
-/// The first version, which goes on after a key.
+/// Version 1, which continues after a key. boto3's `Bucket.objects` uses it.
 pub(super) fn list(storage: &Storage, input: ListObjectsInput) -> S3Result<ListObjectsOutput> {
+    storage.check_bucket(&input.bucket)?;
     let query = Query {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref(),
         after: input.marker.as_deref().unwrap_or_default(),
         max_keys: input.max_keys,
     };
-    let page = storage.with_bucket(&input.bucket, |objects| Page::read(objects, &query))?;
+    let page = Page::read(&storage.index(), &query);
     Ok(ListObjectsOutput {
         max_keys: i32::try_from(query.max_keys()).ok(),
         is_truncated: Some(page.next.is_some()),
@@ -69,16 +56,14 @@ pub(super) fn list(storage: &Storage, input: ListObjectsInput) -> S3Result<ListO
     })
 }
 
-/// The second version, which goes on after a token: here too a key, in a form that nobody takes for one.
+/// Version 2, which continues after a token: a key in base64, so that clients don't rely on it.
 pub(super) fn list_v2(
     storage: &Storage,
     input: ListObjectsV2Input,
 ) -> S3Result<ListObjectsV2Output> {
-    let token = input
-        .continuation_token
-        .as_deref()
-        .map(read_token)
-        .transpose()?;
+    storage.check_bucket(&input.bucket)?;
+    let token = input.continuation_token.as_deref();
+    let token = token.map(parse_token).transpose()?;
     let query = Query {
         prefix: input.prefix.as_deref().unwrap_or_default(),
         delimiter: input.delimiter.as_deref(),
@@ -88,12 +73,12 @@ pub(super) fn list_v2(
             .unwrap_or_default(),
         max_keys: input.max_keys,
     };
-    let page = storage.with_bucket(&input.bucket, |objects| Page::read(objects, &query))?;
+    let page = Page::read(&storage.index(), &query);
     Ok(ListObjectsV2Output {
         max_keys: i32::try_from(query.max_keys()).ok(),
         key_count: i32::try_from(page.objects.len() + page.prefixes.len()).ok(),
         is_truncated: Some(page.next.is_some()),
-        next_continuation_token: page.next.map(|next| write_token(&next)),
+        next_continuation_token: page.next.map(|key| BASE64_STANDARD.encode(key)),
         contents: Some(page.objects),
         common_prefixes: Some(page.prefixes),
         name: Some(input.bucket),
@@ -105,16 +90,10 @@ pub(super) fn list_v2(
     })
 }
 
-fn write_token(after: &str) -> String {
-    use base64::Engine as _;
-    base64::prelude::BASE64_STANDARD.encode(after)
-}
-
-fn read_token(token: &str) -> S3Result<String> {
-    use base64::Engine as _;
-    base64::prelude::BASE64_STANDARD
+fn parse_token(token: &str) -> S3Result<String> {
+    BASE64_STANDARD
         .decode(token)
         .ok()
-        .and_then(|bytes| String::from_utf8(bytes).ok())
-        .ok_or_else(|| s3_error!(InvalidArgument, "the continuation token is none of ours"))
+        .and_then(|key| String::from_utf8(key).ok())
+        .ok_or_else(|| s3_error!(InvalidArgument, "invalid continuation token"))
 }

@@ -1,14 +1,14 @@
-//! Which bucket a host's name stands for, where it stands for one.
+//! Virtual-hosted addressing: maps `<bucket>.localhost` to the bucket.
 //!
-//! `<bucket>.localhost` is that bucket, on any port: names below `localhost` are this machine
-//! (RFC 6761, 6.3). Every other name is the server's own, and the bucket is in the path.
+//! Names below `localhost` resolve to this machine (RFC 6761, 6.3). With any other name the bucket is in
+//! the path.
 
 use s3s::S3Result;
 use s3s::host::{S3Host, VirtualHost};
 
 const DOMAIN: &str = "localhost";
 
-/// See the module.
+/// Maps host names as the module describes.
 pub(super) struct Localhost;
 
 impl S3Host for Localhost {
@@ -21,7 +21,7 @@ impl S3Host for Localhost {
     }
 }
 
-/// The bucket in `bucket.localhost:9000`; in lower case, as buckets are.
+/// Returns the bucket of `bucket.localhost:9000` in lower case.
 fn bucket(host: &str) -> Option<String> {
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name);
     let name = name.to_ascii_lowercase();
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_below_localhost_is_a_buckets_and_no_other_is() {
+    fn only_names_below_localhost_are_buckets() {
         for (host, expected) in [
             ("prints.localhost", Some("prints")),
             ("prints.localhost:9000", Some("prints")),

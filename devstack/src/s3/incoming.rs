@@ -1,11 +1,10 @@
-//! Bytes on their way in: received into a file that nobody sees, and compared with all that was said
-//! of them.
+//! Receives a body into a temporary file, and compares its length and checksums with the request's.
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::Pin;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use futures::StreamExt;
 use http::HeaderMap;
 use s3s::checksum::ChecksumHasher;
@@ -17,14 +16,15 @@ use tokio::io::{AsyncWriteExt, BufWriter};
 
 use super::error::{bad_request, internal};
 use super::object_file::Checksums;
-use crate::hexadecimal::hex;
 
-/// A client that sends nothing for so long is gone.
-const SILENCE: Duration = Duration::from_secs(60);
+/// Longest pause between two pieces of a body.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+/// Upper bound on the bytes of one body, as with S3.
+const MAX_BODY: u64 = 5 << 30;
 const BUFFER: usize = 256 * 1024;
 const CHECKSUM: &str = "x-amz-checksum-";
 
-/// A whole body that is what was announced. Goes away unless somebody keeps the file.
+/// A complete, verified body. The file is deleted when the value is dropped.
 pub(super) struct Incoming {
     pub(super) file: NamedTempFile,
     pub(super) size: u64,
@@ -33,28 +33,26 @@ pub(super) struct Incoming {
     pub(super) checksums: Checksums,
 }
 
-/// What the request says of its body.
-pub(super) struct Announced<'a> {
+/// Headers and trailers of the request, which describe its body.
+pub(super) struct Metadata<'a> {
     pub(super) headers: &'a HeaderMap,
     pub(super) trailers: Option<TrailingHeaders>,
-    /// The largest that is taken, in bytes.
-    pub(super) limit: u64,
 }
 
 impl Incoming {
     /// Receives a body into a file in `folder`.
     ///
-    /// If this is dropped, or the client goes away, the file goes too.
+    /// The file is deleted if the client disconnects or the future is dropped.
     pub(super) async fn receive(
         folder: &Path,
         body: StreamingBlob,
-        announced: Announced<'_>,
+        metadata: Metadata<'_>,
     ) -> S3Result<Self> {
-        let length = announced.length()?;
-        if length > announced.limit {
+        let length = metadata.length()?;
+        if length > MAX_BODY {
             return Err(s3_error!(EntityTooLarge));
         }
-        let mut hasher = announced.hasher();
+        let mut hasher = metadata.hasher();
         let mut md5 = Md5::new();
 
         let file = NamedTempFile::new_in(folder).map_err(internal)?;
@@ -62,13 +60,13 @@ impl Incoming {
         let mut out = BufWriter::with_capacity(BUFFER, tokio::fs::File::from_std(handle));
         let mut size: u64 = 0;
         let mut body = body;
-        while let Some(bytes) = next_within(SILENCE, body.next()).await? {
-            let bytes = bytes.map_err(|error| broken_off(&*error))?;
+        while let Some(bytes) = next_piece(body.next()).await? {
+            let bytes = bytes.map_err(|error| interrupted(&*error))?;
             size = size.saturating_add(u64::try_from(bytes.len()).map_err(internal)?);
             if size > length {
                 return Err(s3_error!(
                     IncompleteBody,
-                    "the body is longer than was announced"
+                    "the body is longer than its Content-Length"
                 ));
             }
             hasher.update(&bytes);
@@ -79,25 +77,25 @@ impl Incoming {
         if size != length {
             return Err(s3_error!(
                 IncompleteBody,
-                "the body is shorter than was announced"
+                "the body is shorter than its Content-Length"
             ));
         }
 
         let md5 = md5.finalize();
-        announced.check_md5(md5.as_ref())?;
+        metadata.check_md5(&md5)?;
         let checksums = Checksums::from(hasher.finalize());
-        announced.check(&checksums)?;
+        metadata.check(&checksums)?;
         Ok(Self {
             file,
             size,
-            etag: hex(md5.as_ref()),
+            etag: hex::encode(md5),
             checksums,
         })
     }
 }
 
-impl Announced<'_> {
-    /// How long the body is; of one in chunks (`aws-chunked`), what is in them.
+impl Metadata<'_> {
+    /// Returns the body's length, without the framing of chunks (`aws-chunked`).
     fn length(&self) -> S3Result<u64> {
         let number = |name: &str| {
             let value = self.headers.get(name)?;
@@ -106,26 +104,23 @@ impl Announced<'_> {
         number("x-amz-decoded-content-length")
             .or_else(|| number("content-length"))
             .ok_or_else(|| s3_error!(MissingContentLength))?
-            .ok_or_else(|| s3_error!(InvalidArgument, "the length is not a number"))
+            .ok_or_else(|| s3_error!(InvalidArgument, "Content-Length is not a number"))
     }
 
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// Sums up all kinds that the headers have, ask for, or promise at the end.
+    /// Returns a hasher for all algorithms that the headers give, request, or announce as trailers.
     fn hasher(&self) -> ChecksumHasher {
-        let asked = self
+        let requested = self
             .header("x-amz-sdk-checksum-algorithm")
             .unwrap_or_default();
-        let promised = self.header("x-amz-trailer").unwrap_or_default();
         let wanted = |kind: &str| {
             let name = format!("{CHECKSUM}{kind}");
             self.headers.contains_key(&name)
-                || asked.eq_ignore_ascii_case(kind)
-                || promised
-                    .split(',')
-                    .any(|promise| promise.trim().eq_ignore_ascii_case(&name))
+                || requested.eq_ignore_ascii_case(kind)
+                || self.has_trailer(&name)
         };
         ChecksumHasher {
             crc32: wanted("crc32").then(Default::default),
@@ -136,12 +131,16 @@ impl Announced<'_> {
         }
     }
 
+    /// `true` if `x-amz-trailer` announces this header at the end of the body.
+    fn has_trailer(&self, name: &str) -> bool {
+        let trailers = self.header("x-amz-trailer").unwrap_or_default();
+        trailers
+            .split(',')
+            .any(|trailer| trailer.trim().eq_ignore_ascii_case(name))
+    }
+
     fn check(&self, found: &Checksums) -> S3Result<()> {
         let trailers = self.trailers.as_ref().and_then(TrailingHeaders::take);
-        let promised = self
-            .header("x-amz-trailer")
-            .unwrap_or_default()
-            .to_ascii_lowercase();
         for (kind, found) in [
             ("crc32", &found.crc32),
             ("crc32c", &found.crc32c),
@@ -151,21 +150,20 @@ impl Announced<'_> {
         ] {
             let name = format!("{CHECKSUM}{kind}");
             let in_trailers = trailers.as_ref().and_then(|trailers| trailers.get(&name));
-            let is_promised = promised.split(',').any(|promise| promise.trim() == name);
-            if is_promised && in_trailers.is_none() {
+            if self.has_trailer(&name) && in_trailers.is_none() {
                 return Err(bad_request(
                     "MalformedTrailerError",
-                    "a promised checksum didn't come",
+                    "a checksum that x-amz-trailer announces is missing",
                 ));
             }
-            for said in self.headers.get(&name).into_iter().chain(in_trailers) {
+            for given in self.headers.get(&name).into_iter().chain(in_trailers) {
                 if found
                     .as_ref()
-                    .is_none_or(|found| said.as_bytes() != found.as_bytes())
+                    .is_none_or(|found| given.as_bytes() != found.as_bytes())
                 {
                     return Err(s3_error!(
                         BadDigest,
-                        "the body doesn't have the {kind} that was sent"
+                        "the body's {kind} differs from the request's"
                     ));
                 }
             }
@@ -174,46 +172,38 @@ impl Announced<'_> {
     }
 
     fn check_md5(&self, found: &[u8]) -> S3Result<()> {
-        let Some(said) = self.headers.get("content-md5") else {
+        let Some(given) = self.headers.get("content-md5") else {
             return Ok(());
         };
-        if said.as_bytes() == base64(found).as_bytes() {
+        if given.as_bytes() == BASE64_STANDARD.encode(found).as_bytes() {
             Ok(())
         } else {
             Err(s3_error!(
                 BadDigest,
-                "the body doesn't have the MD5 that was sent"
+                "the body's MD5 differs from Content-MD5"
             ))
         }
     }
 }
 
-async fn next_within<T>(
-    silence: Duration,
-    next: impl Future<Output = Option<T>>,
-) -> S3Result<Option<T>> {
-    let next: Pin<&mut _> = std::pin::pin!(next);
-    tokio::time::timeout(silence, next)
+async fn next_piece<T>(next: impl Future<Output = Option<T>>) -> S3Result<Option<T>> {
+    tokio::time::timeout(READ_TIMEOUT, next)
         .await
         .map_err(|_| s3_error!(RequestTimeout))
 }
 
-/// The client went away, or what it sent is not what it signed. s3s has no types for these.
-fn broken_off(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
+/// Maps an error of the body stream: the client disconnected, or the body isn't the signed one. s3s has
+/// no public types for these.
+fn interrupted(error: &(dyn std::error::Error + Send + Sync)) -> S3Error {
     let text = error.to_string();
     if text.contains("Sha256Mismatch") {
         bad_request(
             "XAmzContentSHA256Mismatch",
-            "the body doesn't have the SHA-256 in x-amz-content-sha256",
+            "the body's SHA-256 differs from x-amz-content-sha256",
         )
     } else if text.contains("SignatureMismatch") {
-        s3_error!(SignatureDoesNotMatch, "a chunk has another signature")
+        s3_error!(SignatureDoesNotMatch, "a chunk's signature does not match")
     } else {
         s3_error!(IncompleteBody)
     }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use ::base64::Engine as _;
-    ::base64::prelude::BASE64_STANDARD.encode(bytes)
 }

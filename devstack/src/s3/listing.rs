@@ -1,74 +1,65 @@
-//! A page of a bucket's keys, as both versions of the list operation need it.
+//! One page of a bucket's keys, for both versions of the list operation.
 
-use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::Arc;
 
 use s3s::dto::{CommonPrefix, Object, ObjectStorageClass};
 
 use super::object_file::Record;
+use super::storage::Index;
 
 const MAX_KEYS: usize = 1000;
 
-/// What is asked for.
+/// Parameters of a list operation.
 pub(super) struct Query<'a> {
     pub(super) prefix: &'a str,
-    /// Keys that have it after the prefix are summed up by what is before and with it.
+    /// Groups keys that contain it after the prefix, by what precedes it.
     pub(super) delimiter: Option<&'a str>,
-    /// Only what comes after this.
+    /// Excludes this key and all before it.
     pub(super) after: &'a str,
     pub(super) max_keys: Option<i32>,
 }
 
-/// What there is.
+/// One page of the result.
 #[derive(Default)]
 pub(super) struct Page {
     pub(super) objects: Vec<Object>,
     pub(super) prefixes: Vec<CommonPrefix>,
-    /// If there is more: what to go on after.
+    /// Last key or group of this page, if there are more.
     pub(super) next: Option<String>,
 }
 
 impl Page {
-    pub(super) fn read(objects: &BTreeMap<String, Arc<Record>>, query: &Query<'_>) -> Self {
+    pub(super) fn read(objects: &Index, query: &Query<'_>) -> Self {
         let max = query.max_keys().min(MAX_KEYS);
         let mut page = Self::default();
         if max == 0 {
             return page;
         }
+        // Last key or group of the page so far.
         let mut last = query.after.to_owned();
-        let mut start = match query.after < query.prefix {
-            true => Bound::Included(query.prefix.to_owned()),
-            false => Bound::Excluded(query.after.to_owned()),
+        let start = match query.after < query.prefix {
+            true => Bound::Included(query.prefix),
+            false => Bound::Excluded(query.after),
         };
-        loop {
-            let range = (start.clone(), Bound::Unbounded);
-            let Some((key, record)) = objects.range::<String, _>(range).next() else {
-                return page;
-            };
+        for (key, record) in objects.range::<str, _>((start, Bound::Unbounded)) {
             let Some(rest) = key.strip_prefix(query.prefix) else {
-                return page;
+                break;
             };
             let group = query.group(rest);
-            // The page before ended with this group.
-            let seen = group.as_ref().is_some_and(|group| *group == last);
-            if !seen {
-                if page.objects.len() + page.prefixes.len() == max {
-                    page.next = Some(last);
-                    return page;
-                }
-                last = group.clone().unwrap_or_else(|| key.clone());
-                match &group {
-                    Some(group) => page.prefixes.push(CommonPrefix {
-                        prefix: Some(group.clone()),
-                    }),
-                    None => page.objects.push(object(record)),
-                }
+            if group.as_ref().is_some_and(|group| *group == last) {
+                continue;
             }
-            start = group
-                .and_then(|group| end_of(&group))
-                .map_or_else(|| Bound::Excluded(key.clone()), Bound::Included);
+            if page.objects.len() + page.prefixes.len() == max {
+                page.next = Some(last);
+                break;
+            }
+            last = group.clone().unwrap_or_else(|| key.clone());
+            match group {
+                None => page.objects.push(object(record)),
+                Some(_) => page.prefixes.push(CommonPrefix { prefix: group }),
+            }
         }
+        page
     }
 }
 
@@ -78,29 +69,12 @@ impl Query<'_> {
             .map_or(MAX_KEYS, |max| usize::try_from(max).unwrap_or(0))
     }
 
-    /// By what a key is summed up, given what comes after the prefix.
+    /// Returns the group of a key, given the part of it after the prefix.
     fn group(&self, rest: &str) -> Option<String> {
         let delimiter = self.delimiter.filter(|delimiter| !delimiter.is_empty())?;
         let (before, _) = rest.split_once(delimiter)?;
         Some(format!("{}{before}{delimiter}", self.prefix))
     }
-}
-
-/// The first text after all that begin with `group`, as far as one can be written.
-fn end_of(group: &str) -> Option<String> {
-    let mut characters: Vec<char> = group.chars().collect();
-    while let Some(last) = characters.pop() {
-        // Surrogates are no characters: the one after them is the next.
-        let next = match last {
-            '\u{d7ff}' => Some('\u{e000}'),
-            _ => char::from_u32(u32::from(last) + 1),
-        };
-        if let Some(next) = next {
-            characters.push(next);
-            return Some(characters.into_iter().collect());
-        }
-    }
-    None
 }
 
 fn object(record: &Record) -> Object {
@@ -118,6 +92,9 @@ fn object(record: &Record) -> Object {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
     use super::*;
     use crate::s3::object_file::{Attributes, Checksums};
 
@@ -137,7 +114,7 @@ mod tests {
             .collect()
     }
 
-    /// All pages of that size, one string each.
+    /// Returns all pages of that size, one string each.
     fn pages(keys: &[&str], prefix: &str, delimiter: Option<&str>, max: i32) -> Vec<String> {
         let mut pages = Vec::new();
         let mut after = String::new();
@@ -162,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_whole_and_in_order() {
+    fn pages_are_complete_and_in_order() {
         let keys = ["a", "b/1", "b/2", "b/2/x", "b0", "c/é", "c/\u{10ffff}"];
         assert_eq!(pages(&keys, "", None, 1000), [keys.join(" ")]);
         assert_eq!(pages(&keys, "b/", None, 2), ["b/1 b/2", "b/2/x"]);
@@ -175,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_that_is_just_full_says_that_it_is_the_last() {
+    fn a_last_page_that_is_full_has_no_continuation() {
         assert_eq!(pages(&["a", "b"], "", None, 2), ["a b"]);
     }
 }

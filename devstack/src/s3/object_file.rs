@@ -1,5 +1,5 @@
-//! One object, one file: the bytes, then what is known of them, then where that begins. So one rename
-//! makes object and metadata appear together, and image viewers still open the file.
+//! The file of an object: body, then metadata, then the metadata's length. One rename publishes body and
+//! metadata together, and image viewers can still open the file.
 //!
 //! ```text
 //! <body> <Record as JSON> <length of the JSON, 8 bytes, big endian> "tirage/1"
@@ -16,15 +16,15 @@ use serde::{Deserialize, Serialize};
 
 const MARK: &[u8; 8] = b"tirage/1";
 const FOOTER: u64 = 16;
-/// S3 allows 2 KiB of user metadata and 1 KiB of key; headers are bounded too.
+/// Upper bound on the bytes of the JSON. S3 allows 2 KiB of user metadata and 1 KiB of key.
 const MAX_RECORD: u64 = 1 << 20;
 
-/// What is known of an object besides its bytes.
+/// Metadata of an object.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Record {
     pub(super) key: String,
     pub(super) size: u64,
-    /// Without quotes.
+    /// Entity tag without quotes.
     pub(super) etag: String,
     /// Milliseconds since 1970.
     pub(super) modified: u64,
@@ -34,7 +34,7 @@ pub(super) struct Record {
     pub(super) attributes: Attributes,
 }
 
-/// Those that were sent and found right, in base64.
+/// Verified checksums of the body, in base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Checksums {
@@ -45,7 +45,7 @@ pub(super) struct Checksums {
     pub(super) sha256: Option<String>,
 }
 
-/// Headers that come back as they were sent.
+/// Headers that are returned as they were sent.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Attributes {
@@ -63,13 +63,13 @@ impl Record {
         ETag::Strong(self.etag.clone())
     }
 
-    /// To the second, as HTTP dates are.
+    /// Time of the last change, in whole seconds like HTTP's dates.
     pub(super) fn last_modified(&self) -> Timestamp {
         let seconds = Duration::from_secs(self.modified / 1000);
         Timestamp::from(SystemTime::UNIX_EPOCH + seconds)
     }
 
-    /// Appends to the file, which holds exactly the body, and forces all of it to disk.
+    /// Appends the metadata to a file that holds the body, and syncs the file to disk.
     pub(super) fn finish(&self, file: &mut File) -> io::Result<()> {
         let record = serde_json::to_vec(self)?;
         let mut end = record;
@@ -81,7 +81,7 @@ impl Record {
         file.sync_all()
     }
 
-    /// Opens a file and reads what is known of the object; the file stands at the body's first byte.
+    /// Opens a file and reads the metadata. The file's position is then the body's first byte.
     pub(super) fn open(path: &Path) -> io::Result<(File, Self)> {
         let damaged = |why: &str| io::Error::new(io::ErrorKind::InvalidData, why.to_owned());
         let mut file = File::open(path)?;
@@ -95,17 +95,17 @@ impl Record {
         file.read_exact(&mut mark)?;
         let length = u64::from_be_bytes(length);
         if mark != *MARK || length > MAX_RECORD {
-            return Err(damaged("no object file"));
+            return Err(damaged("not an object file"));
         }
         let record_at = footer_at
             .checked_sub(length)
-            .ok_or_else(|| damaged("no object file"))?;
+            .ok_or_else(|| damaged("not an object file"))?;
         file.seek(SeekFrom::Start(record_at))?;
         let mut record = Vec::new();
         (&mut file).take(length).read_to_end(&mut record)?;
         let record: Self = serde_json::from_slice(&record)?;
         if record.size != record_at {
-            return Err(damaged("the object has another size than it should"));
+            return Err(damaged("the body's length differs from the metadata's"));
         }
         file.seek(SeekFrom::Start(0))?;
         Ok((file, record))
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_read_as_it_was_written() {
+    fn records_round_trip() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"bytes").unwrap();
         record().finish(file.as_file_mut()).unwrap();
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_was_cut_off_is_no_object() {
+    fn truncated_files_are_rejected() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(b"bytes").unwrap();
         record().finish(file.as_file_mut()).unwrap();

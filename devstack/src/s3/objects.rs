@@ -16,60 +16,87 @@ use s3s::{S3Request, S3Result, s3_error};
 use tokio::io::AsyncReadExt;
 
 use super::error::internal;
-use super::incoming::{Announced, Incoming};
+use super::incoming::{Incoming, Metadata};
 use super::object_file::{Attributes, Checksums, Record};
 use super::operations::blocking;
-use super::storage::{Conditions, Storage};
+use super::storage::{Condition, Storage};
 
 const CHUNK: usize = 256 * 1024;
 const DEFAULT_TYPE: &str = "binary/octet-stream";
+
+/// Collects the attributes of an upload from s3s's inputs, whose fields have the same names.
+macro_rules! attributes_of {
+    ($input:expr) => {
+        Attributes {
+            content_type: $input.content_type,
+            content_encoding: stored_encoding($input.content_encoding),
+            content_disposition: $input.content_disposition,
+            content_language: $input.content_language,
+            cache_control: $input.cache_control,
+            metadata: $input.metadata.into_iter().flatten().collect(),
+        }
+    };
+}
+pub(super) use attributes_of;
+
+/// Builds an output that has an entity tag and checksums.
+macro_rules! stored_output {
+    ($Output:ident, $record:expr) => {
+        $Output {
+            e_tag: Some($record.e_tag()),
+            checksum_crc32: $record.checksums.crc32.clone(),
+            checksum_crc32c: $record.checksums.crc32c.clone(),
+            checksum_crc64nvme: $record.checksums.crc64nvme.clone(),
+            checksum_sha1: $record.checksums.sha1.clone(),
+            checksum_sha256: $record.checksums.sha256.clone(),
+            ..$Output::default()
+        }
+    };
+}
+pub(super) use stored_output;
+
+/// Builds an output that describes a whole object.
+macro_rules! object_output {
+    ($Output:ident, $record:expr) => {
+        $Output {
+            accept_ranges: Some("bytes".to_owned()),
+            content_length: i64::try_from($record.size).ok(),
+            last_modified: Some($record.last_modified()),
+            content_type: content_type(&$record.attributes),
+            content_encoding: $record.attributes.content_encoding.clone(),
+            content_disposition: $record.attributes.content_disposition.clone(),
+            content_language: $record.attributes.content_language.clone(),
+            cache_control: $record.attributes.cache_control.clone(),
+            metadata: Some($record.attributes.metadata.clone().into_iter().collect()),
+            ..stored_output!($Output, $record)
+        }
+    };
+}
 
 pub(super) async fn put(
     storage: &Arc<Storage>,
     request: S3Request<PutObjectInput>,
 ) -> S3Result<PutObjectOutput> {
     let input = request.input;
-    // Before megabytes are sent in vain; it is checked again when the object appears.
-    storage.with_bucket(&input.bucket, |_| ())?;
+    storage.check_bucket(&input.bucket)?;
+    let condition = Condition::new(input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
-    let announced = Announced {
+    let metadata = Metadata {
         headers: &request.headers,
         trailers: request.trailing_headers,
-        limit: storage.limit,
     };
-    let incoming = Incoming::receive(&storage.incoming(), body, announced).await?;
-
-    let conditions = Conditions {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-    };
+    let incoming = Incoming::receive(&storage.incoming(), body, metadata).await?;
     let record = Record {
         key: input.key,
         size: incoming.size,
         etag: incoming.etag,
         modified: now(),
         checksums: incoming.checksums,
-        attributes: Attributes {
-            content_type: input.content_type,
-            content_encoding: stored_encoding(input.content_encoding),
-            content_disposition: input.content_disposition,
-            content_language: input.content_language,
-            cache_control: input.cache_control,
-            metadata: input.metadata.into_iter().flatten().collect(),
-        },
+        attributes: attributes_of!(input),
     };
-    let output = PutObjectOutput {
-        e_tag: Some(record.e_tag()),
-        checksum_crc32: record.checksums.crc32.clone(),
-        checksum_crc32c: record.checksums.crc32c.clone(),
-        checksum_crc64nvme: record.checksums.crc64nvme.clone(),
-        checksum_sha1: record.checksums.sha1.clone(),
-        checksum_sha256: record.checksums.sha256.clone(),
-        ..PutObjectOutput::default()
-    };
+    let output = stored_output!(PutObjectOutput, record);
     let storage = Arc::clone(storage);
-    let bucket = input.bucket;
-    blocking(move || storage.commit(&bucket, incoming.file, record, &conditions)).await?;
+    blocking(move || storage.commit(incoming.file, record, condition)).await?;
     Ok(output)
 }
 
@@ -77,86 +104,47 @@ pub(super) async fn get(
     storage: &Arc<Storage>,
     input: GetObjectInput,
 ) -> S3Result<GetObjectOutput> {
-    let (file, record) = open(storage, &input.bucket, &input.key).await?;
+    let (file, mut record) = open(storage, &input.bucket, &input.key).await?;
     check_conditions(
         &record,
         input.if_match.as_ref(),
         input.if_none_match.as_ref(),
     )?;
-    let (range, content_range) = match &input.range {
-        None => (0..record.size, None),
-        Some(range) => {
-            let range = range.check(record.size)?;
-            let text = format!("bytes {}-{}/{}", range.start, range.end - 1, record.size);
-            (range, Some(text))
-        }
+    let range = match &input.range {
+        None => 0..record.size,
+        Some(range) => range.check(record.size)?,
     };
-    // A checksum is that of the whole.
-    let whole = range == (0..record.size) && input.checksum_mode.is_some();
-    let checksums = if whole {
-        record.checksums.clone()
-    } else {
-        Checksums::default()
-    };
-    Ok(GetObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(range.end - range.start).ok(),
-        content_range,
-        body: Some(StreamingBlob::wrap(read(file, range).map_err(internal)?)),
-        e_tag: Some(record.e_tag()),
-        last_modified: Some(record.last_modified()),
-        content_type: content_type(&record.attributes),
-        content_encoding: record.attributes.content_encoding,
-        content_disposition: record.attributes.content_disposition,
-        content_language: record.attributes.content_language,
-        cache_control: record.attributes.cache_control,
-        metadata: Some(record.attributes.metadata.into_iter().collect()),
-        checksum_crc32: checksums.crc32,
-        checksum_crc32c: checksums.crc32c,
-        checksum_crc64nvme: checksums.crc64nvme,
-        checksum_sha1: checksums.sha1,
-        checksum_sha256: checksums.sha256,
-        ..GetObjectOutput::default()
-    })
+    // A stored checksum covers the whole object.
+    if range != (0..record.size) || input.checksum_mode.is_none() {
+        record.checksums = Checksums::default();
+    }
+    let mut output = object_output!(GetObjectOutput, record);
+    if input.range.is_some() {
+        let last = range.end - 1;
+        output.content_range = Some(format!("bytes {}-{last}/{}", range.start, record.size));
+    }
+    output.content_length = i64::try_from(range.end - range.start).ok();
+    output.body = Some(StreamingBlob::wrap(read(file, range).map_err(internal)?));
+    Ok(output)
 }
 
 pub(super) async fn head(
     storage: &Arc<Storage>,
     input: HeadObjectInput,
 ) -> S3Result<HeadObjectOutput> {
-    let (_, record) = open(storage, &input.bucket, &input.key).await?;
+    let (_, mut record) = open(storage, &input.bucket, &input.key).await?;
     check_conditions(
         &record,
         input.if_match.as_ref(),
         input.if_none_match.as_ref(),
     )?;
-    let asked = input.checksum_mode.is_some();
-    let checksums = if asked {
-        record.checksums.clone()
-    } else {
-        Checksums::default()
-    };
-    Ok(HeadObjectOutput {
-        accept_ranges: Some("bytes".to_owned()),
-        content_length: i64::try_from(record.size).ok(),
-        e_tag: Some(record.e_tag()),
-        last_modified: Some(record.last_modified()),
-        content_type: content_type(&record.attributes),
-        content_encoding: record.attributes.content_encoding,
-        content_disposition: record.attributes.content_disposition,
-        content_language: record.attributes.content_language,
-        cache_control: record.attributes.cache_control,
-        metadata: Some(record.attributes.metadata.into_iter().collect()),
-        checksum_crc32: checksums.crc32,
-        checksum_crc32c: checksums.crc32c,
-        checksum_crc64nvme: checksums.crc64nvme,
-        checksum_sha1: checksums.sha1,
-        checksum_sha256: checksums.sha256,
-        ..HeadObjectOutput::default()
-    })
+    if input.checksum_mode.is_none() {
+        record.checksums = Checksums::default();
+    }
+    Ok(object_output!(HeadObjectOutput, record))
 }
 
-/// Milliseconds since 1970.
+/// Returns the current time in milliseconds since 1970.
 pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -165,7 +153,7 @@ pub(super) fn now() -> u64 {
         .unwrap_or_default()
 }
 
-/// `aws-chunked` says how the request was sent, and nothing of the object.
+/// Removes `aws-chunked`, which describes the transfer and not the object.
 pub(super) fn stored_encoding(encoding: Option<String>) -> Option<String> {
     let encoding = encoding?;
     let kept: Vec<_> = encoding
@@ -187,14 +175,14 @@ fn check_conditions(
     if_match: Option<&ETagCondition>,
     if_none_match: Option<&ETagCondition>,
 ) -> S3Result<()> {
-    let is = |condition: &ETagCondition, same: fn(&ETag, &ETag) -> bool| match condition {
+    let matches = |condition: &ETagCondition, equal: fn(&ETag, &ETag) -> bool| match condition {
         ETagCondition::Any => true,
-        ETagCondition::ETag(etag) => same(&record.e_tag(), etag),
+        ETagCondition::ETag(etag) => equal(&record.e_tag(), etag),
     };
-    if if_match.is_some_and(|condition| !is(condition, ETag::strong_cmp)) {
+    if if_match.is_some_and(|condition| !matches(condition, ETag::strong_cmp)) {
         return Err(s3_error!(PreconditionFailed));
     }
-    if if_none_match.is_some_and(|condition| is(condition, ETag::weak_cmp)) {
+    if if_none_match.is_some_and(|condition| matches(condition, ETag::weak_cmp)) {
         return Err(s3_error!(NotModified));
     }
     Ok(())
@@ -205,7 +193,7 @@ fn content_type(attributes: &Attributes) -> Option<String> {
     Some(stored.unwrap_or_else(|| DEFAULT_TYPE.to_owned()))
 }
 
-/// These bytes of the file.
+/// Streams a range of the file.
 fn read(
     mut file: File,
     range: Range<u64>,

@@ -1,5 +1,5 @@
-//! Which operations there are. What each does is in the other files; what touches the disk runs where
-//! it may block.
+//! The supported operations of S3. The other files implement them; what accesses the disk runs on
+//! blocking threads.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use super::error::internal;
 use super::storage::Storage;
 use super::{buckets, objects, parts};
 
-/// What s3s calls.
+/// Implementation of s3s's trait.
 pub(super) struct Operations(pub(super) Arc<Storage>);
 
-/// Runs what may wait for a disk. Once begun it runs to its end, also if the client goes away.
+/// Runs `work` on a blocking thread. It runs to its end even if the client disconnects.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> S3Result<T> + Send + 'static,
 ) -> S3Result<T> {
@@ -32,25 +32,6 @@ impl Operations {
 
 #[async_trait::async_trait]
 impl S3 for Operations {
-    async fn create_bucket(
-        &self,
-        request: S3Request<CreateBucketInput>,
-    ) -> S3Result<S3Response<CreateBucketOutput>> {
-        self.run(move |storage| buckets::create(storage, &request.input.bucket))
-            .await
-    }
-
-    async fn delete_bucket(
-        &self,
-        request: S3Request<DeleteBucketInput>,
-    ) -> S3Result<S3Response<DeleteBucketOutput>> {
-        self.run(move |storage| {
-            storage.delete_bucket(&request.input.bucket)?;
-            Ok(DeleteBucketOutput::default())
-        })
-        .await
-    }
-
     async fn head_bucket(
         &self,
         request: S3Request<HeadBucketInput>,
@@ -58,18 +39,11 @@ impl S3 for Operations {
         buckets::head(&self.0, &request.input.bucket).map(S3Response::new)
     }
 
-    async fn get_bucket_location(
-        &self,
-        request: S3Request<GetBucketLocationInput>,
-    ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-        buckets::location(&self.0, &request.input.bucket).map(S3Response::new)
-    }
-
     async fn list_buckets(
         &self,
         _: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
-        Ok(S3Response::new(buckets::all(&self.0)))
+        Ok(S3Response::new(buckets::list_buckets(&self.0)))
     }
 
     async fn list_objects(

@@ -1,4 +1,4 @@
-//! Uploads in parts. Until the last step nothing of them is an object; that step is one rename.
+//! Multipart uploads. The object appears with the rename that completes the upload.
 
 use std::fs;
 use std::io;
@@ -16,19 +16,18 @@ use serde::{Deserialize, Serialize};
 use tempfile::NamedTempFile;
 
 use super::error::internal;
-use super::folder;
-use super::incoming::{Announced, Incoming};
+use super::incoming::{Incoming, Metadata};
 use super::object_file::{Attributes, Checksums, Record};
-use super::objects::{now, stored_encoding};
+use super::objects::{attributes_of, now, stored_encoding, stored_output};
 use super::operations::blocking;
-use super::storage::{Conditions, Storage};
-use crate::hexadecimal::hex;
+use super::storage::{Condition, Storage};
+use crate::files::sync_parent;
 
 const MAX_PARTS: i32 = 10_000;
-/// All parts but the last.
+/// Lower bound on the bytes of all parts but the last.
 const MIN_PART: u64 = 5 * 1024 * 1024;
 
-/// `upload.json`: what the parts will become.
+/// `upload.json`: the object that the parts will become.
 #[derive(Serialize, Deserialize)]
 struct Upload {
     bucket: String,
@@ -40,20 +39,13 @@ pub(super) fn create(
     storage: &Storage,
     input: CreateMultipartUploadInput,
 ) -> S3Result<CreateMultipartUploadOutput> {
-    storage.with_bucket(&input.bucket, |_| ())?;
+    storage.check_bucket(&input.bucket)?;
     let upload = Upload {
         bucket: input.bucket,
         key: input.key,
-        attributes: Attributes {
-            content_type: input.content_type,
-            content_encoding: stored_encoding(input.content_encoding),
-            content_disposition: input.content_disposition,
-            content_language: input.content_language,
-            cache_control: input.cache_control,
-            metadata: input.metadata.into_iter().flatten().collect(),
-        },
+        attributes: attributes_of!(input),
     };
-    let id = upload.keep(storage).map_err(internal)?;
+    let id = upload.create(storage).map_err(internal)?;
     Ok(CreateMultipartUploadOutput {
         bucket: Some(upload.bucket),
         key: Some(upload.key),
@@ -72,17 +64,16 @@ pub(super) async fn upload(
     if !(1..=MAX_PARTS).contains(&input.part_number) {
         return Err(s3_error!(
             InvalidArgument,
-            "a part's number is 1 to {MAX_PARTS}"
+            "invalid part number: 1 to {MAX_PARTS}"
         ));
     }
     Upload::find(storage, &input.upload_id, &input.bucket, &input.key)?;
     let body = input.body.ok_or_else(|| s3_error!(IncompleteBody))?;
-    let announced = Announced {
+    let metadata = Metadata {
         headers: &request.headers,
         trailers: request.trailing_headers,
-        limit: storage.limit,
     };
-    let mut incoming = Incoming::receive(&storage.incoming(), body, announced).await?;
+    let mut incoming = Incoming::receive(&storage.incoming(), body, metadata).await?;
     let record = Record {
         key: String::new(),
         size: incoming.size,
@@ -91,24 +82,16 @@ pub(super) async fn upload(
         checksums: incoming.checksums,
         attributes: Attributes::default(),
     };
-    let output = UploadPartOutput {
-        e_tag: Some(record.e_tag()),
-        checksum_crc32: record.checksums.crc32.clone(),
-        checksum_crc32c: record.checksums.crc32c.clone(),
-        checksum_crc64nvme: record.checksums.crc64nvme.clone(),
-        checksum_sha1: record.checksums.sha1.clone(),
-        checksum_sha256: record.checksums.sha256.clone(),
-        ..UploadPartOutput::default()
-    };
+    let output = stored_output!(UploadPartOutput, record);
     let path = part_path(storage, &input.upload_id, input.part_number)?;
     blocking(move || {
         record
             .finish(incoming.file.as_file_mut())
             .map_err(internal)?;
-        // If it was completed or given up meanwhile, its folder is gone.
+        // The folder is gone if the upload was completed or aborted meanwhile.
         let kept = incoming.file.persist(&path);
         kept.map_err(|error| missing_upload(error.error))?;
-        folder::sync_parent(&path).map_err(missing_upload)
+        sync_parent(&path).map_err(missing_upload)
     })
     .await?;
     Ok(output)
@@ -142,17 +125,21 @@ pub(super) fn list(storage: &Storage, input: ListPartsInput) -> S3Result<ListPar
     })
 }
 
-/// Puts the parts together. If this dies before the object appears, the parts are still there, and
-/// after that the same request gives the same object again.
+/// Concatenates the parts and publishes the object. After a kill in between the client can repeat the
+/// request.
 pub(super) fn complete(
     storage: &Storage,
     input: CompleteMultipartUploadInput,
 ) -> S3Result<CompleteMultipartUploadOutput> {
     let upload = Upload::find(storage, &input.upload_id, &input.bucket, &input.key)?;
+    let condition = Condition::new(input.if_match.as_ref(), input.if_none_match.as_ref())?;
     let parts = input.multipart_upload.and_then(|upload| upload.parts);
     let parts = parts.unwrap_or_default();
     if parts.is_empty() {
-        return Err(s3_error!(MalformedXML, "an upload needs a part"));
+        return Err(s3_error!(
+            MalformedXML,
+            "a multipart upload needs at least one part"
+        ));
     }
     let mut numbers = parts
         .iter()
@@ -164,13 +151,13 @@ pub(super) fn complete(
     }
 
     let mut file = NamedTempFile::new_in(storage.incoming()).map_err(internal)?;
-    let mut hashes = Md5::new();
+    let mut digests = Md5::new();
     let mut size = 0;
     for (index, part) in parts.iter().enumerate() {
         let number = part.part_number.unwrap_or_default();
         let path = part_path(storage, &input.upload_id, number)?;
         let (from, record) = Record::open(&path).map_err(|_| s3_error!(InvalidPart))?;
-        if !is_same(part, &record) {
+        if !matches(part, &record) {
             return Err(s3_error!(InvalidPart));
         }
         if record.size < MIN_PART && index + 1 < parts.len() {
@@ -179,21 +166,14 @@ pub(super) fn complete(
         let mut body = io::Read::take(from, record.size);
         let copied = io::copy(&mut body, file.as_file_mut()).map_err(internal)?;
         if copied != record.size {
-            return Err(internal("a part is shorter than it should be"));
+            return Err(internal("a part is shorter than its record says"));
         }
         size += record.size;
-        hashes.update(&from_hex(&record.etag));
-    }
-    if size > storage.limit {
-        return Err(s3_error!(EntityTooLarge));
+        digests.update(&hex::decode(&record.etag).map_err(internal)?);
     }
 
     // <https://docs.aws.amazon.com/AmazonS3/latest/userguide/checking-object-integrity-upload.html>
-    let etag = format!("{}-{}", hex(hashes.finalize().as_ref()), parts.len());
-    let conditions = Conditions {
-        if_match: input.if_match,
-        if_none_match: input.if_none_match,
-    };
+    let etag = format!("{}-{}", hex::encode(digests.finalize()), parts.len());
     let record = Record {
         key: upload.key,
         size,
@@ -202,7 +182,7 @@ pub(super) fn complete(
         checksums: Checksums::default(),
         attributes: upload.attributes,
     };
-    storage.commit(&upload.bucket, file, record, &conditions)?;
+    storage.commit(file, record, condition)?;
     remove(storage, &input.upload_id)?;
     Ok(CompleteMultipartUploadOutput {
         location: Some(format!("/{}/{}", input.bucket, input.key)),
@@ -219,8 +199,8 @@ pub(super) fn abort(storage: &Storage, input: &AbortMultipartUploadInput) -> S3R
 }
 
 impl Upload {
-    /// Makes a folder for the parts; its name is the upload's id.
-    fn keep(&self, storage: &Storage) -> io::Result<String> {
+    /// Creates the folder of the parts. Returns its name, which is the upload's id.
+    fn create(&self, storage: &Storage) -> io::Result<String> {
         let new = tempfile::Builder::new()
             .prefix("upload")
             .rand_bytes(24)
@@ -230,7 +210,7 @@ impl Upload {
         let id = id.to_string_lossy().into_owned();
         let path = storage.uploads().join(&id);
         fs::rename(new.keep(), &path)?;
-        folder::sync_parent(&path)?;
+        sync_parent(&path)?;
         Ok(id)
     }
 
@@ -246,10 +226,10 @@ impl Upload {
     }
 }
 
-/// Whether the part that the client means is the one that we have.
-fn is_same(part: &CompletedPart, record: &Record) -> bool {
+/// `true` if entity tag and checksums given by the client are those of the stored part.
+fn matches(part: &CompletedPart, record: &Record) -> bool {
     let sums = &record.checksums;
-    let same = |said: &Option<String>, found: &Option<String>| said.is_none() || said == found;
+    let same = |given: &Option<String>, stored: &Option<String>| given.is_none() || given == stored;
     part.e_tag
         .as_ref()
         .is_some_and(|etag| etag.value() == record.etag)
@@ -260,20 +240,20 @@ fn is_same(part: &CompletedPart, record: &Record) -> bool {
         && same(&part.checksum_sha256, &sums.sha256)
 }
 
-/// Out of sight first: an upload is there whole or not at all.
+/// Removes an upload. It is renamed first, so that a kill never leaves a part of it.
 fn remove(storage: &Storage, id: &str) -> S3Result<()> {
     let path = upload_path(storage, id)?;
-    let rubbish = storage.incoming().join(id);
-    fs::rename(&path, &rubbish).map_err(missing_upload)?;
-    folder::sync_parent(&path).map_err(internal)?;
-    fs::remove_dir_all(&rubbish).map_err(internal)
+    let removed = storage.incoming().join(id);
+    fs::rename(&path, &removed).map_err(missing_upload)?;
+    sync_parent(&path).map_err(internal)?;
+    fs::remove_dir_all(&removed).map_err(internal)
 }
 
 fn part_path(storage: &Storage, id: &str, number: i32) -> S3Result<PathBuf> {
     Ok(upload_path(storage, id)?.join(format!("{number:05}")))
 }
 
-/// An id from outside names a folder only if it looks like one of ours.
+/// Checks the form of an id from a request, so that it can't name a path outside `uploads`.
 fn upload_path(storage: &Storage, id: &str) -> S3Result<PathBuf> {
     if id.is_empty() || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(s3_error!(NoSuchUpload));
@@ -286,11 +266,4 @@ fn missing_upload(error: io::Error) -> s3s::S3Error {
         io::ErrorKind::NotFound => s3_error!(NoSuchUpload),
         _ => internal(error),
     }
-}
-
-fn from_hex(text: &str) -> Vec<u8> {
-    text.as_bytes()
-        .chunks(2)
-        .filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
-        .collect()
 }

@@ -1,4 +1,4 @@
-//! The queue as the trigger sees it: a small client of SQS's JSON protocol.
+//! A small client of SQS's JSON protocol.
 
 use std::time::Duration;
 
@@ -13,28 +13,28 @@ use tokio::sync::OnceCell;
 
 use crate::http_client::HttpClient;
 
-/// How long a receive waits for a message: the most that SQS allows.
+/// Time for which a receive waits for a message (SQS's maximum).
 const WAIT_SECONDS: u64 = 20;
 
-/// How long other answers may take, and those of a receive beyond its wait.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout of a request; a receive has it in addition to its wait.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often a delete is tried. If the queue stays away, the message comes again.
-const DELETES: u32 = 4;
+/// Attempts to delete a message. If all fail, it is delivered again.
+const DELETE_ATTEMPTS: u32 = 4;
 
-/// Which queue, and what to sign with.
+/// A queue and the credentials for it.
 pub struct Queue {
-    /// The address of the SQS API.
+    /// Address of the SQS API.
     pub endpoint: Uri,
-    /// The region that signatures are for.
+    /// Region that requests are signed for.
     pub region: String,
-    /// The queue's name.
+    /// Name of the queue.
     pub name: String,
-    /// Who signs.
+    /// Key that requests are signed with.
     pub credentials: Credentials,
 }
 
-/// A message in flight.
+/// A received message.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Message {
@@ -44,16 +44,16 @@ pub(super) struct Message {
     receipt_handle: String,
 }
 
-/// What went wrong between the queue and us.
+/// Reason why a request to the queue failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Error {
     #[error("{0}")]
-    NoAnswer(#[from] crate::http_client::NoAnswer),
+    NoResponse(#[from] crate::http_client::NoResponse),
     #[error("it answered {0}")]
     Refused(String),
-    #[error("its answer makes no sense: {0}")]
-    Nonsense(#[from] serde_json::Error),
-    #[error("the request cannot be signed: {0}")]
+    #[error("cannot parse its response: {0}")]
+    InvalidResponse(#[from] serde_json::Error),
+    #[error("cannot sign the request: {0}")]
     Unsigned(#[from] tirage_sigv4::Error),
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Source {
     name: String,
     signer: Signer,
     client: HttpClient,
-    /// Asked for once.
+    /// The queue's URL, requested once.
     url: OnceCell<String>,
 }
 
@@ -81,8 +81,8 @@ impl Source {
         }
     }
 
-    /// Up to `most` messages, or none if none came for a while.
-    pub(super) async fn receive(&self, most: usize) -> Result<Vec<Message>, Error> {
+    /// Receives up to `limit` messages. Waits at most [`WAIT_SECONDS`] for the first.
+    pub(super) async fn receive(&self, limit: usize) -> Result<Vec<Message>, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Received {
@@ -91,42 +91,42 @@ impl Source {
         }
         let input = json!({
             "QueueUrl": self.url().await?,
-            "MaxNumberOfMessages": most,
+            "MaxNumberOfMessages": limit,
             "WaitTimeSeconds": WAIT_SECONDS,
         });
-        let patience = Duration::from_secs(WAIT_SECONDS) + PATIENCE;
-        let received: Received = self.call("ReceiveMessage", &input, patience).await?;
+        let timeout = Duration::from_secs(WAIT_SECONDS) + TIMEOUT;
+        let received: Received = self.call("ReceiveMessage", &input, timeout).await?;
         Ok(received.messages)
     }
 
-    /// Deletes a message. If the queue stays away it will come again, which is said and no more:
-    /// the message was taken, and whoever took it knows it when it comes again.
+    /// Deletes a delivered message. A failure is only logged: the message is delivered again, and the
+    /// application recognizes it.
     pub(super) async fn delete(&self, message: &Message) {
-        for attempt in 1..=DELETES {
-            match self.of_message("DeleteMessage", message, json!({})).await {
+        for attempt in 1..=DELETE_ATTEMPTS {
+            match self.on_message("DeleteMessage", message, json!({})).await {
                 Ok(()) => return,
                 Err(error) => {
-                    tracing::warn!(message = message.id, "taken, but not deleted: {error}");
+                    tracing::warn!(message = message.id, "delivered, but not deleted: {error}");
                 }
             }
-            if attempt < DELETES {
+            if attempt < DELETE_ATTEMPTS {
                 tokio::time::sleep(Duration::from_secs(attempt.into())).await;
             }
         }
     }
 
-    /// Makes a message visible again. If that fails, it will be when its time is up.
+    /// Makes a message visible again. If that fails, its visibility timeout does.
     pub(super) async fn release(&self, message: &Message) {
         let input = json!({ "VisibilityTimeout": 0 });
         if let Err(error) = self
-            .of_message("ChangeMessageVisibility", message, input)
+            .on_message("ChangeMessageVisibility", message, input)
             .await
         {
-            tracing::debug!(message = message.id, "not given back: {error}");
+            tracing::debug!(message = message.id, "not released: {error}");
         }
     }
 
-    async fn of_message(
+    async fn on_message(
         &self,
         action: &str,
         message: &Message,
@@ -134,7 +134,7 @@ impl Source {
     ) -> Result<(), Error> {
         input["QueueUrl"] = self.url().await?.into();
         input["ReceiptHandle"] = message.receipt_handle.as_str().into();
-        let _: Value = self.call(action, &input, PATIENCE).await?;
+        let _: Value = self.call(action, &input, TIMEOUT).await?;
         Ok(())
     }
 
@@ -146,7 +146,7 @@ impl Source {
         }
         let find = async || {
             let input = json!({ "QueueName": self.name });
-            let found: Found = self.call("GetQueueUrl", &input, PATIENCE).await?;
+            let found: Found = self.call("GetQueueUrl", &input, TIMEOUT).await?;
             Ok::<_, Error>(found.queue_url)
         };
         Ok(self.url.get_or_try_init(find).await?)
@@ -156,7 +156,7 @@ impl Source {
         &self,
         action: &str,
         input: &Value,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Output, Error> {
         let body = Bytes::from(input.to_string());
         let mut request = Request::new(());
@@ -172,11 +172,11 @@ impl Source {
         self.signer
             .sign(&mut head, Payload::Bytes(&body), jiff::Timestamp::now())?;
         let request = Request::from_parts(head, body);
-        let response = self.client.send(request, patience).await?;
+        let response = self.client.send(request, timeout).await?;
         if !response.status().is_success() {
             return Err(refusal(&response));
         }
-        // Actions without output answer with nothing, or with an empty object.
+        // The body is empty or an empty object for actions without output.
         match response.body().is_empty() {
             true => Ok(serde_json::from_str("{}")?),
             false => Ok(serde_json::from_slice(response.body())?),

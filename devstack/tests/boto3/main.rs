@@ -1,7 +1,7 @@
-//! The devstack's parts, used with boto3, as most who know S3 and SQS use them: each script here runs
-//! against a part that a test started for it.
+//! S3 server and queue with boto3, the most common client: a test starts the service, and runs a script of
+//! this folder against it.
 //!
-//! Needs a Python with boto3: `TIRAGE_PYTHON` (`cargo xtask test` sets it), else `python3`.
+//! Requires a Python with boto3: `TIRAGE_PYTHON` (`cargo xtask test` sets it), else `python3`.
 
 #![allow(
     clippy::unwrap_used,
@@ -9,5 +9,4 @@
 )]
 
 mod python;
-mod queue;
-mod s3;
+mod service;

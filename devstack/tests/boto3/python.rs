@@ -1,14 +1,14 @@
-//! Runs a script with boto3.
+//! Runs a Python script that uses boto3.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/boto3");
 
-/// Runs the script of that name in this folder, with these variables in its environment.
+/// Runs a script of this folder with additional environment variables.
 ///
 /// # Panics
-/// With all that the script printed, unless it ends in success.
+/// Panics with the script's output if it fails.
 pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
     let python = std::env::var("TIRAGE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let has_boto3 = Command::new(&python)
@@ -18,12 +18,12 @@ pub(crate) fn run_script(name: &str, variables: &[(&str, &str)]) {
         .status();
     assert!(
         has_boto3.is_ok_and(|status| status.success()),
-        "{python} has no boto3: run `cargo xtask test`, or set TIRAGE_PYTHON to a Python with \
-         what tests/requirements.txt names"
+        "{python} has no boto3: run `cargo xtask test`, or set TIRAGE_PYTHON to a Python with the \
+         packages in tests/requirements.txt"
     );
     let output = Command::new(&python)
         .arg(Path::new(FOLDER).join(name))
-        // Nothing of who runs the tests: no keys, no settings, no proxy before a server on loopback.
+        // Excludes keys, settings and proxies of the user that runs the tests.
         .env_remove("AWS_PROFILE")
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")

@@ -1,4 +1,4 @@
-//! One cluster, one folder, one holder; the port; what `--reset` and lost files do.
+//! The folder and its lock, the port, lost files.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tirage_devstack::postgres::{Cluster, Error, Settings};
 use crate::support::{Devstack, command, connect, eventually, folder, postmaster, servers_on};
 
 #[test]
-fn a_second_one_on_the_same_folder_is_told_who_holds_it() {
+fn a_folder_in_use_is_refused_with_the_process_id() {
     let folder = folder();
     let first = Devstack::start(folder.path());
     let second = command(folder.path()).output().unwrap();
@@ -21,7 +21,7 @@ fn a_second_one_on_the_same_folder_is_told_who_holds_it() {
 }
 
 #[test]
-fn a_second_one_waits_for_a_first_that_is_leaving() {
+fn a_start_waits_for_a_process_that_is_stopping() {
     let folder = folder();
     let first = Devstack::start(folder.path());
     let data = folder.path().join("data");
@@ -37,7 +37,7 @@ fn a_second_one_waits_for_a_first_that_is_leaving() {
 }
 
 #[test]
-fn a_port_that_was_taken_meanwhile_is_replaced() {
+fn a_port_that_is_taken_between_starts_is_replaced() {
     let folder = folder();
     let cluster = Cluster::start(&Settings::new(folder.path())).unwrap();
     let port = cluster.port();
@@ -49,7 +49,7 @@ fn a_port_that_was_taken_meanwhile_is_replaced() {
 }
 
 #[test]
-fn a_port_that_was_asked_for_is_used_or_refused() {
+fn a_requested_port_is_used_or_refused() {
     let folder = folder();
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -65,23 +65,7 @@ fn a_port_that_was_asked_for_is_used_or_refused() {
 }
 
 #[test]
-fn reset_clears_the_data() {
-    let folder = folder();
-    let first = Devstack::start(folder.path());
-    first.admin().batch_execute("CREATE TABLE kept ()").unwrap();
-    let urls = first.urls.clone();
-    first.stop();
-    let second = Devstack::spawn(command(folder.path()).arg("--reset"));
-    assert_ne!(second.urls.url, urls.url, "new passwords");
-    let gone = second.admin().query("SELECT FROM kept", &[]);
-    assert_eq!(
-        gone.unwrap_err().code(),
-        Some(&postgres::error::SqlState::UNDEFINED_TABLE)
-    );
-}
-
-#[test]
-fn data_without_passwords_are_kept_and_the_error_says_so() {
+fn data_without_passwords_are_kept_and_refused() {
     let folder = folder();
     Devstack::start(folder.path()).stop();
     std::fs::remove_file(folder.path().join("credentials.json")).unwrap();
@@ -91,7 +75,7 @@ fn data_without_passwords_are_kept_and_the_error_says_so() {
 }
 
 #[test]
-fn a_path_that_is_long_and_odd() {
+fn long_paths_with_special_characters_work() {
     let folder = folder();
     let odd = folder
         .path()

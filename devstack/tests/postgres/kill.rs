@@ -1,4 +1,4 @@
-//! Whatever is killed, and whenever, the next start finds all that was committed.
+//! The next start finds all committed data after a kill of any process at any time.
 
 use std::process::Command;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::support::{Devstack, command, connect, eventually, folder, postmaster, servers_on};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 fn write(devstack: &Devstack) {
     devstack
@@ -31,7 +31,7 @@ fn killing_the_devstack_stops_the_server_too() {
     write(&devstack);
     let data = folder.path().join("data");
     devstack.kill_9();
-    eventually(PATIENCE, "the guard stops the server", || {
+    eventually(TIMEOUT, "the guard stops the server", || {
         servers_on(&data).is_empty()
     });
     assert_kept(&Devstack::start(folder.path()));
@@ -57,19 +57,19 @@ fn a_killed_postmaster_is_replaced_at_the_same_address() {
     let data = folder.path().join("data");
     let killed = postmaster(&data);
     kill(killed, Signal::SIGKILL).unwrap();
-    eventually(PATIENCE, "another postmaster answers", || {
+    eventually(TIMEOUT, "another postmaster answers", || {
         postgres::Client::connect(&devstack.urls.admin_url, postgres::NoTls).is_ok()
     });
     assert_ne!(postmaster(&data), killed);
     assert_kept(&devstack);
     let (status, _, log) = devstack.stop();
     assert!(status.success(), "{log}");
-    assert!(log.contains("starting it again"), "{log}");
+    assert!(log.contains("restarting it"), "{log}");
     assert_eq!(servers_on(&data), []);
 }
 
 #[test]
-fn a_server_that_lost_its_devstack_and_its_guard_is_stopped_by_the_next_start() {
+fn a_server_without_devstack_and_guard_is_stopped_by_the_next_start() {
     let folder = folder();
     let devstack = Devstack::start(folder.path());
     write(&devstack);
@@ -82,7 +82,7 @@ fn a_server_that_lost_its_devstack_and_its_guard_is_stopped_by_the_next_start() 
     }
     devstack.kill_9();
     std::thread::sleep(Duration::from_millis(300));
-    assert!(servers_on(&data).contains(&orphan), "nobody stopped it");
+    assert!(servers_on(&data).contains(&orphan), "it still runs");
 
     let next = Devstack::start(folder.path());
     assert_ne!(postmaster(&data), orphan);
@@ -91,7 +91,7 @@ fn a_server_that_lost_its_devstack_and_its_guard_is_stopped_by_the_next_start() 
 }
 
 #[test]
-fn everything_killed_at_once_with_a_busy_backend_left() {
+fn a_busy_backend_that_outlived_everything_is_stopped_by_the_next_start() {
     let folder = folder();
     let devstack = Devstack::start(folder.path());
     write(&devstack);
@@ -105,12 +105,12 @@ fn everything_killed_at_once_with_a_busy_backend_left() {
     let mut watcher = connect(&devstack.urls.admin_url);
     let is_busy =
         "SELECT state = 'active' AND query LIKE 'DO%' FROM pg_stat_activity WHERE pid = $1";
-    eventually(PATIENCE, "the backend is busy", || {
+    eventually(TIMEOUT, "the backend is busy", || {
         watcher.query_one(is_busy, &[&backend]).unwrap().get(0)
     });
     drop(watcher);
     devstack.kill_9_with_everything(&data);
-    eventually(PATIENCE, "only the busy backend is left", || {
+    eventually(TIMEOUT, "only the busy backend is left", || {
         servers_on(&data) == [nix::unistd::Pid::from_raw(backend)]
     });
 
@@ -119,32 +119,34 @@ fn everything_killed_at_once_with_a_busy_backend_left() {
 }
 
 #[test]
-fn a_stale_process_id_that_now_belongs_to_a_stranger() {
+fn a_stale_process_id_of_an_unrelated_process_is_ignored() {
     let folder = folder();
     let devstack = Devstack::start(folder.path());
     write(&devstack);
     let data = folder.path().join("data");
     let file = data.join("postmaster.pid");
     devstack.kill_9_with_everything(&data);
-    eventually(PATIENCE, "all are gone", || servers_on(&data).is_empty());
+    eventually(TIMEOUT, "all processes have ended", || {
+        servers_on(&data).is_empty()
+    });
 
-    let mut stranger = Command::new("sleep").arg("60").spawn().unwrap();
+    let mut unrelated = Command::new("sleep").arg("60").spawn().unwrap();
     let text = std::fs::read_to_string(&file).unwrap();
     let (_, rest) = text.split_once('\n').unwrap();
-    std::fs::write(&file, format!("{}\n{rest}", stranger.id())).unwrap();
+    std::fs::write(&file, format!("{}\n{rest}", unrelated.id())).unwrap();
 
     assert_kept(&Devstack::start(folder.path()));
-    assert!(stranger.try_wait().unwrap().is_none(), "it was left alone");
-    stranger.kill().unwrap();
-    stranger.wait().unwrap();
+    assert!(unrelated.try_wait().unwrap().is_none(), "it still runs");
+    unrelated.kill().unwrap();
+    unrelated.wait().unwrap();
 }
 
 #[test]
-fn a_first_start_may_be_killed_at_any_moment() {
-    // One folder for all, so that each start meets what the last kill left; a first start takes
-    // about a second, a busy machine several.
+fn a_first_start_can_be_killed_at_any_moment() {
+    // All starts use one folder, so that each finds the leftovers of the last kill. A first start takes
+    // about a second, several on a busy machine.
     let folder = folder();
-    let mut cut_short = 0;
+    let mut interrupted = 0;
     let delays = std::iter::successors(Some(20.0), |delay| Some(delay * 1.25));
     for delay in delays.map(|delay| Duration::from_secs_f64(delay / 1000.0)) {
         let mut child = command(folder.path()).spawn().unwrap();
@@ -154,10 +156,10 @@ fn a_first_start_may_be_killed_at_any_moment() {
         if folder.path().join("port").exists() {
             break;
         }
-        cut_short += 1;
+        interrupted += 1;
     }
-    println!("{cut_short} starts were cut short");
-    assert!(cut_short >= 3);
+    println!("{interrupted} starts were interrupted");
+    assert!(interrupted >= 3);
 
     let devstack = Devstack::start(folder.path());
     write(&devstack);

@@ -1,8 +1,8 @@
-//! The private Postgres cluster, tried with real servers and real kills.
+//! The private Postgres cluster: real servers, real kills.
 //!
-//! Needs what the cluster needs: a Postgres of the system, or Node. What only root can try (another
-//! user, folders that this user cannot reach) is skipped, with a notice, for everybody else. Who
-//! still runs is read from `/proc`, so this is for Linux.
+//! Requires the system's Postgres, or Node. Tests that need root (another user, folders that this user
+//! can't enter) are skipped, with a notice, for other users. Running processes are read from `/proc`, so
+//! the tests run on Linux only.
 
 #![cfg(target_os = "linux")]
 #![allow(

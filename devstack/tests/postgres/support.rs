@@ -1,4 +1,4 @@
-//! The binary as a child process, a client, and a look at the processes of the machine.
+//! The binary as a child process, a client, and the machine's processes.
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -12,7 +12,7 @@ use postgres::{Client, NoTls};
 use serde::Deserialize;
 use tempfile::TempDir;
 
-/// A folder that Postgres' own user can pass through, as a clone usually is.
+/// Creates a folder that Postgres' user can enter, like most clones.
 pub(crate) fn folder() -> TempDir {
     tempfile::Builder::new()
         .permissions(PermissionsExt::from_mode(0o755))
@@ -20,7 +20,7 @@ pub(crate) fn folder() -> TempDir {
         .unwrap()
 }
 
-/// What the binary prints when it is ready.
+/// The line that the binary prints when it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Urls {
@@ -28,12 +28,12 @@ pub(crate) struct Urls {
     pub(crate) url: String,
 }
 
-/// The command for `tirage-devstack postgres --data <data>`, its stdin a pipe that we hold.
+/// Returns the command `tirage-devstack postgres --data <data>` with a pipe as stdin.
 pub(crate) fn command(data: &Path) -> Command {
     command_of(Path::new(env!("CARGO_BIN_EXE_tirage-devstack")), data)
 }
 
-/// The same with the binary somewhere else.
+/// Returns the same command for a copy of the binary.
 pub(crate) fn command_of(binary: &Path, data: &Path) -> Command {
     let mut command = Command::new(binary);
     command
@@ -58,7 +58,7 @@ impl Devstack {
         Self::spawn(&mut command(data))
     }
 
-    /// Runs `command` and waits for its line on stdout.
+    /// Runs `command`, and waits for its line on stdout.
     pub(crate) fn spawn(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -89,7 +89,7 @@ impl Devstack {
         pid(self.child.id())
     }
 
-    /// Closes stdin and waits. Gives what else came on stdout, and the log.
+    /// Closes stdin and waits. Returns the rest of stdout, and the log.
     pub(crate) fn stop(mut self) -> (ExitStatus, String, String) {
         drop(self.child.stdin.take());
         self.wait()
@@ -109,7 +109,7 @@ impl Devstack {
         self.child.wait().unwrap();
     }
 
-    /// Kills this, the server's guard and the postmaster, in that order, before any can react.
+    /// Kills this process, the server's guard and the postmaster, in that order, before any can react.
     pub(crate) fn kill_9_with_everything(self, data: &Path) {
         let postmaster = postmaster(data);
         let guards = children(self.pid());
@@ -125,7 +125,7 @@ impl Devstack {
     }
 }
 
-/// So that no server writes into a folder that is being removed.
+/// Stops the server, so that it doesn't write into a folder that is being removed.
 impl Drop for Devstack {
     fn drop(&mut self) {
         drop(self.child.stdin.take());
@@ -142,18 +142,18 @@ pub(crate) fn pid(number: u32) -> Pid {
     Pid::from_raw(number.cast_signed())
 }
 
-/// The first process of the server on `data`, a data directory.
+/// Returns the postmaster of the server on the data directory `data`.
 pub(crate) fn postmaster(data: &Path) -> Pid {
     let text = std::fs::read_to_string(data.join("postmaster.pid")).unwrap();
     Pid::from_raw(text.lines().next().unwrap().parse().unwrap())
 }
 
-/// The processes of a server on `data`, by what they work in.
+/// Lists the processes whose working directory is `data` or below.
 pub(crate) fn servers_on(data: &Path) -> Vec<Pid> {
     let data = data.canonicalize().unwrap_or(data.to_owned());
     processes()
         .filter(|(_, entry)| {
-            // What was removed under a process is shown as "<path> (deleted)".
+            // A removed directory has the suffix " (deleted)".
             entry
                 .join("cwd")
                 .read_link()
@@ -163,7 +163,7 @@ pub(crate) fn servers_on(data: &Path) -> Vec<Pid> {
         .collect()
 }
 
-/// The living children of a process.
+/// Lists the children of a process, without zombies.
 pub(crate) fn children(parent: Pid) -> Vec<Pid> {
     processes()
         .filter(|(_, entry)| {
@@ -186,23 +186,23 @@ fn processes() -> impl Iterator<Item = (Pid, std::path::PathBuf)> {
     })
 }
 
-/// Waits until `done`, for `patience` at most.
-pub(crate) fn eventually(patience: Duration, what: &str, mut done: impl FnMut() -> bool) {
+/// Waits at most `timeout` until `done`.
+pub(crate) fn eventually(timeout: Duration, what: &str, mut done: impl FnMut() -> bool) {
     let began = Instant::now();
     while !done() {
         assert!(
-            began.elapsed() < patience,
-            "after {patience:?} not yet: {what}"
+            began.elapsed() < timeout,
+            "after {timeout:?} not yet: {what}"
         );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
-/// Whether this is root; says so if the test has to be skipped.
+/// `true` for root. Prints a notice otherwise.
 pub(crate) fn is_root() -> bool {
     let root = nix::unistd::geteuid().is_root();
     if !root {
-        eprintln!("skipped: only root can try this");
+        eprintln!("skipped: needs root");
     }
     root
 }

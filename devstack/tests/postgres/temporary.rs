@@ -1,4 +1,4 @@
-//! Clusters for tests: here one moment, gone the next, without leaving anything.
+//! Temporary clusters leave nothing behind.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use tirage_devstack::postgres::Cluster;
 use crate::support::{Devstack, children, connect, eventually, pid, servers_on};
 
 #[test]
-fn a_temporary_cluster_goes_with_its_value() {
+fn a_temporary_cluster_is_removed_on_drop() {
     let began = Instant::now();
     let cluster = Cluster::start_temporary().unwrap();
     println!("temporary: {} ms", began.elapsed().as_millis());
@@ -32,7 +32,7 @@ fn a_temporary_cluster_survives_a_kill_and_a_restart() {
         .batch_execute("CREATE TABLE kept (); INSERT INTO kept DEFAULT VALUES")
         .unwrap();
     kill(pid(cluster.postmaster()), Signal::SIGKILL).unwrap();
-    eventually(Duration::from_secs(5), "it is gone", || {
+    eventually(Duration::from_secs(5), "it has ended", || {
         cluster.ended().unwrap().is_some()
     });
     cluster.restart().unwrap();
@@ -42,7 +42,7 @@ fn a_temporary_cluster_survives_a_kill_and_a_restart() {
 }
 
 #[test]
-fn a_temporary_cluster_of_the_binary_s_goes_with_it_however_that_ends() {
+fn a_temporary_cluster_is_removed_when_the_binary_ends() {
     for is_killed in [false, true] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tirage-devstack"));
         command
@@ -52,7 +52,7 @@ fn a_temporary_cluster_of_the_binary_s_goes_with_it_however_that_ends() {
             .stderr(Stdio::piped());
         let devstack = Devstack::spawn(&mut command);
         devstack.admin().batch_execute("SELECT").unwrap();
-        // The server works in its data directory.
+        // The server's working directory is its data directory.
         let data = children(devstack.pid())
             .iter()
             .filter_map(|pid| std::fs::read_link(format!("/proc/{pid}/cwd")).ok())
@@ -74,10 +74,10 @@ fn a_temporary_cluster_of_the_binary_s_goes_with_it_however_that_ends() {
 
 static SHARED: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
 
-/// Statics are never dropped: only the guard can clean up after them. The test runs itself again
-/// as the process that ends.
+/// Statics are never dropped, so only the guard can clean up. The test runs itself again as the process
+/// that ends.
 #[test]
-fn a_temporary_cluster_in_a_static_goes_with_its_process() {
+fn a_temporary_cluster_in_a_static_is_removed_with_its_process() {
     const CHILD: &str = "TIRAGE_TEST_CHILD";
     if std::env::var_os(CHILD).is_some() {
         connect(&SHARED.url());
@@ -86,7 +86,7 @@ fn a_temporary_cluster_in_a_static_goes_with_its_process() {
     }
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "--nocapture"])
-        .arg("temporary::a_temporary_cluster_in_a_static_goes_with_its_process")
+        .arg("temporary::a_temporary_cluster_in_a_static_is_removed_with_its_process")
         .env(CHILD, "1")
         .output()
         .unwrap();

@@ -1,4 +1,4 @@
-//! Which Postgres is used, npm's among them, and what happens when it is not the one of the data.
+//! Origin and version of Postgres' programs.
 
 use std::path::Path;
 
@@ -7,9 +7,9 @@ use tirage_devstack::postgres::{Cluster, Error, Settings, Source};
 use crate::support::{command, connect, folder};
 
 #[test]
-fn data_of_another_major_version_are_refused_by_name() {
+fn data_of_another_major_version_are_refused() {
     let folder = folder();
-    let mut settings = Settings::new(folder.path());
+    let settings = Settings::new(folder.path());
     let cluster = Cluster::start(&settings).unwrap();
     let version = cluster.version().to_owned();
     let major = version.split('.').next().unwrap();
@@ -22,12 +22,12 @@ fn data_of_another_major_version_are_refused_by_name() {
     for part in [
         "made by Postgres 9,",
         &format!("are Postgres {major}:"),
-        "--reset",
+        "delete the cluster's folder",
     ] {
         assert!(log.contains(part), "{part:?} is not in {log}");
     }
 
-    settings.reset = true;
+    std::fs::remove_dir_all(folder.path().join("data")).unwrap();
     connect(&Cluster::start(&settings).unwrap().url());
 }
 
@@ -45,12 +45,12 @@ fn postgres_from_npm() {
         "{}",
         cluster.version()
     );
-    // Needs a library and a file of the package that the server finds by itself.
+    // Needs a library and a file of the package that the server finds relative to itself.
     client.batch_execute("CREATE EXTENSION pg_trgm").unwrap();
     client.batch_execute("CREATE TABLE kept ()").unwrap();
     drop(cluster);
 
-    // Its data are opened by the same programs later, without being told which.
+    // A later start without a source finds the programs for these data.
     settings.source = Source::Automatic;
     let cluster = Cluster::start(&settings).unwrap();
     connect(&cluster.admin_url())
@@ -59,7 +59,7 @@ fn postgres_from_npm() {
 }
 
 #[test]
-fn a_folder_without_postgres_is_named_in_the_error() {
+fn a_folder_without_postgres_is_refused() {
     let folder = folder();
     let mut settings = Settings::new(folder.path().join("cluster"));
     settings.source = Source::Folder(folder.path().to_owned());
@@ -70,7 +70,7 @@ fn a_folder_without_postgres_is_named_in_the_error() {
 }
 
 #[test]
-fn without_postgres_and_npm_one_line_says_how_to_get_it() {
+fn without_postgres_and_npm_one_line_explains_how_to_install_it() {
     let folder = folder();
     let output = command(&folder.path().join("cluster"))
         .args(["--source", "npm"])

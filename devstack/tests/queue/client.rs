@@ -1,4 +1,4 @@
-//! A client that signs and says everything itself, so that tests see what goes over the wire.
+//! A client of the JSON protocol that shows tests what goes over the wire.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, StatusCode};
@@ -11,16 +11,16 @@ use tirage_sigv4::{Credentials, Payload, Service, Signer};
 
 use crate::part::Part;
 
-/// An answer.
+/// A response.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) output: Value,
 }
 
-impl Answer {
-    /// The error's name, without what stands before the `#`.
+impl Reply {
+    /// Returns the error's name without its namespace.
     pub(crate) fn error(&self) -> &str {
         let text = self.output["__type"].as_str().unwrap_or_default();
         text.rsplit('#').next().unwrap()
@@ -36,7 +36,7 @@ pub(crate) struct Sqs {
 }
 
 impl Sqs {
-    /// For the queue that the part made.
+    /// Returns a client of a part's queue.
     pub(crate) fn of(queue: &Part) -> Self {
         let text = |name: &str| queue.ready[name].as_str().unwrap().to_owned();
         Self {
@@ -51,26 +51,21 @@ impl Sqs {
         }
     }
 
-    /// The same for the dead-letter queue.
+    /// Returns a client of the dead-letter queue.
     pub(crate) fn dead_letters(&self) -> Self {
-        self.for_queue(format!("{}-dead", self.queue_url))
-    }
-
-    /// The same for another queue.
-    pub(crate) fn for_queue(&self, queue_url: String) -> Self {
         Self {
-            queue_url,
+            queue_url: format!("{}-dead", self.queue_url),
             ..self.clone()
         }
     }
 
-    /// Calls an action on the queue.
-    pub(crate) async fn call(&self, action: &str, input: Value) -> Answer {
+    /// Calls an action, on the queue unless the input names another.
+    pub(crate) async fn call(&self, action: &str, input: Value) -> Reply {
         self.try_call(action, input).await.unwrap()
     }
 
-    pub(crate) async fn try_call(&self, action: &str, mut input: Value) -> Result<Answer, Error> {
-        if input["QueueUrl"].is_null() {
+    pub(crate) async fn try_call(&self, action: &str, mut input: Value) -> Result<Reply, Error> {
+        if action != "ListQueues" && input["QueueUrl"].is_null() {
             input["QueueUrl"] = self.queue_url.as_str().into();
         }
         let body = Bytes::from(input.to_string());
@@ -86,45 +81,36 @@ impl Sqs {
         self.send(Request::from_parts(head, body)).await
     }
 
-    /// Sends a request as it is.
-    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Answer, Error> {
-        let (status, headers, body) = self.exchange(request).await?;
-        Ok(Answer {
-            status,
-            headers,
+    /// Sends a request unchanged.
+    pub(crate) async fn send(&self, request: Request<Bytes>) -> Result<Reply, Error> {
+        let response = self.client.request(request.map(Full::new)).await?;
+        let (head, body) = response.into_parts();
+        // No test reads the response of a server that it kills.
+        let body = body.collect().await.unwrap().to_bytes();
+        Ok(Reply {
+            status: head.status,
+            headers: head.headers,
             output: serde_json::from_slice(&body).unwrap(),
         })
     }
 
-    /// The same, whatever the answer is written in.
-    pub(crate) async fn exchange(
-        &self,
-        request: Request<Bytes>,
-    ) -> Result<(StatusCode, HeaderMap, Bytes), Error> {
-        let response = self.client.request(request.map(Full::new)).await?;
-        let (head, body) = response.into_parts();
-        // A server that is killed may leave half an answer; no test reads one.
-        let body = body.collect().await.unwrap().to_bytes();
-        Ok((head.status, head.headers, body))
-    }
-
     pub(crate) async fn send_message(&self, body: &str) {
-        let answer = self
+        let reply = self
             .call("SendMessage", json!({ "MessageBody": body }))
             .await;
-        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     }
 
-    /// Up to ten messages, waiting for the first for `wait` seconds.
+    /// Receives up to ten messages; waits at most `wait` seconds for the first.
     pub(crate) async fn receive(&self, wait: u32) -> Vec<Message> {
         let input = json!({
             "MaxNumberOfMessages": 10,
             "WaitTimeSeconds": wait,
             "AttributeNames": ["All"],
         });
-        let answer = self.call("ReceiveMessage", input).await;
-        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
-        let messages = answer.output["Messages"].as_array().cloned();
+        let reply = self.call("ReceiveMessage", input).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
+        let messages = reply.output["Messages"].as_array().cloned();
         messages
             .unwrap_or_default()
             .into_iter()
@@ -134,11 +120,11 @@ impl Sqs {
 
     pub(crate) async fn delete(&self, message: &Message) {
         let input = json!({ "ReceiptHandle": message.receipt() });
-        let answer = self.call("DeleteMessage", input).await;
-        assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
+        let reply = self.call("DeleteMessage", input).await;
+        assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     }
 
-    pub(crate) async fn change_visibility(&self, message: &Message, seconds: u32) -> Answer {
+    pub(crate) async fn change_visibility(&self, message: &Message, seconds: u32) -> Reply {
         let input = json!({
             "ReceiptHandle": message.receipt(),
             "VisibilityTimeout": seconds,
@@ -146,11 +132,11 @@ impl Sqs {
         self.call("ChangeMessageVisibility", input).await
     }
 
-    /// How many were never received, and how many were.
+    /// Returns the numbers of messages that were never received and that were.
     pub(crate) async fn counts(&self) -> (u32, u32) {
         let input = json!({ "AttributeNames": ["All"] });
-        let answer = self.call("GetQueueAttributes", input).await;
-        let number = |name: &str| answer.output["Attributes"][name].as_str().unwrap().parse();
+        let reply = self.call("GetQueueAttributes", input).await;
+        let number = |name: &str| reply.output["Attributes"][name].as_str().unwrap().parse();
         (
             number("ApproximateNumberOfMessages").unwrap(),
             number("ApproximateNumberOfMessagesNotVisible").unwrap(),
@@ -158,7 +144,7 @@ impl Sqs {
     }
 }
 
-/// A message as it was received.
+/// A received message.
 #[derive(Debug)]
 pub(crate) struct Message(pub(crate) Value);
 
@@ -178,7 +164,7 @@ impl Message {
     }
 }
 
-/// Their bodies, sorted.
+/// Returns the bodies, sorted.
 pub(crate) fn bodies(messages: &[Message]) -> Vec<&str> {
     let mut bodies: Vec<_> = messages.iter().map(Message::body).collect();
     bodies.sort_unstable();

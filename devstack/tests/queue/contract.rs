@@ -1,5 +1,5 @@
-//! What those rely on who start the parts: one line on stdout, the same keys and port, an orderly
-//! end.
+//! What the program that starts the queue relies on: one line on stdout, the same keys and port, a
+//! graceful shutdown.
 
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
@@ -8,11 +8,11 @@ use nix::sys::signal::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::client::Sqs;
+use crate::client::{Sqs, bodies};
 use crate::part::{Part, command, queue_command};
 
 #[tokio::test]
-async fn keys_and_port_stay_and_are_nobody_elses() {
+async fn keys_and_port_survive_a_restart_and_are_private() {
     let folder = TempDir::new().unwrap();
     let data = folder.path().join("new/queue");
     let first = Part::start(&mut queue_command(&data));
@@ -34,7 +34,7 @@ async fn keys_and_port_stay_and_are_nobody_elses() {
     assert_eq!(data.metadata().unwrap().permissions().mode() & 0o777, 0o700);
     let (status, rest, log) = first.stop();
     assert!(status.success(), "{log}");
-    assert_eq!(rest, "", "one line on stdout and no more");
+    assert_eq!(rest, "", "exactly one line on stdout");
     let secret = ready["secret_access_key"].as_str().unwrap();
     assert!(!log.contains(secret), "{log}");
 
@@ -43,9 +43,11 @@ async fn keys_and_port_stay_and_are_nobody_elses() {
 }
 
 #[tokio::test]
-async fn the_flags_say_what_the_queue_is_like_at_each_start() {
+async fn the_flags_of_each_start_configure_the_queue() {
     let folder = TempDir::new().unwrap();
-    drop(Part::start(&mut queue_command(folder.path())));
+    let queue = Part::start(&mut queue_command(folder.path()));
+    Sqs::of(&queue).send_message("kept").await;
+    assert!(queue.stop().0.success());
     let queue = Part::start(queue_command(folder.path()).args([
         "--queue-name=others",
         "--visibility-seconds=7",
@@ -53,21 +55,27 @@ async fn the_flags_say_what_the_queue_is_like_at_each_start() {
     ]));
     assert_eq!(queue.ready["queue_name"], "others");
     let sqs = Sqs::of(&queue);
-    let answer = sqs
+    let reply = sqs
         .call("GetQueueAttributes", json!({ "AttributeNames": ["All"] }))
         .await;
-    let attributes = &answer.output["Attributes"];
+    let attributes = &reply.output["Attributes"];
     assert_eq!(attributes["VisibilityTimeout"], "7");
     let redrive: serde_json::Value =
         serde_json::from_str(attributes["RedrivePolicy"].as_str().unwrap()).unwrap();
     assert_eq!(redrive["maxReceiveCount"], 3);
-    let answer = sqs.call("ListQueues", json!({})).await;
-    let urls = answer.output["QueueUrls"].as_array().unwrap();
-    assert_eq!(urls.len(), 4, "the first start's are still there: {urls:?}");
+    let reply = sqs.call("ListQueues", json!({})).await;
+    let urls = reply.output["QueueUrls"].as_array().unwrap();
+    assert_eq!(urls.len(), 2, "{urls:?}");
+    assert_eq!(sqs.receive(0).await.len(), 0);
+    assert!(queue.stop().0.success());
+
+    let queue = Part::start(&mut queue_command(folder.path()));
+    let received = Sqs::of(&queue).receive(0).await;
+    assert_eq!(bodies(&received), ["kept"]);
 }
 
 #[tokio::test]
-async fn signals_and_a_closed_stdin_end_it_even_while_somebody_waits() {
+async fn signals_and_a_closed_stdin_stop_it_while_a_receive_waits() {
     for end in [Some(Signal::SIGTERM), Some(Signal::SIGINT), None] {
         let mut queue = Part::start(command("queue").arg("--temporary"));
         let sqs = Sqs::of(&queue);
@@ -82,23 +90,17 @@ async fn signals_and_a_closed_stdin_end_it_even_while_somebody_waits() {
         }
         let (status, _, log) = tokio::task::spawn_blocking(|| queue.wait()).await.unwrap();
         assert!(status.success(), "{end:?}: {log}");
-        assert_eq!(waiting.await.unwrap(), 0, "it is sent home, not cut off");
+        assert_eq!(
+            waiting.await.unwrap(),
+            0,
+            "the receive is answered, not cut off"
+        );
         assert!(began.elapsed() < Duration::from_secs(10));
     }
 }
 
-#[tokio::test]
-async fn with_detached_stdin_only_a_signal_ends_it() {
-    let mut queue = Part::start(command("queue").args(["--temporary", "--detached-stdin"]));
-    queue.close_stdin();
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    Sqs::of(&queue).send_message("still here").await;
-    queue.signal(Signal::SIGTERM);
-    assert!(queue.wait().0.success());
-}
-
 #[test]
-fn what_cannot_work_is_said_in_one_line() {
+fn a_failed_start_logs_one_line() {
     let folder = TempDir::new().unwrap();
     let queue = Part::start(&mut queue_command(folder.path()));
     let endpoint = queue.ready["endpoint"].as_str().unwrap();
@@ -106,18 +108,19 @@ fn what_cannot_work_is_said_in_one_line() {
     for (arguments, expected) in [
         (
             vec!["--data", folder.path().to_str().unwrap()],
-            "in use by another process",
+            format!("in use by process {}", queue.id()),
         ),
         (
             vec!["--temporary", "--port", port],
-            "is taken by another program",
+            format!("port {port} on 127.0.0.1 is taken by another program"),
         ),
     ] {
         let output = command("queue").args(&arguments).output().unwrap();
         assert!(!output.status.success());
         let log = String::from_utf8(output.stderr).unwrap();
-        assert!(log.contains(expected), "{log}");
-        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(log.contains(&expected), "{log}");
+        let errors = log.lines().filter(|line| line.contains("ERROR"));
+        assert_eq!(errors.count(), 1, "{log}");
         assert_eq!(output.stdout, b"");
     }
 }

@@ -1,4 +1,4 @@
-//! Cron: on time, one at a time, with its proof.
+//! Cron: interval, concurrency, authentication.
 
 use std::time::Duration;
 
@@ -7,16 +7,18 @@ use http::{Method, StatusCode};
 use crate::part::{Part, command, eventually};
 use crate::target::Target;
 
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
 fn start(target: &str) -> Part {
     Part::start(
         command("cron")
             .args(["--target", target, "--every=1"])
-            .env("JOB_SECRET", "secret"),
+            .env("JOB_SECRET", SECRET),
     )
 }
 
 #[tokio::test]
-async fn it_calls_every_so_often_with_its_proof() {
+async fn it_calls_at_the_interval_with_its_mac() {
     let target = Target::start(Box::new(|_| (StatusCode::OK, Duration::ZERO))).await;
     let url = target.url("/jobs/sweep");
     let cron = start(&url);
@@ -29,10 +31,10 @@ async fn it_calls_every_so_often_with_its_proof() {
         assert_eq!(call.path, "/jobs/sweep");
         assert_eq!(call.text(), "{}");
         assert_eq!(call.headers["content-type"], "application/json");
-        // printf 'v1\ncron\n/jobs/sweep' | openssl dgst -sha256 -hmac secret
+        // printf 'v1\ncron\n/jobs/sweep' | openssl dgst -sha256 -hmac $SECRET
         assert_eq!(
             call.headers["tirage-mac"],
-            "f74095939a250db4f78b4cacf4afc2cf3b1f5eee17519840750a5209de46b93c"
+            "4727b3b6079eed5ababf0036e36039a85c586ea1b81c874336b4d31f4b0dcf09"
         );
     }
     let (status, _, log) = cron.stop();
@@ -40,22 +42,22 @@ async fn it_calls_every_so_often_with_its_proof() {
 }
 
 #[tokio::test]
-async fn one_at_a_time_however_long_it_takes() {
+async fn calls_never_overlap() {
     let target = Target::start(Box::new(|_| (StatusCode::OK, Duration::from_millis(2200)))).await;
     let _cron = start(&target.url("/"));
     eventually("three calls", async || target.calls().len() == 3).await;
-    assert_eq!(target.most_at_once(), 1);
+    assert_eq!(target.most_concurrent(), 1);
 }
 
 #[tokio::test]
-async fn failures_are_logged_and_it_goes_on() {
+async fn failures_are_logged_and_calls_continue() {
     let target = Target::start(Box::new(|_| {
         (StatusCode::INTERNAL_SERVER_ERROR, Duration::ZERO)
     }))
     .await;
     let address = target.address;
     let cron = start(&target.url("/"));
-    // The second comes when the first was answered.
+    // The second call comes after the first response.
     eventually("two calls", async || target.calls().len() == 2).await;
     drop(target);
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -64,5 +66,5 @@ async fn failures_are_logged_and_it_goes_on() {
     let (_, _, log) = cron.stop();
     assert!(log.contains("answered 500"), "{log}");
     assert!(log.contains("cannot call"), "{log}");
-    assert!(!log.contains("secret"), "{log}");
+    assert!(!log.contains(SECRET), "{log}");
 }

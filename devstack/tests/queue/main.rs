@@ -1,4 +1,4 @@
-//! The queue, its trigger and cron, tried from outside: real processes, real sockets, real kills.
+//! The queue, its trigger and cron as processes: real sockets, real kills.
 
 #![cfg(unix)]
 #![allow(
@@ -12,7 +12,6 @@ mod cron;
 mod durability;
 mod messages;
 mod part;
-mod query;
 mod refusals;
 mod signatures;
 mod target;

@@ -1,4 +1,4 @@
-//! A part of the devstack as a child process.
+//! A service of the devstack as a child process.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
-/// `tirage-devstack <part>`, its stdin a pipe that we hold.
+/// Returns the command `tirage-devstack <part>` with a pipe as stdin.
 pub(crate) fn command(part: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tirage-devstack"));
     command
@@ -20,14 +20,14 @@ pub(crate) fn command(part: &str) -> Command {
     command
 }
 
-/// `tirage-devstack queue --data <data>`
+/// Returns the command `tirage-devstack queue --data <data>`.
 pub(crate) fn queue_command(data: &Path) -> Command {
     let mut command = command("queue");
     command.arg("--data").arg(data);
     command
 }
 
-/// A part that is ready.
+/// A service that is ready.
 pub(crate) struct Part {
     child: Child,
     stdout: BufReader<ChildStdout>,
@@ -35,7 +35,7 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    /// Runs `command` and waits for its line on stdout.
+    /// Runs `command`, and waits for its line on stdout.
     pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -58,6 +58,10 @@ impl Part {
         }
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
@@ -71,7 +75,7 @@ impl Part {
         drop(self.child.stdin.take());
     }
 
-    /// Closes stdin and waits. Gives what else came on stdout, and the log.
+    /// Closes stdin and waits. Returns the rest of stdout, and the log.
     pub(crate) fn stop(mut self) -> (ExitStatus, String, String) {
         self.close_stdin();
         self.wait()
@@ -85,7 +89,7 @@ impl Part {
         (self.child.wait().unwrap(), rest, log)
     }
 
-    /// Processor time so far, in ticks of 10 ms.
+    /// Returns the processor time so far in ticks of 10 ms.
     #[cfg(target_os = "linux")]
     pub(crate) fn processor_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
@@ -96,7 +100,7 @@ impl Part {
     }
 }
 
-/// No part outlives its test.
+/// Kills the process, so that it doesn't outlive its test.
 impl Drop for Part {
     fn drop(&mut self) {
         let _ = self.child.kill();
@@ -104,7 +108,7 @@ impl Drop for Part {
     }
 }
 
-/// Waits until `done`, for half a minute at most.
+/// Waits at most half a minute until `done`.
 pub(crate) async fn eventually(what: &str, mut done: impl AsyncFnMut() -> bool) {
     let began = Instant::now();
     while !done().await {

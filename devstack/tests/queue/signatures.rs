@@ -1,4 +1,4 @@
-//! Who may ask: only those who sign with the key.
+//! Authentication: requests must be signed with the key.
 
 use bytes::Bytes;
 use http::{Request, StatusCode};
@@ -9,7 +9,7 @@ use crate::client::Sqs;
 use crate::part::{Part, command};
 
 #[tokio::test]
-async fn requests_that_are_not_signed_with_the_key_are_refused() {
+async fn requests_without_a_valid_signature_are_refused() {
     let queue = Part::start(command("queue").arg("--temporary"));
     let sqs = Sqs::of(&queue);
     let key = &sqs.signer.credentials.access_key_id;
@@ -26,26 +26,26 @@ async fn requests_that_are_not_signed_with_the_key_are_refused() {
         let mut stranger = sqs.clone();
         stranger.signer.credentials = Credentials::new(id, secret);
         stranger.signer.region = region.to_owned();
-        let answer = stranger
+        let reply = stranger
             .call("SendMessage", json!({ "MessageBody": "a" }))
             .await;
-        assert_eq!(answer.status, StatusCode::FORBIDDEN);
-        assert_eq!(answer.error(), expected);
-        let text = answer.output.to_string();
+        assert_eq!(reply.status, StatusCode::FORBIDDEN);
+        assert_eq!(reply.error(), expected);
+        let text = reply.output.to_string();
         assert!(!text.contains(secret), "{text}");
     }
     let unsigned = Request::post(&sqs.endpoint)
         .header("x-amz-target", "AmazonSQS.ListQueues")
         .body(Bytes::from_static(b"{}"))
         .unwrap();
-    let answer = sqs.send(unsigned).await.unwrap();
-    assert_eq!(answer.status, StatusCode::FORBIDDEN);
-    assert_eq!(answer.error(), "MissingAuthenticationToken");
+    let reply = sqs.send(unsigned).await.unwrap();
+    assert_eq!(reply.status, StatusCode::FORBIDDEN);
+    assert_eq!(reply.error(), "MissingAuthenticationToken");
     assert_eq!(sqs.counts().await, (0, 0));
 }
 
 #[tokio::test]
-async fn a_signature_is_good_for_one_body_and_one_action_and_not_for_ever() {
+async fn a_signature_is_valid_for_one_body_and_one_action_and_expires() {
     let queue = Part::start(command("queue").arg("--temporary"));
     let sqs = Sqs::of(&queue);
     let sign = |body: &'static str, now: jiff::Timestamp| {
@@ -72,8 +72,8 @@ async fn a_signature_is_good_for_one_body_and_one_action_and_not_for_ever() {
     let long_ago = sign("{}", now - std::time::Duration::from_secs(16 * 60));
     let long_ago = Request::from_parts(long_ago, Bytes::from_static(b"{}"));
     for request in [other_body, other_action, long_ago] {
-        let answer = sqs.send(request).await.unwrap();
-        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{answer:?}");
-        assert_eq!(answer.error(), "SignatureDoesNotMatch");
+        let reply = sqs.send(request).await.unwrap();
+        assert_eq!(reply.status, StatusCode::FORBIDDEN, "{reply:?}");
+        assert_eq!(reply.error(), "SignatureDoesNotMatch");
     }
 }

@@ -1,5 +1,5 @@
-//! The application that is called: writes down what comes, counts how many are there at once, and
-//! answers what a test tells it to.
+//! An application for trigger and cron: records requests, counts concurrent ones, and responds as a test
+//! tells it to.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-/// A request that came.
+/// A received request.
 #[derive(Debug, Clone)]
 pub(crate) struct Call {
     pub(crate) method: Method,
@@ -31,8 +31,8 @@ impl Call {
     }
 }
 
-/// What is answered, and after how long.
-pub(crate) type Answer = Box<dyn Fn(&Call) -> (StatusCode, Duration) + Send + Sync>;
+/// Returns the status and the delay of the response.
+pub(crate) type Respond = Box<dyn Fn(&Call) -> (StatusCode, Duration) + Send + Sync>;
 
 #[derive(Default)]
 struct Seen {
@@ -47,7 +47,7 @@ pub(crate) struct Target {
     _connections: JoinSet<()>,
 }
 
-/// Goes down when the request ends, however it ends.
+/// Counts a request down when it ends, in any way.
 struct Present(Arc<Mutex<Seen>>);
 
 impl Drop for Present {
@@ -57,17 +57,17 @@ impl Drop for Present {
 }
 
 impl Target {
-    pub(crate) async fn start(answer: Answer) -> Self {
-        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), answer).await
+    pub(crate) async fn start(respond_with: Respond) -> Self {
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), respond_with).await
     }
 
-    pub(crate) async fn start_at(address: SocketAddr, answer: Answer) -> Self {
+    pub(crate) async fn start_at(address: SocketAddr, respond_with: Respond) -> Self {
         let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let answer = Arc::new(answer);
+        let respond_with = Arc::new(respond_with);
         let mut accepting = JoinSet::new();
-        accepting.spawn(accept(listener, seen.clone(), answer));
+        accepting.spawn(accept(listener, seen.clone(), respond_with));
         Self {
             address,
             seen,
@@ -75,7 +75,7 @@ impl Target {
         }
     }
 
-    /// The URL of a path here.
+    /// Returns the URL of a path.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
@@ -84,19 +84,20 @@ impl Target {
         self.seen.lock().unwrap().calls.clone()
     }
 
-    /// How many were there at once, at most.
-    pub(crate) fn most_at_once(&self) -> usize {
+    /// Returns the highest number of concurrent requests.
+    pub(crate) fn most_concurrent(&self) -> usize {
         self.seen.lock().unwrap().most
     }
 }
 
-async fn accept(listener: TcpListener, seen: Arc<Mutex<Seen>>, answer: Arc<Answer>) {
-    // They end with this task.
+async fn accept(listener: TcpListener, seen: Arc<Mutex<Seen>>, respond_with: Arc<Respond>) {
+    // Dropped with this future.
     let mut connections = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let (seen, answer) = (seen.clone(), answer.clone());
-        let service = service_fn(move |request| respond(request, seen.clone(), answer.clone()));
+        let (seen, respond_with) = (seen.clone(), respond_with.clone());
+        let service =
+            service_fn(move |request| respond(request, seen.clone(), respond_with.clone()));
         connections.spawn(async move {
             let _ = hyper::server::conn::http1::Builder::new()
                 .serve_connection(TokioIo::new(stream), service)
@@ -108,7 +109,7 @@ async fn accept(listener: TcpListener, seen: Arc<Mutex<Seen>>, answer: Arc<Answe
 async fn respond(
     request: Request<Incoming>,
     seen: Arc<Mutex<Seen>>,
-    answer: Arc<Answer>,
+    respond_with: Arc<Respond>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let (head, body) = request.into_parts();
     let call = Call {
@@ -125,7 +126,7 @@ async fn respond(
         seen.most = seen.most.max(seen.now);
     }
     let _present = Present(seen);
-    let (status, pause) = answer(&call);
+    let (status, pause) = respond_with(&call);
     tokio::time::sleep(pause).await;
     let mut response = Response::new(Full::new(Bytes::from_static(b"{}")));
     *response.status_mut() = status;

@@ -1,4 +1,4 @@
-//! The trigger between a real queue and an application that counts.
+//! The trigger between a real queue and a recording application.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::client::Sqs;
 use crate::part::{Part, command, eventually, queue_command};
 use crate::target::Target;
 
-const AT_ONCE: Duration = Duration::ZERO;
+const IMMEDIATELY: Duration = Duration::ZERO;
 
 fn start_queue(arguments: &[&str]) -> (Part, Sqs) {
     let queue = Part::start(command("queue").arg("--temporary").args(arguments));
@@ -36,7 +36,7 @@ fn start_trigger(queue: &Part, target: &str) -> Part {
 }
 
 #[tokio::test]
-async fn the_raw_body_is_posted_and_then_deleted() {
+async fn the_raw_body_is_posted_and_the_message_deleted() {
     let (queue, sqs) = start_queue(&[]);
     for (status, body) in [
         (200, r#"{"task":"é\n"}"#),
@@ -44,7 +44,7 @@ async fn the_raw_body_is_posted_and_then_deleted() {
         (204, " "),
     ] {
         let target = Target::start(Box::new(move |_| {
-            (StatusCode::from_u16(status).unwrap(), AT_ONCE)
+            (StatusCode::from_u16(status).unwrap(), IMMEDIATELY)
         }))
         .await;
         let _trigger = start_trigger(&queue, &target.url("/jobs/photo"));
@@ -60,7 +60,7 @@ async fn the_raw_body_is_posted_and_then_deleted() {
 }
 
 #[tokio::test]
-async fn ten_are_in_flight_and_the_rest_stay_in_the_queue() {
+async fn at_most_ten_messages_are_in_flight() {
     let (queue, sqs) = start_queue(&[]);
     for number in 0..25 {
         sqs.send_message(&number.to_string()).await;
@@ -69,9 +69,9 @@ async fn ten_are_in_flight_and_the_rest_stay_in_the_queue() {
     let _trigger = start_trigger(&queue, &target.url("/"));
     eventually("ten have come", async || target.calls().len() == 10).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(sqs.counts().await, (15, 10), "none was taken ahead");
+    assert_eq!(sqs.counts().await, (15, 10), "none was received early");
     eventually("all are done", async || sqs.counts().await == (0, 0)).await;
-    assert_eq!(target.most_at_once(), 10);
+    assert_eq!(target.most_concurrent(), 10);
     let mut bodies: Vec<u32> = target
         .calls()
         .iter()
@@ -82,11 +82,11 @@ async fn ten_are_in_flight_and_the_rest_stay_in_the_queue() {
 }
 
 #[tokio::test]
-async fn a_free_place_is_filled_while_others_are_busy() {
+async fn a_free_permit_is_used_while_others_are_busy() {
     let (queue, sqs) = start_queue(&[]);
     let target = Target::start(Box::new(|call| match call.text() {
         "slow" => (StatusCode::OK, Duration::from_secs(60)),
-        _ => (StatusCode::OK, AT_ONCE),
+        _ => (StatusCode::OK, IMMEDIATELY),
     }))
     .await;
     let _trigger = start_trigger(&queue, &target.url("/"));
@@ -98,16 +98,16 @@ async fn a_free_place_is_filled_while_others_are_busy() {
         sqs.send_message("fast").await;
     }
     eventually("the others are done", async || sqs.counts().await == (0, 9)).await;
-    assert_eq!(target.most_at_once(), 10);
+    assert_eq!(target.most_concurrent(), 10);
 }
 
 #[tokio::test]
-async fn refused_it_is_retried_three_times_then_redelivered_and_dead_in_the_end() {
+async fn a_refused_message_is_retried_redelivered_and_finally_dead() {
     let (queue, sqs) = start_queue(&["--visibility-seconds=12", "--max-receives=2"]);
-    // Redirects aren't followed: they are failures like any other.
+    // A redirect isn't followed. It is a failure like any other.
     let target = Target::start(Box::new(|call| match call.text() {
-        "moved" => (StatusCode::TEMPORARY_REDIRECT, AT_ONCE),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, AT_ONCE),
+        "moved" => (StatusCode::TEMPORARY_REDIRECT, IMMEDIATELY),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, IMMEDIATELY),
     }))
     .await;
     let _trigger = start_trigger(&queue, &target.url("/"));
@@ -124,7 +124,11 @@ async fn refused_it_is_retried_three_times_then_redelivered_and_dead_in_the_end(
         assert!(pair[1] - pair[0] >= Duration::from_secs(least));
     }
     tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(target.calls().len(), 8, "no more until its time is up");
+    assert_eq!(
+        target.calls().len(),
+        8,
+        "no more until the visibility timeout ends"
+    );
     assert_eq!(sqs.counts().await, (0, 2));
     eventually("four tries more", async || target.calls().len() == 16).await;
     let dead = sqs.dead_letters();
@@ -133,13 +137,13 @@ async fn refused_it_is_retried_three_times_then_redelivered_and_dead_in_the_end(
 }
 
 #[tokio::test]
-async fn one_that_recovers_is_deleted() {
+async fn a_message_that_succeeds_on_retry_is_deleted() {
     let (queue, sqs) = start_queue(&[]);
     let tries = AtomicUsize::new(0);
     let target = Target::start(Box::new(move |_| {
         match tries.fetch_add(1, Ordering::SeqCst) {
-            0 => (StatusCode::SERVICE_UNAVAILABLE, AT_ONCE),
-            _ => (StatusCode::OK, AT_ONCE),
+            0 => (StatusCode::SERVICE_UNAVAILABLE, IMMEDIATELY),
+            _ => (StatusCode::OK, IMMEDIATELY),
         }
     }))
     .await;
@@ -150,22 +154,22 @@ async fn one_that_recovers_is_deleted() {
 }
 
 #[tokio::test]
-async fn no_application_at_first_and_one_that_comes() {
+async fn it_waits_for_the_application() {
     let (queue, sqs) = start_queue(&["--visibility-seconds=10"]);
-    let address = Target::start(Box::new(|_| (StatusCode::OK, AT_ONCE)))
+    let address = Target::start(Box::new(|_| (StatusCode::OK, IMMEDIATELY)))
         .await
         .address;
     let _trigger = start_trigger(&queue, &format!("http://{address}/jobs/photo"));
     sqs.send_message("a").await;
     eventually("it was taken", async || sqs.counts().await == (0, 1)).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
-    let target = Target::start_at(address, Box::new(|_| (StatusCode::OK, AT_ONCE))).await;
+    let target = Target::start_at(address, Box::new(|_| (StatusCode::OK, IMMEDIATELY))).await;
     eventually("it is done", async || sqs.counts().await == (0, 0)).await;
     assert_eq!(target.calls().len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_queue_is_killed_and_comes_back() {
+async fn it_survives_a_restart_of_the_queue() {
     let folder = TempDir::new().unwrap();
     let start = || {
         let queue = Part::start(queue_command(folder.path()).arg("--visibility-seconds=3"));
@@ -175,7 +179,7 @@ async fn the_queue_is_killed_and_comes_back() {
     let (queue, sqs) = start();
     let target = Target::start(Box::new(|call| match call.text() {
         "slow" => (StatusCode::OK, Duration::from_secs(2)),
-        _ => (StatusCode::OK, AT_ONCE),
+        _ => (StatusCode::OK, IMMEDIATELY),
     }))
     .await;
     let trigger = start_trigger(&queue, &target.url("/"));
@@ -188,10 +192,7 @@ async fn the_queue_is_killed_and_comes_back() {
     #[cfg(target_os = "linux")]
     {
         let ticks = trigger.processor_ticks() - before;
-        assert!(
-            ticks < 100,
-            "it waits and doesn't spin: {ticks} ticks in 4 s"
-        );
+        assert!(ticks < 100, "it busy-waits: {ticks} ticks in 4 s");
     }
     let (_queue, sqs) = start();
     sqs.send_message("new").await;
@@ -207,15 +208,15 @@ async fn the_queue_is_killed_and_comes_back() {
         .unwrap();
     assert!(status.success());
     assert!(log.contains("cannot receive from the queue"), "{log}");
-    assert!(log.contains("the queue is back"), "{log}");
+    assert!(log.contains("the queue is reachable again"), "{log}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn at_the_end_it_finishes_what_is_in_flight_and_gives_the_rest_back() {
+async fn a_graceful_shutdown_finishes_posts_in_flight_and_releases_the_rest() {
     let (queue, sqs) = start_queue(&["--visibility-seconds=600"]);
     let target = Target::start(Box::new(|call| match call.text() {
         "slow" => (StatusCode::OK, Duration::from_secs(1)),
-        _ => (StatusCode::SERVICE_UNAVAILABLE, AT_ONCE),
+        _ => (StatusCode::SERVICE_UNAVAILABLE, IMMEDIATELY),
     }))
     .await;
     let trigger = start_trigger(&queue, &target.url("/"));
@@ -240,7 +241,7 @@ async fn at_the_end_it_finishes_what_is_in_flight_and_gives_the_rest_back() {
 }
 
 #[test]
-fn without_keys_it_says_what_is_missing() {
+fn a_missing_key_is_named() {
     let arguments = [
         "--target=http://127.0.0.1:1/",
         "--queue-endpoint=http://127.0.0.1:1",

@@ -1,4 +1,5 @@
-//! What others rely on: the line on stdout, keys and port that stay, the orderly end.
+//! What the program that starts the server relies on: the line on stdout, the same keys and port, a
+//! graceful shutdown.
 
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
@@ -26,7 +27,7 @@ async fn objects_keys_and_port_survive_a_restart() {
 }
 
 #[test]
-fn the_line_is_as_promised_and_the_keys_are_private() {
+fn the_line_is_complete_and_the_keys_are_private() {
     let folder = tempfile::tempdir().unwrap();
     let one = Server::start(folder.path());
     let (other, _other_folder) = Server::temporary();
@@ -41,7 +42,7 @@ fn the_line_is_as_promised_and_the_keys_are_private() {
 }
 
 #[test]
-fn it_ends_in_order_when_told_to() {
+fn signals_stop_it_gracefully() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let (mut server, _folder) = Server::temporary();
         let pid = Pid::from_raw(server.child.id().cast_signed());
@@ -51,23 +52,7 @@ fn it_ends_in_order_when_told_to() {
 }
 
 #[test]
-fn it_goes_on_without_stdin_if_asked_to() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut command = command(folder.path());
-    let mut server = Server::spawn(command.arg("--detached-stdin").stdin(Stdio::null()));
-    // Had it taken the end of stdin for an order, a restart of the same folder would succeed.
-    let second = crate::support::command(folder.path())
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
-    assert!(!second.status.success());
-    let log = String::from_utf8(second.stderr).unwrap();
-    assert!(log.contains("in use by another process"), "{log}");
-    assert!(server.child.try_wait().unwrap().is_none());
-}
-
-#[test]
-fn a_port_that_somebody_else_took_is_replaced_unless_it_was_asked_for() {
+fn a_taken_port_is_replaced_unless_it_was_requested() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let endpoint = server.ready.endpoint.clone();
@@ -81,8 +66,25 @@ fn a_port_that_somebody_else_took_is_replaced_unless_it_was_asked_for() {
         .output()
         .unwrap();
     assert!(!refused.status.success());
+    let log = String::from_utf8(refused.stderr).unwrap();
+    let expected = format!("port {port} on 127.0.0.1 is taken");
+    assert!(log.contains(&expected), "{log}");
     let server = Server::start(folder.path());
     assert_ne!(server.ready.endpoint, endpoint);
+}
+
+#[test]
+fn a_folder_in_use_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::start(folder.path());
+    let second = command(folder.path())
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert!(!second.status.success());
+    let log = String::from_utf8(second.stderr).unwrap();
+    let expected = format!("in use by process {}", server.child.id());
+    assert!(log.contains(&expected), "{log}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! `kill -9` at any time: what was answered stays, what wasn't is whole or not there.
+//! `kill -9` at any time: answered uploads stay, other objects are whole or absent.
 
 use std::io::Write;
 
@@ -9,7 +9,7 @@ use crate::support::{Server, files, key, put, sha256};
 use crate::uploads::{begin, eventually};
 
 #[tokio::test]
-async fn a_kill_during_an_upload_leaves_nothing_of_it_and_all_else() {
+async fn a_kill_during_an_upload_leaves_only_the_other_objects() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());
     let (stored, cut_off, body) = (key(), key(), vec![1; 1 << 20]);
@@ -32,16 +32,16 @@ async fn a_kill_during_an_upload_leaves_nothing_of_it_and_all_else() {
     assert_eq!(
         files(folder.path()).len(),
         1,
-        "what was cut off is cleared away"
+        "the interrupted upload is removed"
     );
     assert_eq!(server.get(&stored).await.body, b"stays");
     assert_eq!(server.get(&cut_off).await.code(), "NoSuchKey");
     assert_eq!(server.keys("").await, [stored.to_string()]);
 }
 
-/// Clients write and overwrite without pause while the server is killed.
+/// Kills the server while clients write and overwrite without pause.
 #[tokio::test(flavor = "multi_thread")]
-async fn after_a_kill_every_object_is_whole_and_every_answered_one_is_there() {
+async fn after_a_kill_every_object_is_whole_and_every_answered_upload_is_stored() {
     let folder = tempfile::tempdir().unwrap();
     for _ in 0..3 {
         let server = Server::start(folder.path());
@@ -80,9 +80,9 @@ async fn after_a_kill_every_object_is_whole_and_every_answered_one_is_there() {
             let (key, answered) = written.unwrap();
             let Some(answered) = answered else { continue };
             let found = server.get(&key).await;
-            assert_eq!(found.failure(), None, "what was answered is there");
+            assert_eq!(found.failure(), None, "an answered upload is stored");
             let version = found.body[0];
-            // The next may have been stored too, its answer lost.
+            // The next upload may be stored too, with its response lost.
             assert!([answered, answered.saturating_add(1)].contains(&version));
             assert!(found.body.iter().all(|byte| *byte == version), "whole");
         }

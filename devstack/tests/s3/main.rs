@@ -1,5 +1,5 @@
-//! The S3 server, tried from outside: as a process, over sockets, with real kills, and through
-//! `tirage-s3`, as the functions speak to it.
+//! The S3 server as a process: real sockets, real kills, and `tirage-s3` as the client, which the
+//! functions use.
 
 #![allow(
     clippy::unwrap_used,

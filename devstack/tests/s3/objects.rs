@@ -1,4 +1,4 @@
-//! What the functions do with objects, through `tirage-s3`.
+//! Operations of the functions on objects.
 
 use jiff::Timestamp;
 use tirage_s3::{FailureKind, Key, ObjectInfo, Range};
@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::support::{Server, key, put, sha256};
 
 #[tokio::test]
-async fn an_object_comes_back_with_all_that_was_said_of_it() {
+async fn an_object_is_returned_with_its_metadata() {
     let (server, _folder) = Server::temporary();
     let (key, body) = (key(), b"the bytes".as_slice());
     let mut put = put(&key, body);
@@ -29,7 +29,7 @@ async fn an_object_comes_back_with_all_that_was_said_of_it() {
 }
 
 #[tokio::test]
-async fn parts_of_an_object_are_given_as_asked() {
+async fn ranges_of_an_object_are_returned() {
     let (server, _folder) = Server::temporary();
     let key = key();
     server.put(&key, b"0123456789", false).await;
@@ -56,7 +56,7 @@ async fn parts_of_an_object_are_given_as_asked() {
 }
 
 #[tokio::test]
-async fn only_the_first_of_two_is_stored_if_so_asked() {
+async fn only_one_of_concurrent_conditional_uploads_is_stored() {
     let (server, _folder) = Server::temporary();
     let key = key();
     let mut put = put(&key, b"x");
@@ -65,7 +65,7 @@ async fn only_the_first_of_two_is_stored_if_so_asked() {
         let request = server.bucket().put(&put, Timestamp::now()).unwrap();
         server.send(request, body).await
     };
-    // All at once, so that the check and the change have to be one step.
+    // Concurrently, so that the check and the change must be one step.
     let (a, b, c, d) = tokio::join!(send("a"), send("b"), send("c"), send("d"));
     let kinds: Vec<_> = [&a, &b, &c, &d]
         .iter()
@@ -80,7 +80,7 @@ async fn only_the_first_of_two_is_stored_if_so_asked() {
 }
 
 #[tokio::test]
-async fn what_is_deleted_is_gone_and_may_be_deleted_again() {
+async fn a_deleted_object_is_gone_and_can_be_deleted_again() {
     let (server, _folder) = Server::temporary();
     let (one, other) = (key(), key());
     server.put(&one, b"1", false).await;
@@ -98,7 +98,7 @@ async fn what_is_deleted_is_gone_and_may_be_deleted_again() {
 }
 
 #[tokio::test]
-async fn lists_are_whole_in_order_and_of_the_prefix_alone() {
+async fn lists_are_complete_in_order_and_limited_to_the_prefix() {
     let (server, _folder) = Server::temporary();
     let (workspace, media) = (Uuid::now_v7(), Uuid::now_v7());
     let mut expected = Vec::new();
@@ -107,7 +107,7 @@ async fn lists_are_whole_in_order_and_of_the_prefix_alone() {
         server.put(&key, b"x", false).await;
         expected.push(key.to_string());
     }
-    server.put(&key(), b"somebody else's", false).await;
+    server.put(&key(), b"another workspace's", false).await;
     expected.sort();
     assert_eq!(
         server.keys(&Key::prefix_of_media(workspace, media)).await,
@@ -121,7 +121,7 @@ async fn lists_are_whole_in_order_and_of_the_prefix_alone() {
 }
 
 #[tokio::test]
-async fn a_bucket_that_is_not_there_is_no_missing_object() {
+async fn a_missing_bucket_is_not_a_missing_object() {
     let (server, _folder) = Server::temporary();
     let bucket = server.bucket_with("S3_BUCKET", "another");
     let request = bucket.get(&key(), None, Timestamp::now()).unwrap();
@@ -131,7 +131,7 @@ async fn a_bucket_that_is_not_there_is_no_missing_object() {
 }
 
 #[tokio::test]
-async fn only_signed_requests_of_the_right_key_region_and_time_are_answered() {
+async fn requests_need_a_signature_with_the_right_key_region_and_time() {
     let (server, _folder) = Server::temporary();
     let key = key();
     server.put(&key, b"private", false).await;

@@ -1,4 +1,4 @@
-//! URLs that carry their signature: good for what they were made for, and for nothing else.
+//! Presigned URLs: valid only for what they were signed for.
 
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ async fn a_client_without_keys_uploads_and_downloads() {
 }
 
 #[tokio::test]
-async fn a_url_that_expired_or_was_made_with_another_secret_is_refused() {
+async fn expired_and_forged_urls_are_refused() {
     let (server, _folder) = Server::temporary();
     let key = key();
     server.put(&key, b"private", false).await;
@@ -85,7 +85,7 @@ async fn a_url_that_expired_or_was_made_with_another_secret_is_refused() {
 }
 
 #[tokio::test]
-async fn a_url_is_good_for_one_object_and_one_method() {
+async fn a_url_is_valid_for_one_object_and_one_method() {
     let (server, _folder) = Server::temporary();
     let (key, other) = (key(), key());
     server.put(&key, b"private", false).await;
@@ -106,7 +106,7 @@ async fn a_url_is_good_for_one_object_and_one_method() {
 }
 
 #[tokio::test]
-async fn an_upload_has_to_be_what_was_signed() {
+async fn an_upload_must_match_what_was_signed() {
     let (server, _folder) = Server::temporary();
     let (key, body) = (key(), b"twelve bytes".as_slice());
     let mut put = put(&key, body);
@@ -137,14 +137,14 @@ async fn an_upload_has_to_be_what_was_signed() {
         assert_eq!(answer.code(), code, "{body}");
         assert_eq!(answer.status, if code == "BadDigest" { 400 } else { 403 });
     }
-    // Without a length in the head there is none that could be compared.
+    // A chunked body has no Content-Length to compare.
     let parts = futures::stream::iter([Ok::<_, std::io::Error>("twelve "), Ok("bytes")]);
     let answer = send(&server, &upload, reqwest::Body::wrap_stream(parts)).await;
     assert_eq!(answer.code(), "SignatureDoesNotMatch");
 
     assert!(
         server.keys("").await.is_empty(),
-        "nothing of this is stored"
+        "no refused upload is stored"
     );
     assert_eq!(send(&server, &upload, body).await.failure(), None);
 }

@@ -1,4 +1,4 @@
-//! The binary as a child process, and what the functions use to speak to it.
+//! The server as a child process, and a client that uses `tirage-s3`.
 
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
@@ -14,7 +14,7 @@ use tirage_s3::{Bucket, Failure, Key, List, Listing, Put};
 use tirage_sigv4::{Credentials, Payload, Service, Signer};
 use uuid::Uuid;
 
-/// What the binary prints when it is ready.
+/// The line that the server prints when it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Ready {
@@ -33,7 +33,7 @@ pub(crate) struct Server {
     pub(crate) client: Client,
 }
 
-/// The command for `tirage-devstack s3 --data <data>`, its stdin a pipe that we hold.
+/// Returns the command `tirage-devstack s3 --data <data>` with a pipe as stdin.
 pub(crate) fn command(data: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tirage-devstack"));
     command
@@ -44,7 +44,7 @@ pub(crate) fn command(data: &Path) -> Command {
     command
 }
 
-/// An answer, read whole.
+/// A complete response.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
@@ -57,7 +57,7 @@ impl Server {
         Self::spawn(&mut command(data))
     }
 
-    /// With data that go away.
+    /// Starts a server on a temporary folder.
     pub(crate) fn temporary() -> (Self, TempDir) {
         let folder = tempfile::tempdir().unwrap();
         (Self::start(folder.path()), folder)
@@ -76,7 +76,7 @@ impl Server {
         }
     }
 
-    /// With one setting another.
+    /// Returns the bucket with one setting replaced.
     pub(crate) fn bucket_with(&self, name: &str, value: &str) -> Bucket {
         Bucket::from_settings(|setting| {
             let value = match setting {
@@ -97,7 +97,7 @@ impl Server {
         self.bucket_with("", "")
     }
 
-    /// The request with one header more, signed again.
+    /// Adds a header to the request, and signs it again.
     pub(crate) fn with_header(
         &self,
         request: Request<()>,
@@ -129,7 +129,7 @@ impl Server {
         Answer::read(answer.await.unwrap()).await
     }
 
-    /// Stores `body`, its checksum given or not.
+    /// Stores `body`, with or without a checksum.
     pub(crate) async fn put(&self, key: &Key, body: &[u8], checksum: bool) -> Answer {
         let mut put = put(key, body);
         put.sha256 = checksum.then(|| sha256(body));
@@ -142,7 +142,7 @@ impl Server {
         self.send(request.unwrap(), "").await
     }
 
-    /// All keys, in pages of two.
+    /// Lists all keys, in pages of two.
     pub(crate) async fn keys(&self, prefix: &str) -> Vec<String> {
         let mut keys = Vec::new();
         let mut continuation = None;
@@ -164,7 +164,7 @@ impl Server {
         }
     }
 
-    /// Closes stdin and waits. Gives what else came on stdout.
+    /// Closes stdin and waits. Returns the rest of stdout.
     pub(crate) fn stop(mut self) -> (ExitStatus, String) {
         drop(self.child.stdin.take());
         let mut rest = String::new();
@@ -198,10 +198,10 @@ impl Answer {
         Failure::of(self.status, &self.body)
     }
 
-    /// S3's name for what is wrong.
+    /// Returns S3's error code.
     pub(crate) fn code(&self) -> String {
         self.failure()
-            .unwrap_or_else(|| panic!("{self:?} is no failure"))
+            .unwrap_or_else(|| panic!("{self:?} is not an error"))
             .code
             .unwrap_or_default()
     }
@@ -213,7 +213,7 @@ impl Answer {
     }
 }
 
-/// A key that nothing else has.
+/// Returns a new key.
 pub(crate) fn key() -> Key {
     Key::original(Uuid::now_v7(), Uuid::now_v7())
 }
@@ -233,7 +233,7 @@ pub(crate) fn sha256(body: &[u8]) -> [u8; 32] {
     Sha256::digest(body).into()
 }
 
-/// All files in the data folder's `objects`, `uploads` and `incoming`.
+/// Lists all files in the data folder's `objects`, `uploads` and `incoming`.
 pub(crate) fn files(data: &Path) -> Vec<std::path::PathBuf> {
     let mut files = Vec::new();
     let mut folders: Vec<_> = ["objects", "uploads", "incoming"]

@@ -1,4 +1,4 @@
-//! The bucket in the host's name, as clouds want it: requests with keys, and URLs for those without.
+//! Virtual-hosted addressing, with signed requests and presigned URLs.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,14 +10,14 @@ use tirage_s3::{Bucket, List, Listing, PresignedGet};
 
 use crate::support::{Answer, Server, key, put, sha256};
 
-/// A server, reached by a client that finds its bucket's name: not every system's resolver knows that
-/// names below `localhost` are this machine.
+/// Starts a server with a client that resolves the bucket's host, since not every system's resolver knows
+/// names below `localhost`.
 fn server() -> (Server, TempDir) {
     let (mut server, folder) = Server::temporary();
     server.client = Client::builder()
         .resolve(
             &format!("{}.localhost", server.ready.bucket),
-            // The URL's own port counts.
+            // 0 keeps the URL's port.
             SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         )
         .build()
@@ -25,7 +25,7 @@ fn server() -> (Server, TempDir) {
     (server, folder)
 }
 
-/// Its bucket, with these keys' secret.
+/// Returns the bucket with virtual-hosted addressing and this secret.
 fn bucket(server: &Server, secret: &str) -> Bucket {
     let ready = &server.ready;
     let endpoint = ready.endpoint.replace("127.0.0.1", "localhost");
@@ -45,7 +45,7 @@ fn bucket(server: &Server, secret: &str) -> Bucket {
 }
 
 #[tokio::test]
-async fn requests_are_for_the_bucket_in_the_hosts_name() {
+async fn the_host_names_the_bucket() {
     let (server, _folder) = server();
     let bucket = bucket(&server, &server.ready.secret_access_key);
     let (key, body) = (key(), b"the bytes".as_slice());
@@ -62,7 +62,7 @@ async fn requests_are_for_the_bucket_in_the_hosts_name() {
     assert_eq!(server.send(request, body).await.failure(), None);
     let request = bucket.get(&key, None, now).unwrap();
     assert_eq!(server.send(request, "").await.body, body);
-    // It is the same object that stands in the path.
+    // The same object as with the bucket in the path.
     assert_eq!(server.get(&key).await.body, body);
 
     let list = List {
@@ -80,7 +80,7 @@ async fn requests_are_for_the_bucket_in_the_hosts_name() {
 }
 
 #[tokio::test]
-async fn a_client_without_keys_uploads_and_downloads_there() {
+async fn presigned_urls_work_with_the_bucket_in_the_host() {
     let (server, _folder) = server();
     let (key, body) = (key(), vec![7; 300_000]);
     let mut put = put(&key, &body);

@@ -137,6 +137,14 @@ async fn invalid_requests_are_refused() {
         let reply = sqs.call(action, input).await;
         assert_eq!(reply.status, StatusCode::BAD_REQUEST, "{action}: {reply:?}");
         assert_eq!(reply.error(), expected, "{action}");
+        // SDKs take the error's code from this header.
+        let code = reply.headers["x-amzn-query-error"].to_str().unwrap();
+        let expected = match expected {
+            "QueueDoesNotExist" => "AWS.SimpleQueueService.NonExistentQueue;Sender".to_owned(),
+            "UnsupportedOperation" => format!("AWS.SimpleQueueService.{expected};Sender"),
+            expected => format!("{expected};Sender"),
+        };
+        assert_eq!(code, expected, "{action}");
     }
     assert_eq!(sqs.counts().await, (0, 0));
 

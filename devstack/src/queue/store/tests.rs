@@ -35,7 +35,7 @@ impl Fixture {
         let mut fixture = Self {
             jobs,
             dead,
-            folder: TempDir::new().unwrap(),
+            folder: temporary_folder(),
             store: None,
         };
         fixture.reopen();
@@ -55,7 +55,6 @@ impl Fixture {
         }
         let queues = [self.jobs.clone(), self.dead.clone()];
         let mut store = Store::open(self.folder.path(), &queues).unwrap();
-        // The tests don't kill anything, and syncing is slow.
         store.durability = Durability::None;
         self.store = Some(store);
     }
@@ -94,6 +93,11 @@ impl Fixture {
     fn change_visibility(&self, receipt: Receipt, seconds: u32, now: Moment) -> Result<(), Code> {
         self.write(|messages| messages.change_visibility(&self.jobs, receipt, seconds, now))
     }
+}
+
+/// Creates a folder in memory if the system has one: syncing to disk is slow, and nothing is killed here.
+fn temporary_folder() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
 }
 
 #[test]

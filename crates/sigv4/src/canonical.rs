@@ -1,4 +1,4 @@
-//! The canonical form of a request: what both ends must agree on, to the byte.
+//! The canonical form of a request, which client and server must compute identically.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html#create-canonical-request>
 
@@ -10,7 +10,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, percent_encod
 
 use crate::Service;
 
-/// All but the unreserved characters of RFC 3986.
+/// All characters but the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -18,7 +18,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 const ESCAPED_IN_PATHS: &AsciiSet = &ESCAPED.remove(b'/');
 
-/// Headers that change on the way, or that whoever sends the request adds on its own.
+/// Headers that proxies change or that HTTP clients add by themselves.
 const UNSIGNED: [&str; 11] = [
     "authorization",
     "connection",
@@ -33,7 +33,8 @@ const UNSIGNED: [&str; 11] = [
     "x-amzn-trace-id",
 ];
 
-/// The names of the headers that are signed: `host` always, the rest as they are in `head`; sorted.
+/// Returns the sorted names of the headers to sign: `host`, and those in `head` that aren't in
+/// [`UNSIGNED`].
 pub(crate) fn headers_to_sign(head: &Parts) -> Vec<HeaderName> {
     let mut names: Vec<_> = head
         .headers
@@ -47,15 +48,15 @@ pub(crate) fn headers_to_sign(head: &Parts) -> Vec<HeaderName> {
     names
 }
 
-/// `host;x-amz-date`
+/// Joins names to the form `host;x-amz-date`.
 pub(crate) fn list(names: &[HeaderName]) -> String {
     let names: Vec<_> = names.iter().map(HeaderName::as_str).collect();
     names.join(";")
 }
 
-/// The canonical request. `None` when `head` says nowhere which host it is for.
+/// Returns the canonical request, or `None` if neither a header nor the URI of `head` names the host.
 ///
-/// In bytes and not in a text, since a header's value need not be UTF-8.
+/// The result is bytes, since a header's value need not be UTF-8.
 pub(crate) fn request(
     head: &Parts,
     query: &str,
@@ -84,14 +85,14 @@ pub(crate) fn request(
     Some(text)
 }
 
-/// Escapes all but unreserved characters, as names and values in a query have to be.
+/// Percent-encodes a name or value of a query.
 pub(crate) fn escape(text: &str) -> String {
     percent_encode(text.as_bytes(), ESCAPED).to_string()
 }
 
 fn path(path: &str, service: &Service) -> String {
     match service {
-        // Whichever characters the sender escaped, the key is the same.
+        // The key is the same whichever characters the client escaped.
         Service::S3 => {
             let key: Cow<'_, [u8]> = percent_decode(path.as_bytes()).into();
             percent_encode(&key, ESCAPED_IN_PATHS).to_string()
@@ -122,7 +123,7 @@ fn normalize(path: &str) -> String {
     }
 }
 
-/// Sorted, each name and value escaped in the one right way. A plus is a plus, as RFC 3986 has it.
+/// Sorts the parameters and escapes each name and value canonically. A plus stays a plus (RFC 3986).
 fn canonical_query(query: &str) -> String {
     let escape = |text: &str| {
         let text: Cow<'_, [u8]> = percent_decode(text.as_bytes()).into();
@@ -142,7 +143,8 @@ fn canonical_query(query: &str) -> String {
     pairs.join("&")
 }
 
-/// As it will be sent: from the header, or else from the address, without the scheme's own port.
+/// Returns the host as the client will send it: from the header, or else from the URI, without the
+/// scheme's default port.
 fn host(head: &Parts) -> Option<Vec<u8>> {
     if let Some(host) = head.headers.get(HOST) {
         return Some(host.as_bytes().to_vec());
@@ -158,7 +160,7 @@ fn host(head: &Parts) -> Option<Vec<u8>> {
     })
 }
 
-/// All values of that name in their order, each without the spaces that carry no meaning.
+/// Joins all values of a header in their order, each with insignificant spaces removed.
 fn header(head: &Parts, name: &HeaderName) -> Vec<u8> {
     let values: Vec<_> = head
         .headers
@@ -180,7 +182,7 @@ fn header(head: &Parts, name: &HeaderName) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    /// Of AWS's test suite, those whose path no URI can hold, and AWS's examples of S3.
+    /// Paths of AWS's test suite, including those that no URI can hold.
     #[test]
     fn paths_of_other_services_are_normalised_and_escaped_again() {
         for (given, expected) in [
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn paths_of_s3_are_keys_as_they_stand() {
+    fn paths_of_s3_are_not_normalised() {
         for (given, expected) in [
             ("/", "/"),
             ("//a/../b/./", "//a/../b/./"),
@@ -217,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn queries_are_sorted_by_what_is_sent() {
+    fn queries_are_sorted_in_their_encoded_form() {
         for (given, expected) in [
             ("", ""),
             ("&&", ""),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn the_host_is_that_of_the_header_or_the_address() {
+    fn host_comes_from_the_header_or_the_uri() {
         let host_of = |uri: &str, header: Option<&str>| {
             let mut request = http::Request::get(uri);
             if let Some(header) = header {

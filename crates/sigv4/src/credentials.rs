@@ -1,20 +1,20 @@
-//! Who signs.
+//! Access keys.
 
 use std::fmt;
 
 /// An access key. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Credentials {
-    /// The public half: it stands in every signature.
+    /// The public half, which is part of every signature.
     pub access_key_id: String,
-    /// The half that only the two ends know.
+    /// The secret half, known to the client and the server only.
     pub secret_access_key: Secret,
     /// What comes with keys that are lent for a while (AWS STS), and must be sent along.
     pub session_token: Option<Secret>,
 }
 
 impl Credentials {
-    /// A key that lasts until somebody revokes it.
+    /// Creates a long-lived access key.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self {
             access_key_id: access_key_id.into(),
@@ -24,17 +24,17 @@ impl Credentials {
     }
 }
 
-/// A text that nobody else may see: its `Debug` doesn't show it.
+/// A secret string. `Debug` doesn't show it.
 #[derive(Clone)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Wraps the text.
+    /// Wraps a string.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text itself, for whoever must use it.
+    /// Returns the string itself.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -51,7 +51,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_not_shown() {
+    fn debug_shows_no_secret() {
         let mut credentials = Credentials::new("AKID", "half-secret");
         credentials.session_token = Some(Secret::new("token-secret"));
         let shown = format!("{credentials:?}");

@@ -1,15 +1,15 @@
-//! AWS Signature Version 4, as S3, SQS and everything that imitates them ask for it.
+//! AWS Signature Version 4, as S3, SQS and compatible services require it.
 //!
 //! - [`Signer::sign`] adds a signature to a request's headers;
-//! - [`Signer::presign`] makes a URL that carries its own, for somebody without the keys;
-//! - [`verify`] checks the first of these, for a server.
+//! - [`Signer::presign`] returns a presigned URL, for clients that don't have the keys;
+//! - [`verify`] checks, in a server, the signature in a request's headers.
 //!
-//! No I/O and no clock: time comes in, headers and URLs come out, on WebAssembly and natively. The
-//! rules are those of AWS:
+//! No I/O and no clock: the caller passes the time. Builds for WebAssembly and natively. The rules are
+//! those of AWS:
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html> and,
 //! for S3, <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>.
 //!
-//! Not here: chunked signatures (`STREAMING-…`), asymmetric ones (SigV4A), and forms (POST policies).
+//! Not supported: chunked signatures (`STREAMING-…`), asymmetric ones (SigV4A), and POST policies.
 
 mod canonical;
 mod credentials;

@@ -1,4 +1,4 @@
-//! What a signature is good for (one day, one region, one service), and the key derived for that.
+//! The scope of a signature (one day, one region, one service), and the signing key derived for it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,20 +15,21 @@ pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 const TERMINATOR: &str = "aws4_request";
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
-/// Which service is spoken to. It stands in the signature, and S3 reads paths in its own way.
+/// The service that a request is for. It is part of the signature, and S3 canonicalises paths
+/// differently.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Service {
-    /// S3: a path is an object's key as it stands, so it is neither tidied up nor encoded twice.
+    /// S3: a path is an object's key, so it is neither normalised nor encoded twice.
     S3,
-    /// Any other, by the name it signs with (`sqs`): paths are normalised, then encoded once more.
+    /// Any other service, by its signing name (`sqs`): paths are normalised, then encoded once more.
     Other(Cow<'static, str>),
 }
 
 impl Service {
-    /// Amazon SQS and its kin.
+    /// Amazon SQS and compatible queues.
     pub const SQS: Self = Self::Other(Cow::Borrowed("sqs"));
 
-    /// The name in the signature.
+    /// Returns the signing name.
     pub fn name(&self) -> &str {
         match self {
             Self::S3 => "s3",
@@ -37,13 +38,14 @@ impl Service {
     }
 }
 
-/// `20130524T000000Z`, to the second.
+/// Formats a time as `20130524T000000Z`, to the second.
 pub(crate) fn format_time(time: Timestamp) -> String {
     time.strftime(TIME_FORMAT).to_string()
 }
 
+/// Parses the format of [`format_time`]; `None` if the text is in any other.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
-    // strptime takes shorter numbers too, and two texts must not mean one time.
+    // strptime also accepts numbers with fewer digits, so two texts could mean the same time.
     if text.len() != 16 {
         return None;
     }
@@ -51,7 +53,7 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
 }
 
-/// A day (UTC), a region, a service.
+/// A day (UTC), a region and a service.
 pub(crate) struct Scope<'a> {
     time: &'a str,
     region: &'a str,
@@ -59,7 +61,7 @@ pub(crate) struct Scope<'a> {
 }
 
 impl<'a> Scope<'a> {
-    /// `time` in the format of [`format_time`].
+    /// Creates a scope; `time` is in the format of [`format_time`].
     pub(crate) fn new(time: &'a str, region: &'a str, service: &'a Service) -> Self {
         Self {
             time,
@@ -72,9 +74,9 @@ impl<'a> Scope<'a> {
         self.time.get(..8).unwrap_or(self.time)
     }
 
-    /// The signature of a canonical request, as 32 bytes.
+    /// Returns the signature of a canonical request.
     pub(crate) fn signature(&self, secret: &Secret, canonical_request: &[u8]) -> [u8; 32] {
-        let hash = hex(&Sha256::digest(canonical_request));
+        let hash = hex::encode(Sha256::digest(canonical_request));
         let string_to_sign = format!("{ALGORITHM}\n{}\n{self}\n{hash}", self.time);
         hmac(&self.key(secret), string_to_sign.as_bytes())
     }
@@ -99,18 +101,9 @@ impl fmt::Display for Scope<'_> {
     }
 }
 
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digit = |value: u8| char::from(DIGITS[usize::from(value & 15)]);
-    bytes
-        .iter()
-        .flat_map(|byte| [digit(byte >> 4), digit(*byte)])
-        .collect()
-}
-
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
 fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
-    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("a key of any length");
+    let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     hmac.update(text);
     hmac.finalize().into_bytes().into()
 }
@@ -120,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_back_and_nothing_else_is() {
+    fn only_the_formatted_time_is_parsed() {
         let time = "2015-08-30T12:36:00Z".parse().unwrap();
         assert_eq!(format_time(time), "20150830T123600Z");
         assert_eq!(parse_time("20150830T123600Z"), Some(time));
@@ -137,12 +130,12 @@ mod tests {
 
     /// <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>
     #[test]
-    fn a_key_is_derived_as_in_awss_example() {
+    fn signing_key_matches_the_example_of_aws() {
         let service = Service::Other("iam".into());
         let scope = Scope::new("20150830T123600Z", "us-east-1", &service);
         assert_eq!(scope.to_string(), "20150830/us-east-1/iam/aws4_request");
         assert_eq!(
-            hex(&scope.key(&Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))),
+            hex::encode(scope.key(&Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"))),
             "c4afb1cc5771d871763a393e44b703571b55cc28424d1a5e86da6ed3c154a4b9"
         );
     }

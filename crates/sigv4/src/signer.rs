@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use crate::canonical;
-use crate::scope::{ALGORITHM, Scope, Service, format_time, hex};
+use crate::scope::{ALGORITHM, Scope, Service, format_time};
 use crate::{Credentials, Secret};
 
 pub(crate) const DATE: HeaderName = HeaderName::from_static("x-amz-date");
@@ -18,63 +18,63 @@ pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-con
 const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
-/// The longest that a presigned URL may last.
+/// Longest validity of a presigned URL.
 pub const MAX_EXPIRY: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
-/// What of the body is signed.
+/// The part of the body that is signed.
 #[derive(Clone, Copy, Debug)]
 pub enum Payload<'a> {
-    /// The body itself.
+    /// The whole body.
     Bytes(&'a [u8]),
-    /// Its SHA-256, where that is known before the body is.
+    /// The body's SHA-256, where that is known before the body is.
     Sha256([u8; 32]),
-    /// Nothing. S3 only; over plain HTTP anybody on the way could then change it.
+    /// Nothing. For S3 only. Over plain HTTP, an attacker on the way could change the body.
     Unsigned,
 }
 
-/// Why a request can't be signed. No message repeats a secret.
+/// A request can't be signed. No message repeats a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Neither a Host header nor an address that names one.
-    #[error("the request doesn't say which host it is for")]
+    /// Neither a Host header nor the URI names the host.
+    #[error("the request names no host: set a Host header or an absolute URI")]
     NoHost,
-    /// No whole second, or longer than [`MAX_EXPIRY`].
-    #[error("a presigned URL lasts for 1 second to 7 days")]
+    /// The expiry is shorter than a second, or longer than [`MAX_EXPIRY`].
+    #[error("invalid expiry: expected 1 second to 7 days")]
     Expiry,
-    /// The key's id, the region or the token can't stand in a header.
+    /// The access key's id or the region has characters that a header can't hold.
     #[error(
         "the access key, the region or the session token has characters that no header can hold"
     )]
     Header(#[from] InvalidHeaderValue),
-    /// The signed URL is longer than a URI may be.
-    #[error("the signed URL is no URI: {0}")]
+    /// The signed URL is too long.
+    #[error("the signed URL is not a valid URI: {0}")]
     Uri(#[from] InvalidUri),
-    /// The address is not a whole one.
-    #[error("the signed URL is no URI: {0}")]
+    /// The request's URI is not absolute.
+    #[error("the signed URL is not a valid URI: {0}")]
     UriParts(#[from] InvalidUriParts),
 }
 
-/// Signs for one service in one region.
+/// Signs requests to one service in one region.
 #[derive(Clone, Debug)]
 pub struct Signer {
-    /// Who signs.
+    /// The access key.
     pub credentials: Credentials,
-    /// Where, as in `fr-par`.
+    /// The region, such as `fr-par`.
     pub region: String,
-    /// What for.
+    /// The service.
     pub service: Service,
 }
 
 impl Signer {
-    /// Adds `x-amz-date`, `authorization` and, where they belong, `x-amz-content-sha256` and
-    /// `x-amz-security-token`; what was there of these is replaced.
+    /// Sets `x-amz-date`, `authorization`, for S3 `x-amz-content-sha256`, and with a session token
+    /// `x-amz-security-token`.
     ///
     /// All other headers are signed too, and must be sent unchanged, except those that proxies and
-    /// HTTP clients manage (`user-agent`, `transfer-encoding` and the like). `host` is signed whether or
-    /// not it stands among the headers; clients make it from the address.
+    /// HTTP clients manage (`user-agent`, `transfer-encoding` and the like). `host` is signed even if
+    /// it isn't among the headers, since HTTP clients add it from the URI.
     ///
     /// # Errors
-    /// When `head` names no host, or the credentials don't fit into a header.
+    /// [`Error::NoHost`], and [`Error::Header`] for characters that a header can't hold.
     pub fn sign(
         &self,
         head: &mut Parts,
@@ -102,22 +102,21 @@ impl Signer {
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={}",
             self.credentials.access_key_id,
             canonical::list(&signed),
-            hex(&signature),
+            hex::encode(signature),
         );
         let authorization = HeaderValue::from_str(&authorization)?;
         head.headers.insert(AUTHORIZATION, authorization);
         Ok(())
     }
 
-    /// The URL of `head` with a signature in its query, good for `expires` from `now`.
+    /// Returns a presigned URL for the request `head`, valid for `expires` from `now`.
     ///
-    /// Whoever uses it must use `head`'s method and send `head`'s headers: they are signed, and so
-    /// `content-length` or `x-amz-checksum-sha256` there bind what may be uploaded. For S3 the body is
-    /// not signed; for other services it has to be empty.
+    /// The client must use `head`'s method and send `head`'s headers. They are signed, so
+    /// `content-length` and `x-amz-checksum-sha256` there limit what can be uploaded. For S3 the body
+    /// is not signed; for other services it must be empty.
     ///
     /// # Errors
-    /// When `head` names no host, `expires` is no time from 1 second to [`MAX_EXPIRY`], or the URL gets
-    /// too long.
+    /// [`Error::NoHost`], [`Error::Expiry`], and [`Error::Uri`] if the URL gets too long.
     pub fn presign(&self, head: &Parts, expires: Duration, now: Timestamp) -> Result<Uri, Error> {
         let seconds = expires.as_secs();
         if seconds == 0 || expires > MAX_EXPIRY {
@@ -154,7 +153,7 @@ impl Signer {
         let request = canonical::request(head, &query, &signed, &payload, &self.service)
             .ok_or(Error::NoHost)?;
         let signature = scope.signature(&self.credentials.secret_access_key, &request);
-        query.push_str(&format!("&X-Amz-Signature={}", hex(&signature)));
+        query.push_str(&format!("&X-Amz-Signature={}", hex::encode(signature)));
 
         let mut uri = head.uri.clone().into_parts();
         uri.path_and_query = Some(format!("{}?{query}", head.uri.path()).parse()?);
@@ -164,8 +163,8 @@ impl Signer {
 
 fn payload_hash(payload: Payload<'_>) -> String {
     match payload {
-        Payload::Bytes(bytes) => hex(&Sha256::digest(bytes)),
-        Payload::Sha256(hash) => hex(&hash),
+        Payload::Bytes(bytes) => hex::encode(Sha256::digest(bytes)),
+        Payload::Sha256(hash) => hex::encode(hash),
         Payload::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
     }
 }

@@ -11,50 +11,50 @@ use subtle::ConstantTimeEq;
 
 use crate::Secret;
 use crate::canonical;
-use crate::scope::{ALGORITHM, Scope, Service, hex, parse_time};
+use crate::scope::{ALGORITHM, Scope, Service, parse_time};
 use crate::signer::{CONTENT_SHA256, DATE, UNSIGNED_PAYLOAD};
 
-/// How far the two ends' clocks may be apart.
+/// Largest accepted difference between the client's and the server's clocks.
 pub const MAX_SKEW: Duration = Duration::from_secs(15 * 60);
 
-/// Why a request is refused. No message repeats a signature or a secret.
+/// A reason to refuse a request. No message repeats a signature or a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// There is no Authorization header.
     #[error("the request is not signed")]
     NotSigned,
-    /// The signature or what belongs to it can't be read: what.
+    /// The signature, or a header that it needs, can't be parsed.
     #[error("{0}")]
     Malformed(&'static str),
-    /// It was made for another day, region or service.
+    /// The signature is for another day, region or service.
     #[error("the signature is for another day, region or service")]
     Scope,
-    /// Nobody has that access key.
-    #[error("the access key is not known")]
+    /// The server doesn't know the access key.
+    #[error("unknown access key")]
     UnknownKey,
     /// The clocks are more than [`MAX_SKEW`] apart.
-    #[error("the request's time is too far from the server's")]
+    #[error("the request's time differs from the server's by more than 15 minutes")]
     Skew,
-    /// A header that must be signed isn't: `host`, and all that begin with `x-amz-`.
+    /// `host`, or a header that begins with `x-amz-`, isn't signed.
     #[error("`host` and all `x-amz-` headers must be signed")]
     HeaderNotSigned,
-    /// The body is not the one that was signed.
-    #[error("the body doesn't have the SHA-256 that was signed")]
+    /// The body isn't the signed one.
+    #[error("the body's SHA-256 differs from the signed one")]
     Payload,
-    /// The signature is another.
+    /// The signature doesn't match the request.
     #[error("the signature doesn't match")]
     Signature,
 }
 
-/// Checks the signature in `head`'s Authorization header; answers the access key's id.
+/// Checks the signature in `head`'s Authorization header and returns the access key's id.
 ///
-/// `payload_sha256` is that of the body as received. `secret_of` knows the secrets by access key. A
-/// body that was deliberately not signed (`UNSIGNED-PAYLOAD`) is accepted for S3 only.
+/// `payload_sha256` is the hash of the received body. `secret_of` returns the secret of an access key.
+/// An unsigned body (`UNSIGNED-PAYLOAD`) is accepted for S3 only.
 ///
-/// Signatures are compared in a time that tells nothing of them.
+/// Signatures are compared in constant time.
 ///
 /// # Errors
-/// Whatever is wrong first.
+/// The first reason to refuse that is found.
 pub fn verify<'a>(
     head: &'a Parts,
     payload_sha256: [u8; 32],
@@ -68,8 +68,10 @@ pub fn verify<'a>(
         .headers
         .get(DATE)
         .and_then(|value| value.to_str().ok())
-        .ok_or(Refusal::Malformed("there is no readable X-Amz-Date"))?;
-    let sent = parse_time(time).ok_or(Refusal::Malformed("X-Amz-Date is not a time"))?;
+        .ok_or(Refusal::Malformed("X-Amz-Date is missing"))?;
+    let sent = parse_time(time).ok_or(Refusal::Malformed(
+        "X-Amz-Date is not of the form 20130524T000000Z",
+    ))?;
 
     let scope = Scope::new(time, region, service);
     if authorization.scope != scope.to_string() {
@@ -78,22 +80,22 @@ pub fn verify<'a>(
     if now.duration_since(sent).unsigned_abs() > MAX_SKEW {
         return Err(Refusal::Skew);
     }
-    authorization.signs_what_it_must(head)?;
+    authorization.check_signed_headers(head)?;
 
     let payload = match head.headers.get(CONTENT_SHA256) {
         Some(value) if value == UNSIGNED_PAYLOAD && *service == Service::S3 => {
             UNSIGNED_PAYLOAD.to_owned()
         }
-        Some(value) if value.as_bytes() != hex(&payload_sha256).as_bytes() => {
+        Some(value) if value.as_bytes() != hex::encode(payload_sha256).as_bytes() => {
             return Err(Refusal::Payload);
         }
-        _ => hex(&payload_sha256),
+        _ => hex::encode(payload_sha256),
     };
     let secret = secret_of(authorization.access_key_id).ok_or(Refusal::UnknownKey)?;
     let query = head.uri.query().unwrap_or_default();
     let request = canonical::request(head, query, &authorization.signed, &payload, service)
         .ok_or(Refusal::Malformed("the request names no host"))?;
-    let expected = hex(&scope.signature(&secret, &request));
+    let expected = hex::encode(scope.signature(&secret, &request));
     let same: bool = expected
         .as_bytes()
         .ct_eq(authorization.signature.as_bytes())
@@ -109,7 +111,7 @@ pub fn verify<'a>(
 struct Authorization<'a> {
     access_key_id: &'a str,
     scope: &'a str,
-    /// Sorted, each once.
+    /// Sorted, without duplicates.
     signed: Vec<HeaderName>,
     signature: &'a str,
 }
@@ -131,9 +133,7 @@ impl<'a> Authorization<'a> {
                 Some(("SignedHeaders", value)) => signed = Some(value),
                 Some(("Signature", value)) => signature = Some(value),
                 _ => {
-                    return Err(Refusal::Malformed(
-                        "Authorization has a field of no meaning",
-                    ));
+                    return Err(Refusal::Malformed("Authorization has an unknown field"));
                 }
             }
         }
@@ -154,10 +154,10 @@ impl<'a> Authorization<'a> {
         })
     }
 
-    fn signs_what_it_must(&self, head: &Parts) -> Result<(), Refusal> {
+    fn check_signed_headers(&self, head: &Parts) -> Result<(), Refusal> {
         let signed: BTreeSet<_> = self.signed.iter().map(HeaderName::as_str).collect();
-        let must = head.headers.keys().map(HeaderName::as_str);
-        let all = must
+        let present = head.headers.keys().map(HeaderName::as_str);
+        let all = present
             .filter(|name| name.starts_with("x-amz-"))
             .chain([HOST.as_str()])
             .all(|name| signed.contains(name));

@@ -1,5 +1,4 @@
-//! The same requests, signed here and by AWS's own SDK: the signatures are the same, and so is what
-//! a server accepts.
+//! Compares signatures with those of AWS's own SDK, and checks which requests a server accepts.
 
 #![allow(
     clippy::unwrap_used,
@@ -21,7 +20,7 @@ use tirage_sigv4::{Credentials, Payload, Refusal, Secret, Service, Signer, verif
 
 const EXPIRES: Duration = Duration::from_secs(900);
 
-/// What is signed.
+/// A request to sign.
 #[derive(Clone, Debug)]
 struct Sample {
     method: &'static str,
@@ -58,7 +57,7 @@ impl Sample {
         }
     }
 
-    /// What AWS's SDK makes of it: the signature alone.
+    /// Returns the signature that AWS's SDK computes.
     fn oracle(&self, location: SignatureLocation) -> String {
         let in_query = location == SignatureLocation::QueryParams;
         let mut settings = SigningSettings::default();
@@ -106,8 +105,7 @@ impl Sample {
 
 fn samples() -> impl Strategy<Value = Sample> {
     let method = prop::sample::select(vec!["GET", "PUT", "POST", "DELETE", "HEAD"]);
-    // Escaped as S3's clients do: characters that may stand for themselves do. The oracle takes paths
-    // as they come.
+    // Escaped as S3's clients do it: only where they must. The SDK takes paths as they are.
     let segment = "([A-Za-z0-9._~-]|%20|%24|%2B|%C3%A9|%25){0,6}";
     let path =
         prop::collection::vec(segment, 1..4).prop_map(|parts| format!("/{}", parts.join("/")));
@@ -147,7 +145,7 @@ fn samples() -> impl Strategy<Value = Sample> {
 
 proptest! {
     #[test]
-    fn signatures_in_headers_are_the_same(sample in samples()) {
+    fn header_signatures_match_the_sdk(sample in samples()) {
         let mut head = sample.head();
         sample.signer().sign(&mut head, Payload::Bytes(&sample.body), sample.now()).unwrap();
         let ours = head.headers[AUTHORIZATION].to_str().unwrap();
@@ -156,7 +154,7 @@ proptest! {
     }
 
     #[test]
-    fn signatures_in_urls_are_the_same(sample in samples()) {
+    fn presigned_urls_match_the_sdk(sample in samples()) {
         let url = sample.signer().presign(&sample.head(), EXPIRES, sample.now()).unwrap();
         let theirs = sample.oracle(SignatureLocation::QueryParams);
         let theirs = format!("X-Amz-Signature={theirs}");
@@ -164,7 +162,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_signed_is_accepted_and_nothing_else(sample in samples(), change in 0..7_u8) {
+    fn only_unchanged_requests_are_accepted(sample in samples(), change in 0..7_u8) {
         let mut head = sample.head();
         sample.signer().sign(&mut head, Payload::Bytes(&sample.body), sample.now()).unwrap();
         let mut now = sample.now();
@@ -207,9 +205,9 @@ proptest! {
         prop_assert_eq!(refused, Err(expected));
     }
 
-    /// Whatever stands in Authorization, the answer is a refusal and no panic.
+    /// Random Authorization headers are refused without a panic.
     #[test]
-    fn any_authorization_is_refused(text in "(AWS4-HMAC-SHA256 )?[ -~]{0,80}") {
+    fn random_authorization_is_refused(text in "(AWS4-HMAC-SHA256 )?[ -~]{0,80}") {
         let mut head = http::Request::get("http://a/").body(()).unwrap().into_parts().0;
         head.headers.insert(AUTHORIZATION, HeaderValue::from_str(&text).unwrap());
         head.headers.insert(

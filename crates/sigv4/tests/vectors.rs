@@ -1,4 +1,4 @@
-//! What AWS published, to the byte.
+//! AWS's published test vectors.
 
 #![allow(
     clippy::unwrap_used,
@@ -27,7 +27,7 @@ fn signature_in_header(head: &Parts) -> &str {
 
 /// AWS's Signature Version 4 test suite, as its SDKs carry it
 /// (<https://github.com/awslabs/aws-c-auth/tree/main/tests/aws-signing-test-suite/v4>). Paths that no
-/// URI can hold are tried where paths are made canonical.
+/// URI can hold are tested in `canonical.rs`.
 mod suite {
     use super::*;
 
@@ -286,7 +286,7 @@ mod suite {
     }
 
     #[test]
-    fn signatures_are_those_of_the_suite() {
+    fn signatures_match_the_suite() {
         for case in CASES {
             let uri = format!("https://example.amazonaws.com{}", case.path);
             let head = head(case.method, &uri, case.headers);
@@ -362,7 +362,7 @@ mod s3 {
     }
 
     #[test]
-    fn signatures_in_headers_are_those_of_the_documentation() {
+    fn header_signatures_match_the_documentation() {
         let put = [
             ("date", "Fri, 24 May 2013 00:00:00 GMT"),
             ("x-amz-storage-class", "REDUCED_REDUNDANCY"),
@@ -407,7 +407,7 @@ mod s3 {
     }
 
     #[test]
-    fn a_presigned_url_is_that_of_the_documentation() {
+    fn presigned_url_matches_the_documentation() {
         let head = head(
             "GET",
             "https://examplebucket.s3.amazonaws.com/test.txt",
@@ -425,9 +425,9 @@ mod s3 {
         );
     }
 
-    /// The documentation's signed request, checked as its server would.
+    /// Verifies the documentation's signed request.
     #[test]
-    fn the_documentations_signature_is_accepted() {
+    fn signature_in_the_documentation_is_accepted() {
         let head = head(
             "GET",
             "/test.txt",

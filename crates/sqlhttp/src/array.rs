@@ -1,7 +1,7 @@
 //! One-dimensional arrays in text, as Postgres writes and reads them
 //! (<https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>).
 
-/// Writes an array of elements in text form; `None` is NULL.
+/// Writes an array of elements in text form. `None` is NULL.
 pub(crate) fn write(elements: impl Iterator<Item = Option<String>>) -> String {
     let mut text = String::from("{");
     for (index, element) in elements.enumerate() {
@@ -17,7 +17,7 @@ pub(crate) fn write(elements: impl Iterator<Item = Option<String>>) -> String {
     text
 }
 
-/// Quoted without asking whether it must be: then nothing needs an exception, not even the word NULL.
+/// Writes an element in quotes. Quoting every element avoids special cases such as the word NULL.
 fn write_quoted(text: &mut String, element: &str) {
     text.push('"');
     for character in element.chars() {
@@ -29,7 +29,7 @@ fn write_quoted(text: &mut String, element: &str) {
     text.push('"');
 }
 
-/// Reads the elements of an array; `None` if the text is no array or one of several dimensions.
+/// Reads the elements of an array. Returns `None` if the text is not a one-dimensional array.
 pub(crate) fn read(text: &str) -> Option<Vec<Option<String>>> {
     let inner = without_bounds(text).strip_prefix('{')?.strip_suffix('}')?;
     let mut elements = Vec::new();
@@ -50,7 +50,7 @@ pub(crate) fn read(text: &str) -> Option<Vec<Option<String>>> {
     Some(elements)
 }
 
-/// An array whose subscripts don't begin at 1 is written with its bounds: `[0:1]={a,b}`.
+/// Removes the bounds that Postgres writes if subscripts don't begin at 1: `[0:1]={a,b}`.
 fn without_bounds(text: &str) -> &str {
     match text.split_once("]={") {
         Some((bounds, _)) if text.starts_with('[') => &text[bounds.len() + 2..],
@@ -58,7 +58,7 @@ fn without_bounds(text: &str) -> &str {
     }
 }
 
-/// The element before the closing quote, and what follows that.
+/// Splits at the closing quote: returns the element, and the text after it.
 fn read_quoted(text: &str) -> Option<(String, &str)> {
     let mut element = String::new();
     let mut characters = text.char_indices();
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_back() {
+    fn written_arrays_are_read_back() {
         let mut elements = some(&[
             "", "NULL", "null", "a b", r#"a"b\c"#, "{}", "a,b", "é\n", " x ",
         ]);
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_as_postgres_writes_them() {
+    fn reads_arrays_as_postgres_writes_them() {
         assert_eq!(read("{}"), Some(vec![]));
         assert_eq!(read("{1,2,3}"), Some(some(&["1", "2", "3"])));
         assert_eq!(read(r#"{a,NULL,"NULL","",b c}"#).unwrap()[1], None);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_flat_array_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             "{",

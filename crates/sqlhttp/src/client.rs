@@ -1,9 +1,8 @@
-//! The client: one request for a statement or a batch, sent again when Postgres says that it lost to
-//! another transaction.
+//! The client: sends a statement or a batch as one request, and sends it again when Postgres reports
+//! that it lost to another transaction.
 
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
-use std::net::Ipv4Addr;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -18,52 +17,51 @@ use crate::protocol;
 use crate::rows::Rows;
 use crate::transport::Transport;
 
-/// Speaks to one database through one gateway.
+/// A client of one database behind one gateway.
 #[derive(Debug)]
 pub struct Client<T> {
     transport: T,
     endpoint: Endpoint,
-    settings: Settings,
+    options: Options,
 }
 
 impl<T: Transport> Client<T> {
-    /// A client with the default [`Settings`]. Nothing is sent yet.
+    /// Creates a client with the default [`Options`]. Sends nothing.
     pub fn new(transport: T, endpoint: Endpoint) -> Self {
-        Self::with_settings(transport, endpoint, Settings::default())
+        Self::with_options(transport, endpoint, Options::default())
     }
 
-    /// A client with other settings.
-    pub fn with_settings(transport: T, endpoint: Endpoint, settings: Settings) -> Self {
+    /// Creates a client with other options. Sends nothing.
+    pub fn with_options(transport: T, endpoint: Endpoint, options: Options) -> Self {
         Self {
             transport,
             endpoint,
-            settings,
+            options,
         }
     }
 
     /// Runs one statement, as its own transaction.
     ///
-    /// It is sent again if it lost to another transaction. So don't `call` a procedure that commits
-    /// on its way: what it had committed before it lost would be done twice.
+    /// The statement is sent again if it lost to another transaction. So don't `call` a procedure that
+    /// commits in between: its committed part would run twice.
     ///
     /// # Errors
-    /// [`Error`] says which are safe to repeat. After [`Error::Timeout`] and most transport errors it
-    /// is unknown whether the statement took effect.
+    /// [`Error`] says which errors are safe to retry. After [`Error::Timeout`] and most transport errors
+    /// it is unknown whether the statement took effect.
     pub async fn query(&self, statement: Statement) -> Result<Rows, Error> {
-        let answer = self
+        let response = self
             .send(self.request(protocol::encode_query(&statement)?))
             .await?;
-        protocol::decode_query(&answer)
+        protocol::decode_query(&response)
     }
 
-    /// Runs statements in order as one transaction, of which all or nothing takes effect, and gives
-    /// the rows of each.
+    /// Runs statements in order as one transaction, and returns the rows of each.
     ///
-    /// It is sent again if it lost to another transaction, so none of the statements may be a `COMMIT`
-    /// or `BEGIN`: what was committed half-way would be done twice.
+    /// The batch is sent again if it lost to another transaction, so none of the statements may be a
+    /// `COMMIT` or `BEGIN`: the part committed before would run twice.
     ///
     /// # Errors
-    /// As for [`Self::query`]; the first statement that fails rolls all of them back.
+    /// The same as [`Self::query`]; the first statement that fails rolls all of them back.
     pub async fn batch<const N: usize>(
         &self,
         statements: [Statement; N],
@@ -76,10 +74,10 @@ impl<T: Transport> Client<T> {
             })
     }
 
-    /// [`Self::batch`] for any number of statements, with a transaction's options.
+    /// Runs a [`Self::batch`] of any number of statements, with a transaction's options.
     ///
     /// # Errors
-    /// As for [`Self::batch`].
+    /// The same as [`Self::batch`].
     pub async fn transaction(
         &self,
         options: Transaction,
@@ -87,8 +85,8 @@ impl<T: Transport> Client<T> {
     ) -> Result<Vec<Rows>, Error> {
         let mut request = self.request(protocol::encode_batch(statements)?);
         options.apply(&mut request);
-        let answer = self.send(request).await?;
-        protocol::decode_batch(&answer)
+        let response = self.send(request).await?;
+        protocol::decode_batch(&response)
     }
 
     fn request(&self, body: Bytes) -> Request<Bytes> {
@@ -108,11 +106,11 @@ impl<T: Transport> Client<T> {
         request
     }
 
-    /// Sends until it doesn't lose, for as often and as long as the settings say.
+    /// Sends the request again after each conflict, within the options' attempts and timeout.
     async fn send(&self, request: Request<Bytes>) -> Result<Bytes, Error> {
-        let mut timeout = pin!(self.transport.sleep(self.settings.timeout));
-        let mut attempts_left = self.settings.attempts.saturating_sub(1);
-        let mut backoff = self.settings.backoff;
+        let mut timeout = pin!(self.transport.sleep(self.options.timeout));
+        let mut attempts_left = self.options.attempts.saturating_sub(1);
+        let mut backoff = self.options.backoff;
         loop {
             let attempt = pin!(self.send_once(request.clone()));
             let outcome = match select(attempt, timeout.as_mut()).await {
@@ -124,7 +122,7 @@ impl<T: Transport> Client<T> {
             }
             let pause = pin!(self.transport.sleep(jittered(backoff)));
             if let Either::Right(_) = select(pause, timeout.as_mut()).await {
-                // Nobody has to guess: what lost is known not to have taken effect.
+                // Not a timeout: the caller can rely on a conflict having had no effect.
                 return outcome;
             }
             attempts_left -= 1;
@@ -136,14 +134,15 @@ impl<T: Transport> Client<T> {
         let (head, body) = self.transport.send(request).await?.into_parts();
         match head.status.as_u16() {
             200 => Ok(body),
-            status => Err(Error::from_answer(status, &body)),
+            status => Err(Error::from_response(status, &body)),
         }
     }
 }
 
-/// Between half and one and a half of it: two that lost to each other don't meet again for ever.
+/// Returns a random duration between 0.5 and 1.5 times `pause`, so that two transactions that lost to
+/// each other don't collide again and again.
 fn jittered(pause: Duration) -> Duration {
-    // Each state has other keys. This need be no secret, only different.
+    // Each state has other keys. The number needs to differ, not to be unpredictable.
     let random = RandomState::new().hash_one(()) >> 32;
     let fraction = f64::from(u32::try_from(random).unwrap_or_default()) / f64::from(u32::MAX);
     pause.mul_f64(0.5 + fraction)
@@ -151,7 +150,7 @@ fn jittered(pause: Duration) -> Duration {
 
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 
-/// Where the gateway is, and which database it shall ask. `Debug` doesn't show the credentials.
+/// The address of a gateway, and the database behind it. `Debug` doesn't show the credentials.
 #[derive(Clone)]
 pub struct Endpoint {
     uri: Uri,
@@ -159,12 +158,12 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// An endpoint from the gateway's absolute URL (`http://sql.tirage.internal`,
-    /// `https://api.<region>.neon.tech`), whose path is the protocol's `/sql` unless it has another,
-    /// and a connection string (`postgres://user:password@host/database`).
+    /// Creates an endpoint from the gateway's absolute URL (`http://sql.tirage.internal`,
+    /// `https://api.<region>.neon.tech`), where an empty path means `/sql`, and a connection string
+    /// (`postgres://user:password@host/database`).
     ///
     /// # Errors
-    /// [`EndpointError`] if the URL is not an absolute one, or the connection string can't be a header.
+    /// [`EndpointError`] if the URL is not absolute, or the connection string can't be a header.
     pub fn new(url: &str, connection_string: &str) -> Result<Self, EndpointError> {
         let mut parts = url
             .parse::<Uri>()
@@ -185,38 +184,6 @@ impl Endpoint {
             connection_string,
         })
     }
-
-    /// Neon's own endpoint for a database of theirs, from its connection string alone.
-    ///
-    /// By the rule of Neon's driver: over `https`, at the database's host name with `api` in place of
-    /// its first label. `postgres://u:p@ep-cool-1.eu-central-1.aws.neon.tech/d` is asked at
-    /// `https://api.eu-central-1.aws.neon.tech/sql`. The string's port is that of Postgres' own
-    /// protocol and doesn't count.
-    ///
-    /// # Errors
-    /// [`EndpointError::NeonHost`] if the string names no host, or one without a domain.
-    pub fn neon(connection_string: &str) -> Result<Self, EndpointError> {
-        let host = host_of(connection_string).ok_or(EndpointError::NeonHost)?;
-        let (_, domain) = host.split_once('.').ok_or(EndpointError::NeonHost)?;
-        if host.starts_with('.') || domain.is_empty() || host.parse::<Ipv4Addr>().is_ok() {
-            return Err(EndpointError::NeonHost);
-        }
-        Self::new(&format!("https://api.{domain}"), connection_string)
-            .map_err(|_| EndpointError::NeonHost)
-    }
-}
-
-/// The host of a `postgres://` address (RFC 3986, section 3.2), without its port.
-fn host_of(connection_string: &str) -> Option<&str> {
-    let (scheme, rest) = connection_string.split_once("://")?;
-    if !matches!(scheme, "postgres" | "postgresql") {
-        return None;
-    }
-    let authority = rest.split(['/', '?', '#']).next()?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    host.split(':').next()
 }
 
 impl fmt::Debug for Endpoint {
@@ -228,33 +195,30 @@ impl fmt::Debug for Endpoint {
     }
 }
 
-/// An [`Endpoint`] can't be made of this. It doesn't repeat what it was given: that is a secret.
+/// Invalid parts of an [`Endpoint`]. The error doesn't repeat them, since they hold a password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Not an absolute URL.
-    #[error("the gateway's address is not an absolute URL")]
+    /// The gateway's URL is not absolute.
+    #[error("invalid gateway address: expected an absolute URL")]
     Url,
-    /// Holds characters that no header can.
-    #[error("the connection string holds control characters")]
+    /// The connection string has characters that a header can't hold.
+    #[error("the connection string has control characters")]
     ConnectionString,
-    /// Not the address of a database at Neon.
-    #[error("the connection string has no host name with a domain")]
-    NeonHost,
 }
 
-/// How patient a [`Client`] is.
+/// Options of a [`Client`].
 #[derive(Clone, Copy, Debug)]
-pub struct Settings {
-    /// For a whole call, with all its attempts. Default: 10 s.
+pub struct Options {
+    /// Timeout of a whole call, with all its attempts. Default: 10 s.
     pub timeout: Duration,
-    /// How often a call is sent that loses to other transactions, the first time included. Default: 4.
+    /// How often a call is sent at most while it loses to other transactions. Default: 4.
     pub attempts: u32,
-    /// The pause before the second attempt; each later one is twice as long, and each is by chance up
-    /// to half shorter or longer. Default: 10 ms.
+    /// Pause before the second attempt, doubled for each further one. Each is made up to 50 % shorter or
+    /// longer at random. Default: 10 ms.
     pub backoff: Duration,
 }
 
-impl Default for Settings {
+impl Default for Options {
     fn default() -> Self {
         Self {
             timeout: Duration::from_secs(10),
@@ -270,9 +234,9 @@ impl Default for Settings {
 pub struct Transaction {
     /// The isolation level, if not the server's default.
     pub isolation: Option<Isolation>,
-    /// Whether writing is an error.
+    /// `true` if writing is an error.
     pub read_only: bool,
-    /// Whether a serializable read-only transaction waits for a snapshot that can't conflict.
+    /// `true` if a serializable read-only transaction waits for a snapshot that can't conflict.
     pub deferrable: bool,
 }
 
@@ -294,7 +258,7 @@ impl Transaction {
     }
 }
 
-/// How much a transaction sees of others (<https://www.postgresql.org/docs/current/transaction-iso.html>).
+/// Isolation level of a transaction (<https://www.postgresql.org/docs/current/transaction-iso.html>).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are Postgres' own")]
 pub enum Isolation {
@@ -325,11 +289,11 @@ mod tests {
     use super::*;
     use crate::transport::TransportError;
 
-    /// A gateway that gives these answers in turn, then none, and a clock that only runs while the
-    /// client waits for nothing else.
+    /// A gateway that sends these responses in turn and then no more, and a clock that only runs while
+    /// the client waits for nothing else.
     #[derive(Default)]
     struct Script {
-        answers: RefCell<Vec<(u16, &'static str)>>,
+        responses: RefCell<Vec<(u16, &'static str)>>,
         requests: RefCell<Vec<Request<Bytes>>>,
         pauses: RefCell<Vec<Duration>>,
     }
@@ -340,7 +304,7 @@ mod tests {
             request: Request<Bytes>,
         ) -> Result<http::Response<Bytes>, TransportError> {
             self.requests.borrow_mut().push(request);
-            let Some((status, body)) = self.answers.borrow_mut().pop() else {
+            let Some((status, body)) = self.responses.borrow_mut().pop() else {
                 return pending().await;
             };
             let mut response = http::Response::new(Bytes::from(body));
@@ -356,9 +320,9 @@ mod tests {
     const CONFLICT: (u16, &str) = (400, r#"{"message":"deadlock detected","code":"40P01"}"#);
     const EMPTY: (u16, &str) = (200, r#"{"fields":[],"rows":[],"rowCount":0}"#);
 
-    fn run(answers: &[(u16, &'static str)]) -> (Result<Rows, Error>, Script) {
+    fn run(responses: &[(u16, &'static str)]) -> (Result<Rows, Error>, Script) {
         let script = Script {
-            answers: RefCell::new(answers.iter().rev().copied().collect()),
+            responses: RefCell::new(responses.iter().rev().copied().collect()),
             ..Script::default()
         };
         let endpoint = Endpoint::new("http://gateway.test/sql", "postgres://u:secret@h/d").unwrap();
@@ -367,7 +331,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_what_the_gateway_reads() {
+    fn a_request_has_the_headers_of_the_protocol() {
         let (outcome, script) = run(&[EMPTY]);
         assert!(outcome.unwrap().is_empty());
         let requests = script.requests.borrow();
@@ -385,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lost_to_another_transaction_is_sent_again() {
+    fn a_conflict_is_sent_again() {
         let (outcome, script) = run(&[CONFLICT, CONFLICT, EMPTY]);
         assert!(outcome.is_ok());
         assert_eq!(script.requests.borrow().len(), 3);
@@ -400,15 +364,15 @@ mod tests {
     }
 
     #[test]
-    fn two_that_lost_to_each_other_wait_for_different_times() {
+    fn pauses_differ_at_random() {
         let pauses: Vec<_> = (0..8).map(|_| jittered(Duration::from_secs(1))).collect();
         assert!(pauses.iter().any(|pause| pause != &pauses[0]), "{pauses:?}");
     }
 
-    /// Loses every time, and its pauses never end.
-    struct Sleepless;
+    /// Reports a conflict every time, and its pauses never end.
+    struct EndlessPauses;
 
-    impl Transport for Sleepless {
+    impl Transport for EndlessPauses {
         async fn send(&self, _: Request<Bytes>) -> Result<http::Response<Bytes>, TransportError> {
             let mut response = http::Response::new(Bytes::from(CONFLICT.1));
             *response.status_mut() = http::StatusCode::BAD_REQUEST;
@@ -416,28 +380,29 @@ mod tests {
         }
 
         async fn sleep(&self, duration: Duration) {
-            if duration < Settings::default().timeout {
+            if duration < Options::default().timeout {
                 pending().await
             }
         }
     }
 
     #[test]
-    fn when_time_runs_out_between_two_attempts_the_caller_learns_that_nothing_was_done() {
+    fn a_timeout_between_two_attempts_is_reported_as_the_conflict() {
         let endpoint = Endpoint::new("http://gateway.test", "x").unwrap();
-        let outcome = block_on(Client::new(Sleepless, endpoint).query(Statement::new("select 1")));
+        let outcome =
+            block_on(Client::new(EndlessPauses, endpoint).query(Statement::new("select 1")));
         assert!(matches!(outcome, Err(Error::Conflict(_))), "{outcome:?}");
     }
 
     #[test]
-    fn but_not_for_ever() {
+    fn attempts_after_conflicts_are_limited() {
         let (outcome, script) = run(&[CONFLICT; 10]);
         assert!(matches!(outcome, Err(Error::Conflict(_))));
         assert_eq!(script.requests.borrow().len(), 4);
     }
 
     #[test]
-    fn nothing_else_is_sent_again() {
+    fn other_errors_are_not_sent_again() {
         for (status, body) in [
             (400, r#"{"message":"duplicate key","code":"23505"}"#),
             (500, "broken"),
@@ -450,7 +415,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_answer_it_gives_up() {
+    fn no_response_is_a_timeout() {
         let (outcome, script) = run(&[]);
         assert_eq!(outcome, Err(Error::Timeout));
         assert_eq!(script.pauses.borrow().as_slice(), [Duration::from_secs(10)]);
@@ -469,42 +434,7 @@ mod tests {
     }
 
     #[test]
-    fn neon_is_asked_at_api_in_place_of_the_first_label() {
-        let uri = |text: &str| Endpoint::neon(text).map(|endpoint| endpoint.uri.to_string());
-        for (connection_string, expected) in [
-            (
-                "postgres://u:p@ep-cool-1.eu-central-1.aws.neon.tech/d",
-                "https://api.eu-central-1.aws.neon.tech/sql",
-            ),
-            (
-                "postgresql://u:p@ep-a-pooler.us-east-2.aws.neon.tech:5432/d?sslmode=require&channel_binding=require",
-                "https://api.us-east-2.aws.neon.tech/sql",
-            ),
-            (
-                "postgres://u:a%40b@db.localtest.me?x=@h.y",
-                "https://api.localtest.me/sql",
-            ),
-        ] {
-            assert_eq!(uri(connection_string).as_deref(), Ok(expected));
-        }
-        for none in [
-            "",
-            "ep-a.aws.neon.tech",
-            "https://u:p@ep-a.aws.neon.tech/d",
-            "postgres://u:p@/d",
-            "postgres://u:p@localhost/d",
-            "postgres://u:p@h./d",
-            "postgres://u:p@.h.test/d",
-            "postgres://u:p@10.0.0.1/d",
-            "postgres://u:p@[::1]:5432/d",
-            "postgres://u:p@h.a b/d",
-        ] {
-            assert_eq!(uri(none), Err(EndpointError::NeonHost), "{none}");
-        }
-    }
-
-    #[test]
-    fn an_endpoint_keeps_its_password_to_itself() {
+    fn debug_of_an_endpoint_shows_no_password() {
         assert_eq!(
             Endpoint::new("http://h/sql", "a\nb").unwrap_err(),
             EndpointError::ConnectionString

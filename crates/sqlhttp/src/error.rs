@@ -1,4 +1,4 @@
-//! What can go wrong, by what a caller can do about it.
+//! Errors, sorted by what the caller can do about them.
 
 use std::fmt;
 
@@ -6,62 +6,61 @@ use serde::Deserialize;
 
 use crate::transport::TransportError;
 
-/// A call failed.
+/// The error of a call.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A row with this key exists (SQLSTATE 23505). [`DatabaseError::constraint`] says which key.
+    /// A row with this key exists (SQLSTATE 23505). [`DatabaseError::constraint`] names the key.
     #[error("unique violation: {0}")]
     UniqueViolation(Box<DatabaseError>),
-    /// What the row points at doesn't exist, or what points at the row still does (23503).
+    /// The row references one that doesn't exist, or is still referenced itself (23503).
     #[error("foreign key violation: {0}")]
     ForeignKeyViolation(Box<DatabaseError>),
-    /// It lost to other transactions, every time it was sent: a serialization failure (40001) or a
-    /// deadlock (40P01). Nothing was committed.
+    /// All attempts lost to other transactions, by a serialization failure (40001) or a deadlock
+    /// (40P01). Nothing was committed.
     #[error("conflict with other transactions: {0}")]
     Conflict(Box<DatabaseError>),
-    /// Postgres refused it for any other reason. Nothing was committed.
+    /// Any other error that Postgres reports. Nothing was committed.
     #[error("{0}")]
     Database(Box<DatabaseError>),
-    /// The host doesn't let this component make the call. Nothing was sent.
+    /// The host's outgoing policy denies the call. Nothing was sent.
     #[error("outgoing policy refused the call: {0}")]
     Policy(String),
-    /// The gateway or the database is down, starting, or has no connection to spare. Worth another
-    /// try later.
+    /// The gateway or the database is down, starting, or has no free connection. Retry later.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
-    /// There was no answer in time. Whether it took effect is unknown, unless Postgres itself
+    /// No response arrived in time. It is unknown whether the call took effect, unless Postgres itself
     /// cancelled the statement.
-    #[error("no answer in time")]
+    #[error("no response in time")]
     Timeout,
-    /// The request or the answer exceeds the gateway's or the transport's limit.
+    /// The request or the response exceeds a limit of the gateway or the transport.
     #[error("too large: {0}")]
     TooLarge(String),
-    /// The connection broke before there was an answer. Whether it took effect is unknown.
+    /// The connection broke before the response was complete. It is unknown whether the call took
+    /// effect.
     #[error("connection broken: {0}")]
     Broken(String),
-    /// What answered doesn't speak the protocol.
-    #[error("not an answer in the protocol: {0}")]
+    /// The response doesn't follow the protocol.
+    #[error("invalid response: {0}")]
     Protocol(String),
-    /// The rows are not what the caller asked of them.
+    /// A value can't be read from a row.
     #[error("column {name:?}: {reason}")]
     Column {
-        /// The column that was asked for.
+        /// The column's name.
         name: String,
-        /// Why it can't be had.
+        /// The reason.
         reason: String,
     },
-    /// There is not exactly one row, but this many.
-    #[error("{0} rows where there should be one")]
+    /// The number of rows, where exactly one was expected.
+    #[error("expected one row, got {0}")]
     RowCount(usize),
 }
 
 impl Error {
-    /// The error that an answer with another status than 200 means.
+    /// Converts a response with another status than 200.
     ///
-    /// 400 is what Neon answers for everything that Postgres itself said; the fields of its error are
-    /// the body.
-    pub(crate) fn from_answer(status: u16, body: &[u8]) -> Self {
+    /// Neon answers 400 for each error that Postgres reports, with the error's fields as body.
+    pub(crate) fn from_response(status: u16, body: &[u8]) -> Self {
         match (status, serde_json::from_slice::<DatabaseError>(body)) {
             (400, Ok(error)) => Self::from_database(error),
             (403, _) => Self::Policy(excerpt(body)),
@@ -74,7 +73,7 @@ impl Error {
         }
     }
 
-    /// Sorts by SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
+    /// Sorts an error by its SQLSTATE (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
     fn from_database(error: DatabaseError) -> Self {
         match error.code.as_deref().unwrap_or_default() {
             "23505" => Self::UniqueViolation(Box::new(error)),
@@ -84,7 +83,7 @@ impl Error {
             "57014" => Self::Timeout,
             // admin_shutdown, crash_shutdown, cannot_connect_now.
             "57P01" | "57P02" | "57P03" => Self::Unavailable(error.to_string()),
-            // connection_failure, transaction_resolution_unknown: it may have been done.
+            // connection_failure, transaction_resolution_unknown: the call may have taken effect.
             "08006" | "08007" => Self::Broken(error.to_string()),
             // protocol_violation: in practice, more or fewer parameters than the statement has.
             "08P01" => Self::Database(Box::new(error)),
@@ -110,38 +109,38 @@ impl From<TransportError> for Error {
             TransportError::Denied(reason) => Self::Policy(reason),
             TransportError::Unreachable(reason) => Self::Unavailable(reason),
             TransportError::Timeout => Self::Timeout,
-            TransportError::AnswerTooLarge { .. } => Self::TooLarge(error.to_string()),
+            TransportError::ResponseTooLarge { .. } => Self::TooLarge(error.to_string()),
             TransportError::Broken(reason) => Self::Broken(reason),
         }
     }
 }
 
-/// What Postgres says of an error
-/// (<https://www.postgresql.org/docs/current/protocol-error-fields.html>), as far as callers use it.
+/// The fields of a Postgres error that callers use
+/// (<https://www.postgresql.org/docs/current/protocol-error-fields.html>).
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct DatabaseError {
-    /// One line for people.
+    /// One line for humans.
     pub message: String,
-    /// SQLSTATE: five characters. Missing if the gateway refused the request itself.
+    /// SQLSTATE: five characters. Absent if the gateway itself refused the request.
     #[serde(default)]
     pub code: Option<String>,
-    /// More about the problem.
+    /// Details of the problem.
     #[serde(default)]
     pub detail: Option<String>,
-    /// What to do about it.
+    /// A suggestion how to solve it.
     #[serde(default)]
     pub hint: Option<String>,
     /// The schema of the table.
     #[serde(default)]
     pub schema: Option<String>,
-    /// The table it is about.
+    /// The table in question.
     #[serde(default)]
     pub table: Option<String>,
-    /// The column it is about.
+    /// The column in question.
     #[serde(default)]
     pub column: Option<String>,
-    /// The constraint that it violates.
+    /// The violated constraint.
     #[serde(default)]
     pub constraint: Option<String>,
 }
@@ -156,7 +155,7 @@ impl fmt::Display for DatabaseError {
     }
 }
 
-/// The start of a body, for a message.
+/// Returns the start of a body, for a message.
 fn excerpt(body: &[u8]) -> String {
     String::from_utf8_lossy(body).chars().take(200).collect()
 }
@@ -165,13 +164,13 @@ fn excerpt(body: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    /// An error body as Neon's proxy writes it, with this SQLSTATE.
+    /// Parses an error body as Neon's proxy writes it, with this SQLSTATE.
     fn refused(code: &str) -> Error {
         let body = serde_json::json!({
             "message": "no", "code": code, "detail": null, "hint": null, "position": "7", "severity": "ERROR",
             "constraint": "description_pkey", "table": "description", "line": "1", "routine": "exec",
         });
-        Error::from_answer(400, body.to_string().as_bytes())
+        Error::from_response(400, body.to_string().as_bytes())
     }
 
     #[test]
@@ -192,36 +191,36 @@ mod tests {
     }
 
     #[test]
-    fn other_statuses_say_what_can_be_done() {
+    fn other_statuses_map_to_kinds_of_errors() {
         assert!(matches!(
-            Error::from_answer(503, b"full"),
+            Error::from_response(503, b"full"),
             Error::Unavailable(_)
         ));
         assert!(matches!(
-            Error::from_answer(413, b"max is 1 bytes"),
+            Error::from_response(413, b"max is 1 bytes"),
             Error::TooLarge(_)
         ));
         assert!(matches!(
-            Error::from_answer(507, b"max is 1 bytes"),
+            Error::from_response(507, b"max is 1 bytes"),
             Error::TooLarge(_)
         ));
         assert!(matches!(
-            Error::from_answer(403, b"no role"),
+            Error::from_response(403, b"no role"),
             Error::Policy(_)
         ));
         assert!(matches!(
-            Error::from_answer(404, b"<html>"),
+            Error::from_response(404, b"<html>"),
             Error::Protocol(_)
         ));
         assert!(matches!(
-            Error::from_answer(400, b"<html>"),
+            Error::from_response(400, b"<html>"),
             Error::Protocol(_)
         ));
     }
 
     #[test]
-    fn a_refusal_without_sqlstate_is_the_gateways() {
-        let error = Error::from_answer(
+    fn an_error_without_sqlstate_comes_from_the_gateway() {
+        let error = Error::from_response(
             400,
             br#"{"message":"password authentication failed","code":null}"#,
         );

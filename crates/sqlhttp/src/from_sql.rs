@@ -1,4 +1,4 @@
-//! From a column's text to a Rust value, by the column's type.
+//! Conversion of a column's text to a Rust value, by the column's type.
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
@@ -6,16 +6,16 @@ use serde::de::DeserializeOwned;
 use crate::array;
 use crate::types::Type;
 
-/// A Rust type that columns of some Postgres types can be read as.
+/// A Rust type that columns of certain Postgres types convert to.
 pub trait FromSql: Sized {
-    /// Reads a value.
+    /// Converts a value.
     ///
     /// # Errors
-    /// [`ConversionError`] if the column's type is another, or this value has no place in this type.
+    /// [`ConversionError`] if this type isn't for the column's type, or can't hold the value.
     fn from_sql(value: Value<'_>) -> Result<Self, ConversionError>;
 }
 
-/// What a column holds in one row.
+/// The value of a column in one row.
 #[derive(Clone, Copy, Debug)]
 pub struct Value<'a> {
     /// The column's type.
@@ -24,10 +24,10 @@ pub struct Value<'a> {
     pub text: Option<&'a str>,
 }
 
-/// A column can't be read as the type that was asked for.
+/// A column can't be converted to the requested type.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConversionError {
-    /// The column is of a type that this Rust type isn't for.
+    /// This Rust type isn't for columns of this type.
     #[error("{data_type} can't be read as {target}")]
     Type {
         /// The column's type.
@@ -35,10 +35,10 @@ pub enum ConversionError {
         /// The Rust type.
         target: &'static str,
     },
-    /// It is NULL: ask for an `Option`.
+    /// The value is NULL; use an `Option`.
     #[error("unexpected NULL")]
     Null,
-    /// The value has no counterpart in this Rust type.
+    /// This Rust type can't hold the value.
     #[error("{data_type} value can't be read as {target}")]
     Invalid {
         /// The column's type.
@@ -49,7 +49,7 @@ pub enum ConversionError {
 }
 
 impl<'a> Value<'a> {
-    /// The text, if the column is of one of `types` and not NULL.
+    /// Returns the text if the column is of one of `types` and not NULL.
     fn expect<T>(self, types: &[Type]) -> Result<&'a str, ConversionError> {
         if !types.contains(&self.data_type) {
             return Err(ConversionError::Type {
@@ -94,7 +94,7 @@ impl FromSql for bool {
     }
 }
 
-/// Types that read what Postgres writes.
+/// Implements [`FromSql`] by `FromStr`, for types that parse Postgres' text format.
 macro_rules! parsed {
     ($($(#[$attribute:meta])* $rust:ty: $($postgres:ident)*;)*) => {$(
         $(#[$attribute])*
@@ -118,7 +118,7 @@ parsed! {
     f64: FLOAT4 FLOAT8;
     #[cfg(feature = "uuid")]
     uuid::Uuid: UUID;
-    /// Needs the session's `DateStyle` to be ISO, as is the default. `infinity` is refused.
+    /// Requires the session's `DateStyle` to be ISO, which is the default. `infinity` is refused.
     #[cfg(feature = "jiff")]
     jiff::Timestamp: TIMESTAMPTZ;
     #[cfg(feature = "jiff")]
@@ -129,24 +129,15 @@ parsed! {
     jiff::civil::Time: TIME;
 }
 
-/// Needs the session's `bytea_output` to be `hex`, as is the default.
+/// Requires the session's `bytea_output` to be `hex`, which is the default.
 impl FromSql for Bytes {
     fn from_sql(value: Value<'_>) -> Result<Self, ConversionError> {
         value
             .expect::<Self>(&[Type::BYTEA])?
             .strip_prefix("\\x")
-            .and_then(|digits| digits.as_bytes().chunks(2).map(byte).collect())
+            .and_then(|digits| hex::decode(digits).ok())
+            .map(Self::from)
             .ok_or_else(|| value.invalid::<Self>())
-    }
-}
-
-fn byte(digits: &[u8]) -> Option<u8> {
-    match digits {
-        [high, low] => {
-            let byte = char::from(*high).to_digit(16)? << 4 | char::from(*low).to_digit(16)?;
-            u8::try_from(byte).ok()
-        }
-        _ => None,
     }
 }
 
@@ -203,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn values_as_postgres_writes_them() {
+    fn reads_values_as_postgres_writes_them() {
         assert_eq!(read(Type::INT8, "-9223372036854775808"), Ok(i64::MIN));
         assert_eq!(read(Type::INT2, "7"), Ok(7_i64));
         assert_eq!(read(Type::BOOL, "t"), Ok(true));
@@ -226,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn null_is_for_options_alone() {
+    fn only_options_hold_null() {
         assert_eq!(read_null(Type::INT4), Ok(None::<i32>));
         assert_eq!(read_null::<i32>(Type::INT4), Err(ConversionError::Null));
         assert_eq!(read_null::<String>(Type::TEXT), Err(ConversionError::Null));
@@ -267,7 +258,7 @@ mod tests {
 
     #[cfg(feature = "jiff")]
     #[test]
-    fn times_as_postgres_writes_them() {
+    fn reads_times_as_postgres_writes_them() {
         let time: jiff::Timestamp =
             read(Type::TIMESTAMPTZ, "2026-11-20 10:00:00.000001+00").unwrap();
         assert_eq!(time.to_string(), "2026-11-20T10:00:00.000001Z");
@@ -279,7 +270,7 @@ mod tests {
 
     #[cfg(feature = "uuid")]
     #[test]
-    fn identifiers_as_postgres_writes_them() {
+    fn reads_uuids_as_postgres_writes_them() {
         let text = "018f9c3e-5b7a-7c1d-8e2f-0123456789ab";
         assert_eq!(
             read::<uuid::Uuid>(Type::UUID, text).unwrap().to_string(),

@@ -1,10 +1,9 @@
-//! Postgres over HTTP, in the protocol that Neon made: `POST /sql`, a statement or a batch of them
-//! in JSON, rows back in JSON.
+//! A client for Postgres over HTTP, in Neon's protocol: `POST /sql` with a statement or a batch in
+//! JSON returns the rows in JSON.
 //!
-//! A component can hold no connection: its instance may be gone after the answer. So it says
-//! everything in one request. A [`Statement`] is its own transaction, a batch is one transaction, and
-//! there is nothing in between: no session, no cursor, no transaction held open while the
-//! component thinks.
+//! A component can't hold a connection, since its instance may end after the response. So one request
+//! holds everything: a [`Statement`] is its own transaction and a batch is one transaction. There are
+//! no sessions, no cursors and no transactions over several requests.
 //!
 //! ```ignore
 //! let client = Client::new(Wasi::default(), Endpoint::new(url, &connection_string)?);
@@ -17,19 +16,19 @@
 //! let id: i64 = rows.single()?.get("id")?;
 //! ```
 //!
-//! In a component, requests go through `wasi:http` (feature `spin`, `Wasi`); in any other program,
-//! through hyper on Tokio (feature `native`, `Native`). `tests/sql-cases` shows that both do the same.
+//! Components send requests through `wasi:http` (feature `spin`, `Wasi`). Other programs implement
+//! [`Transport`].
 //!
-//! What it promises:
-//! - Values cross as Postgres writes them in text, so nothing is rounded on the way, and are
-//!   converted by the column's type; a type that doesn't fit is an error, never a guess.
-//! - A batch that lost to another transaction (serialization failure, deadlock) is sent again, a
-//!   bounded number of times and within the timeout: Postgres has said that it didn't commit. Nothing else is sent again,
-//!   because without an answer nobody knows whether it did.
-//! - A call that is dropped, or that waited for too long, ends its statement too.
-//! - Each error is of a kind that callers can act on ([`Error`]).
+//! Guarantees:
+//! - Values are transferred in Postgres' text format, so nothing is rounded, and are converted by the
+//!   column's type. A type that doesn't fit is an error.
+//! - A statement or batch that lost to another transaction (serialization failure, deadlock) is sent
+//!   again, a bounded number of times and within the timeout, since Postgres reported that it didn't
+//!   commit. Nothing else is sent again: without a response, it is unknown whether it committed.
+//! - Dropping a call cancels its statement, and so does the timeout.
+//! - Each kind of [`Error`] tells the caller what to do.
 //!
-//! What it leaves out: streaming of rows (the protocol has none), and checks of column types at
+//! Not supported: streaming of rows (the protocol has no such thing), and checks of column types at
 //! compile time.
 //!
 //! The protocol is documented by its implementations alone: Neon's proxy
@@ -40,8 +39,6 @@ mod array;
 mod client;
 mod error;
 mod from_sql;
-#[cfg(feature = "native")]
-mod native;
 mod parameter;
 mod protocol;
 mod rows;
@@ -50,11 +47,9 @@ mod spin;
 mod transport;
 mod types;
 
-pub use client::{Client, Endpoint, EndpointError, Isolation, Settings, Transaction};
+pub use client::{Client, Endpoint, EndpointError, Isolation, Options, Transaction};
 pub use error::{DatabaseError, Error};
 pub use from_sql::{ConversionError, FromSql, Json, Value};
-#[cfg(feature = "native")]
-pub use native::{Authorities, AuthoritiesError, Native, NativeSettings};
 pub use parameter::{Parameter, Statement};
 pub use rows::{Row, Rows};
 #[cfg(feature = "spin")]

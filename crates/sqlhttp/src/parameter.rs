@@ -1,11 +1,11 @@
-//! What goes to Postgres: a statement with its parameters, each as the text that Postgres reads.
+//! Statements and their parameters, each in Postgres' text format.
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use crate::array;
 
-/// A statement and what its `$1`, `$2`, … stand for.
+/// A statement and the values of its parameters `$1`, `$2`, ….
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Statement {
     query: String,
@@ -13,10 +13,10 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// One SQL statement, without parameters yet.
+    /// Creates a statement without parameters.
     ///
-    /// A parameter has the type that the statement gives it; where nothing does, as in `select $1`,
-    /// it is `text`.
+    /// Postgres infers a parameter's type from the statement; where it can't, as in `select $1`, the type
+    /// is `text`.
     pub fn new(query: impl Into<String>) -> Self {
         Self {
             query: query.into(),
@@ -24,7 +24,7 @@ impl Statement {
         }
     }
 
-    /// The same statement with the next parameter.
+    /// Adds the next parameter.
     #[must_use]
     pub fn bind(mut self, parameter: impl Into<Parameter>) -> Self {
         self.params.push(parameter.into());
@@ -41,10 +41,10 @@ impl Parameter {
     /// NULL.
     pub const NULL: Self = Self(None);
 
-    /// A value for a `json` or `jsonb` parameter.
+    /// Creates the value of a `json` or `jsonb` parameter.
     ///
     /// # Errors
-    /// If it has no form in JSON.
+    /// If serialization to JSON fails.
     pub fn json(value: &impl Serialize) -> Result<Self, serde_json::Error> {
         serde_json::to_string(value).map(|text| Self(Some(text)))
     }
@@ -68,12 +68,7 @@ impl<T: Into<Self>> From<Vec<T>> for Parameter {
 /// `bytea`, in hexadecimal (<https://www.postgresql.org/docs/current/datatype-binary.html>).
 impl From<Bytes> for Parameter {
     fn from(bytes: Bytes) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digits = bytes
-            .iter()
-            .flat_map(|byte| [byte >> 4, byte & 0xf])
-            .map(|digit| char::from(DIGITS[usize::from(digit)]));
-        Self(Some("\\x".chars().chain(digits).collect()))
+        Self(Some(format!("\\x{}", hex::encode(bytes))))
     }
 }
 
@@ -89,7 +84,7 @@ impl From<String> for Parameter {
     }
 }
 
-/// Types whose `Display` is a form that Postgres reads.
+/// Implements the conversion by `Display`, for types that it writes in a form that Postgres reads.
 macro_rules! displayed {
     ($($(#[$attribute:meta])* $type:ty),* $(,)?) => {$(
         $(#[$attribute])*
@@ -103,9 +98,9 @@ macro_rules! displayed {
 
 displayed! {
     bool, i16, i32, i64, u32,
-    /// `inf` and `NaN`, as Rust writes them, are read by Postgres too.
+    /// Postgres also reads `inf` and `NaN` as Rust writes them.
     f32,
-    /// `inf` and `NaN`, as Rust writes them, are read by Postgres too.
+    /// Postgres also reads `inf` and `NaN` as Rust writes them.
     f64,
     #[cfg(feature = "jiff")]
     jiff::Timestamp,

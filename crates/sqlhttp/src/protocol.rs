@@ -1,7 +1,7 @@
-//! The JSON of the protocol: what is asked, what is answered.
+//! The JSON of requests and responses.
 //!
-//! Always with `Neon-Raw-Text-Output` and `Neon-Array-Mode`: each row is an array of texts and nulls,
-//! which leaves the conversion to the client and loses nothing.
+//! Requests always set `Neon-Raw-Text-Output` and `Neon-Array-Mode`: each row is an array of strings and
+//! nulls, which this client converts without loss.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -11,27 +11,27 @@ use crate::parameter::Statement;
 use crate::rows::Rows;
 use crate::types::Type;
 
-/// The body that asks for one statement.
+/// Encodes the request for one statement.
 pub(crate) fn encode_query(statement: &Statement) -> Result<Bytes, Error> {
     encode(statement)
 }
 
-/// The body that asks for several as one transaction.
+/// Encodes the request for a batch.
 pub(crate) fn encode_batch(queries: &[Statement]) -> Result<Bytes, Error> {
     encode(&BatchRequest { queries })
 }
 
-/// The rows of a single statement's answer.
+/// Decodes the response to one statement.
 pub(crate) fn decode_query(body: &[u8]) -> Result<Rows, Error> {
-    decode::<QueryAnswer>(body)?.rows()
+    decode::<QueryResult>(body)?.rows()
 }
 
-/// The rows of a batch's answer, statement by statement.
+/// Decodes the response to a batch, as the rows of each statement.
 pub(crate) fn decode_batch(body: &[u8]) -> Result<Vec<Rows>, Error> {
-    decode::<BatchAnswer>(body)?
+    decode::<BatchResponse>(body)?
         .results
         .into_iter()
-        .map(QueryAnswer::rows)
+        .map(QueryResult::rows)
         .collect()
 }
 
@@ -41,19 +41,19 @@ struct BatchRequest<'a> {
 }
 
 #[derive(Deserialize)]
-struct BatchAnswer {
-    results: Vec<QueryAnswer>,
+struct BatchResponse {
+    results: Vec<QueryResult>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct QueryAnswer {
+struct QueryResult {
     fields: Vec<Field>,
     rows: Vec<Vec<Option<String>>>,
     row_count: Option<u64>,
 }
 
-/// A column of an answer. The protocol says more of it; this is what conversion needs.
+/// A column of a result, reduced to the fields that the conversion needs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Field {
     pub(crate) name: String,
@@ -61,11 +61,11 @@ pub(crate) struct Field {
     pub(crate) data_type: Type,
 }
 
-impl QueryAnswer {
+impl QueryResult {
     fn rows(self) -> Result<Rows, Error> {
         if self.rows.iter().any(|row| row.len() != self.fields.len()) {
             return Err(Error::Protocol(
-                "a row and its fields differ in number".to_owned(),
+                "a row has another number of values than there are fields".to_owned(),
             ));
         }
         Ok(Rows::new(self.fields, self.rows, self.row_count))
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_statement_is_its_text_and_its_parameters() {
+    fn a_statement_is_encoded_with_its_parameters() {
         let statement = Statement::new("select $1::int8, $2::text, $3::bool")
             .bind(9_007_199_254_740_993_i64)
             .bind("a \"b\"\n\\")
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_wraps_its_statements() {
+    fn a_batch_is_encoded_as_a_list_of_statements() {
         let statements = [
             Statement::new("select 1"),
             Statement::new("select $1").bind(true),
@@ -111,15 +111,15 @@ mod tests {
         assert_eq!(encode_batch(&[]).unwrap(), r#"{"queries":[]}"#);
     }
 
-    /// As Neon's proxy answers in raw text and array mode.
-    const ANSWER: &str = r#"{"command":"SELECT","rowCount":2,"rows":[["1","one"],["2",null]],"rowAsArray":true,
+    /// A response of Neon's proxy in raw text and array mode.
+    const RESPONSE: &str = r#"{"command":"SELECT","rowCount":2,"rows":[["1","one"],["2",null]],"rowAsArray":true,
         "fields":[
           {"name":"id","dataTypeID":20,"tableID":0,"columnID":0,"dataTypeSize":8,"dataTypeModifier":-1,"format":"text"},
           {"name":"word","dataTypeID":25,"tableID":0,"columnID":0,"dataTypeSize":-1,"dataTypeModifier":-1,"format":"text"}]}"#;
 
     #[test]
-    fn an_answer_becomes_typed_rows() {
-        let rows = decode_query(ANSWER.as_bytes()).unwrap();
+    fn a_response_becomes_typed_rows() {
+        let rows = decode_query(RESPONSE.as_bytes()).unwrap();
         let words: Vec<(i64, Option<String>)> = rows
             .iter()
             .map(|row| Ok((row.get("id")?, row.get("word")?)))
@@ -130,9 +130,9 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_answer_is_a_list_of_answers() {
+    fn a_batch_response_is_a_list_of_results() {
         let body = format!(
-            r#"{{"results":[{ANSWER},{{"command":"CREATE","rowCount":null,"rows":[],"fields":[]}}]}}"#
+            r#"{{"results":[{RESPONSE},{{"command":"CREATE","rowCount":null,"rows":[],"fields":[]}}]}}"#
         );
         let results = decode_batch(body.as_bytes()).unwrap();
         assert_eq!(results.iter().map(Rows::len).collect::<Vec<_>>(), [2, 0]);
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_the_protocol_is_said_to_be_so() {
+    fn other_bodies_are_protocol_errors() {
         let ragged =
             r#"{"fields":[{"name":"id","dataTypeID":20}],"rows":[["1","2"]],"rowCount":1}"#;
         for body in ["", "<html>", "{}", "[]", ragged] {

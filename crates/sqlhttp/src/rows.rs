@@ -1,4 +1,4 @@
-//! What a statement gave back.
+//! The rows that a statement returned.
 
 use crate::error::Error;
 use crate::from_sql::{FromSql, Value};
@@ -13,7 +13,7 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Each of `rows` must be as long as `fields`.
+    /// Creates rows, each of which must be as long as `fields`.
     pub(crate) fn new(
         fields: Vec<Field>,
         rows: Vec<Vec<Option<String>>>,
@@ -26,23 +26,23 @@ impl Rows {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Whether there are none.
+    /// `true` if there are no rows.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// How many rows the statement read or changed; `None` for statements that Postgres doesn't count
-    /// (`CREATE`, `SET`).
+    /// Returns how many rows the statement read or changed; `None` for statements for which Postgres
+    /// reports no count (`CREATE`, `SET`).
     pub fn affected(&self) -> Option<u64> {
         self.affected
     }
 
-    /// All of them.
+    /// Iterates over the rows.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
         self.rows.iter().map(|values| Row {
             fields: &self.fields,
@@ -50,15 +50,15 @@ impl Rows {
         })
     }
 
-    /// The first, if there is one.
+    /// Returns the first row, if any.
     pub fn first(&self) -> Option<Row<'_>> {
         self.iter().next()
     }
 
-    /// The only one.
+    /// Returns the only row.
     ///
     /// # Errors
-    /// [`Error::RowCount`] if there is none, or another.
+    /// [`Error::RowCount`] if there isn't exactly one.
     pub fn single(&self) -> Result<Row<'_>, Error> {
         let mut rows = self.iter();
         match (rows.next(), rows.next()) {
@@ -76,17 +76,17 @@ pub struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The value in the first column called `name`.
+    /// Returns the value of the first column called `name`.
     ///
     /// # Errors
-    /// [`Error::Column`] if there is no such column, or its type or value doesn't fit `T`.
+    /// [`Error::Column`] if there is no such column, or `T` can't hold its type or value.
     pub fn get<T: FromSql>(&self, name: &str) -> Result<T, Error> {
         let (field, text) = self
             .fields
             .iter()
             .zip(self.values)
             .find(|(field, _)| field.name == name)
-            .ok_or_else(|| Error::column(name, "there is no such column"))?;
+            .ok_or_else(|| Error::column(name, "no such column"))?;
         T::from_sql(Value {
             data_type: field.data_type,
             text: text.as_deref(),

@@ -10,17 +10,17 @@ use spin_sdk::wasip3::http::types::ErrorCode;
 
 use crate::transport::{Transport, TransportError};
 
-/// Sends what a component asks for.
+/// Sends requests through the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Wasi {
-    /// How much of an answer is collected, in bytes. Default: 10 MiB, which is Neon's own limit.
-    pub max_answer_bytes: usize,
+    /// Largest response that is collected, in bytes. Default: 10 MiB, which is Neon's own limit.
+    pub max_response_bytes: usize,
 }
 
 impl Default for Wasi {
     fn default() -> Self {
         Self {
-            max_answer_bytes: 10 << 20,
+            max_response_bytes: 10 << 20,
         }
     }
 }
@@ -34,13 +34,13 @@ impl Transport for Wasi {
             .await
             .map_err(|code| self.failure(code))?;
         let (head, body) = response.into_parts();
-        let body = Limited::new(body, self.max_answer_bytes)
+        let body = Limited::new(body, self.max_response_bytes)
             .collect()
             .await
             .map_err(|error| match error.downcast::<ErrorCode>() {
                 Ok(code) => self.failure(*code),
-                Err(error) if error.is::<LengthLimitError>() => TransportError::AnswerTooLarge {
-                    limit: self.max_answer_bytes,
+                Err(error) if error.is::<LengthLimitError>() => TransportError::ResponseTooLarge {
+                    limit: self.max_response_bytes,
                 },
                 Err(error) => TransportError::Broken(error.to_string()),
             })?;
@@ -72,11 +72,11 @@ impl Wasi {
             ErrorCode::ConnectionReadTimeout
             | ErrorCode::ConnectionWriteTimeout
             | ErrorCode::HttpResponseTimeout => TransportError::Timeout,
-            // The host's own limit, which may be the lower one.
-            ErrorCode::HttpResponseBodySize(limit) => TransportError::AnswerTooLarge {
+            // The host's own limit may be lower than this transport's.
+            ErrorCode::HttpResponseBodySize(limit) => TransportError::ResponseTooLarge {
                 limit: limit
                     .and_then(|limit| usize::try_from(limit).ok())
-                    .unwrap_or(self.max_answer_bytes),
+                    .unwrap_or(self.max_response_bytes),
             },
             other => TransportError::Broken(format!("{other:?}")),
         }

@@ -1,13 +1,13 @@
-//! What the client needs of the world outside: to send a request, and to wait.
+//! The I/O that the client needs: to send a request, and to sleep.
 
 use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 
-/// Carries requests to a gateway. Implement it for another runtime than the one whose feature is on.
+/// Sends requests to a gateway. `Wasi` implements it for components; other runtimes implement their own.
 pub trait Transport {
-    /// Sends a request with an absolute URI and collects the whole answer, whatever its status.
+    /// Sends a request with an absolute URI and collects the whole response, whatever its status.
     ///
     /// Dropping the future must abandon the request, so that the gateway cancels the query.
     fn send(
@@ -15,30 +15,30 @@ pub trait Transport {
         request: http::Request<Bytes>,
     ) -> impl Future<Output = Result<http::Response<Bytes>, TransportError>>;
 
-    /// Waits.
+    /// Waits for `duration`.
     fn sleep(&self, duration: Duration) -> impl Future<Output = ()>;
 }
 
-/// A request brought no answer.
+/// A request that got no response.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TransportError {
-    /// The host doesn't allow this call. Nothing was sent.
+    /// The host's outgoing policy denies the call. Nothing was sent.
     #[error("outgoing policy refused the call: {0}")]
     Denied(String),
-    /// No connection came about. Nothing was sent.
+    /// The connection couldn't be established. Nothing was sent.
     #[error("unreachable: {0}")]
     Unreachable(String),
-    /// The transport's own time limit ran out. Whether the request had effect is unknown.
-    #[error("no answer in time")]
+    /// The transport's own timeout expired. It is unknown whether the request took effect.
+    #[error("no response in time")]
     Timeout,
-    /// The answer is longer than the transport takes. Whatever was asked for was done.
-    #[error("the answer exceeds {limit} bytes")]
-    AnswerTooLarge {
+    /// The response is larger than the transport's limit. The request took effect.
+    #[error("the response exceeds {limit} bytes")]
+    ResponseTooLarge {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The connection broke. Whether the request had effect is unknown.
+    /// The connection broke. It is unknown whether the request took effect.
     #[error("connection broken: {0}")]
     Broken(String),
 }

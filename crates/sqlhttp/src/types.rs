@@ -1,10 +1,10 @@
-//! The types of columns that this client knows, by the number that Postgres gives them.
+//! The column types that this client knows, by their object identifiers.
 
 use std::fmt;
 
 /// A Postgres type: its object identifier, `dataTypeID` in the protocol.
 ///
-/// The numbers of built-in types never change; they stand in
+/// Identifiers of built-in types never change. They are listed in
 /// <https://github.com/postgres/postgres/blob/master/src/include/catalog/pg_type.dat>.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
 #[serde(transparent)]
@@ -18,7 +18,7 @@ macro_rules! types {
                 pub const $constant: Self = Self($number);
             )*
 
-            /// The type of this array's elements, if this is an array of a type known here.
+            /// Returns the type of this array's elements, if this is an array of a known type.
             pub fn element(self) -> Option<Self> {
                 match self.0 {
                     $($array => Some(Self::$constant),)*
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_know_their_elements() {
+    fn element_types_of_arrays() {
         assert_eq!(Type(1009).element(), Some(Type::TEXT));
         assert_eq!(Type::TEXT.element(), None);
         assert_eq!(Type(1016).to_string(), "bigint[]");

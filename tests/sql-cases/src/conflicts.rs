@@ -1,10 +1,10 @@
-//! Transactions that lose to others: sent again, as often as the settings say, and no more.
+//! Transactions that lose to others are sent again, as often as the options allow.
 
 use std::sync::atomic::Ordering;
 
 use anyhow::{Result, bail, ensure};
 use futures::future::{join, try_join};
-use tirage_sqlhttp::{Error, Isolation, Settings, Statement, Transaction, Transport};
+use tirage_sqlhttp::{Error, Isolation, Options, Statement, Transaction, Transport};
 
 use crate::Place;
 
@@ -30,7 +30,7 @@ pub(crate) async fn a_serialization_failure_is_sent_again_until_it_succeeds<T: T
             Statement::new("update duty set on_call = false where who = $1").bind(who),
         ]
     };
-    let attempts = Settings::default().attempts;
+    let attempts = Options::default().attempts;
     let ((a, a_sent), (b, b_sent)) = (
         place.counted_client(attempts),
         place.counted_client(attempts),
@@ -41,7 +41,7 @@ pub(crate) async fn a_serialization_failure_is_sent_again_until_it_succeeds<T: T
     )
     .await?;
     let sent = a_sent.load(Ordering::Relaxed) + b_sent.load(Ordering::Relaxed);
-    ensure!(sent > 2, "nobody lost");
+    ensure!(sent > 2, "no transaction lost");
     Ok(())
 }
 
@@ -51,7 +51,7 @@ pub(crate) async fn a_deadlock_is_sent_again_until_it_succeeds<T: Transport>(
     let earn =
         |id: i32| Statement::new("update account set balance = balance + 1 where id = $1").bind(id);
     let meet = || Statement::new("select meet('account_arrivals')::text");
-    let attempts = Settings::default().attempts;
+    let attempts = Options::default().attempts;
     let ((a, a_sent), (b, b_sent)) = (
         place.counted_client(attempts),
         place.counted_client(attempts),
@@ -62,23 +62,26 @@ pub(crate) async fn a_deadlock_is_sent_again_until_it_succeeds<T: Transport>(
     )
     .await?;
     let sent = a_sent.load(Ordering::Relaxed) + b_sent.load(Ordering::Relaxed);
-    ensure!(sent > 2, "nobody lost");
+    ensure!(sent > 2, "no transaction lost");
     let rows = place
         .client()
         .query(Statement::new("select balance from account"))
         .await?;
     for row in rows.iter() {
-        ensure!(row.get::<i32>("balance")? == 2, "done twice, or not at all");
+        ensure!(
+            row.get::<i32>("balance")? == 2,
+            "the update ran twice, or not at all"
+        );
     }
     Ok(())
 }
 
-pub(crate) async fn what_always_loses_is_given_up_in_the_end<T: Transport>(
+pub(crate) async fn repeated_conflicts_end_in_an_error<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
     const ATTEMPTS: u32 = 3;
     let (loser, sent) = place.counted_client(ATTEMPTS);
-    // Between its look at the counter and its change of it, somebody else's change is committed.
+    // Another client commits a change between this transaction's read and its write of the counter.
     let lose = async {
         let statements = [
             Statement::new("select n from counter"),

@@ -1,4 +1,4 @@
-//! Each kind of error, from where it really comes from.
+//! Each kind of error, caused by its real source.
 
 use anyhow::{Result, bail, ensure};
 use tirage_sqlhttp::{Client, Error, Statement, Transport};
@@ -34,7 +34,7 @@ pub(crate) async fn foreign_key_violation_names_its_constraint<T: Transport>(
     Ok(())
 }
 
-pub(crate) async fn what_else_postgres_refuses_has_its_sqlstate<T: Transport>(
+pub(crate) async fn other_postgres_errors_have_their_sqlstate<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
     for (statement, code) in [
@@ -53,7 +53,7 @@ pub(crate) async fn what_else_postgres_refuses_has_its_sqlstate<T: Transport>(
     Ok(())
 }
 
-pub(crate) async fn a_wrong_password_is_what_the_database_says<T: Transport>(
+pub(crate) async fn a_wrong_password_is_a_database_error<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
     let client = place.client_at(&place.wrong_password);
@@ -65,9 +65,11 @@ pub(crate) async fn a_wrong_password_is_what_the_database_says<T: Transport>(
     Ok(())
 }
 
-pub(crate) async fn nobody_there_is_unavailable<T: Transport>(place: &Place<T>) -> Result<()> {
+pub(crate) async fn an_unreachable_server_is_unavailable<T: Transport>(
+    place: &Place<T>,
+) -> Result<()> {
     let refused = place
-        .client_at(&place.nobody)
+        .client_at(&place.unreachable)
         .query(Statement::new("select 1"))
         .await;
     ensure!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
@@ -83,24 +85,24 @@ pub(crate) async fn a_request_beyond_the_gateways_limit_is_too_large<T: Transpor
     Ok(())
 }
 
-pub(crate) async fn an_answer_beyond_the_gateways_limit_is_too_large<T: Transport>(
+pub(crate) async fn a_response_beyond_the_gateways_limit_is_too_large<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
-    let refused = place.client().query(long_answer(11 << 20)).await;
+    let refused = place.client().query(long_response(11 << 20)).await;
     ensure!(matches!(refused, Err(Error::TooLarge(_))), "{refused:?}");
     Ok(())
 }
 
-pub(crate) async fn an_answer_beyond_the_transports_limit_is_too_large<T: Transport>(
+pub(crate) async fn a_response_beyond_the_transports_limit_is_too_large<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
     let client = Client::new((place.transport)(10_000), place.endpoint.clone());
-    client.query(long_answer(9_000)).await?;
-    let refused = client.query(long_answer(10_000)).await;
+    client.query(long_response(9_000)).await?;
+    let refused = client.query(long_response(10_000)).await;
     ensure!(matches!(refused, Err(Error::TooLarge(_))), "{refused:?}");
     Ok(())
 }
 
-fn long_answer(bytes: i32) -> Statement {
+fn long_response(bytes: i32) -> Statement {
     Statement::new("select repeat('x', $1::int) as v").bind(bytes)
 }

@@ -1,14 +1,13 @@
-//! What the SQL client has to do, against a real gateway and a real Postgres. The same cases run
-//! natively (`tests/native.rs` beside this) and on WebAssembly (the guest `sql-client`, which the
-//! router serves), so that neither side does what the other doesn't.
+//! Test cases of the SQL client, against a real gateway and a real Postgres. The guest `sql-client` runs
+//! them as a component in the router; the whole-system tests (`tests/tests/system/sql.rs`) call it.
 //!
-//! A case is a function that ends in an error where something isn't as it should be; it may run once
-//! on a database that [`SETUP`] has prepared. What has to happen at the same moment is brought about
-//! by the database (`meet`), not by hoping that a pause is long enough.
+//! A case is a function that returns an error when an expectation fails. It can run once on a database
+//! that [`SETUP`] has prepared. Cases that need two statements to coincide make them wait for each other
+//! in the database (`meet`), not by timing.
 
+mod cancellation;
 mod conflicts;
 mod errors;
-mod giving_up;
 mod transactions;
 mod values;
 
@@ -17,30 +16,30 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tirage_sqlhttp::{Client, Endpoint, Settings, Transport, TransportError};
+use tirage_sqlhttp::{Client, Endpoint, Options, Transport, TransportError};
 
-/// The role that the cases run as.
+/// The database role of the cases.
 pub const ROLE: &str = "sql_client";
-/// Its password.
+/// The password of [`ROLE`].
 pub const PASSWORD: &str = "secret";
-/// Makes the role and everything that the cases need. To be run once, by a superuser.
+/// SQL that creates the role and everything that the cases need. A superuser runs it once.
 pub const SETUP: &str = include_str!("setup.sql");
 
-/// Where the cases run: the transport of this side, and the places that it can ask.
+/// The transport and the endpoints that the cases use.
 #[derive(Debug)]
 pub struct Place<T> {
-    /// A transport that takes answers of so many bytes.
+    /// Creates a transport with a limit on responses, in bytes.
     pub transport: fn(usize) -> T,
     /// The gateway, as [`ROLE`].
     pub endpoint: Endpoint,
-    /// A gateway on a socket, as [`ROLE`] with another password than its own.
+    /// A gateway on a socket, as [`ROLE`] with a wrong password.
     pub wrong_password: Endpoint,
-    /// Where nobody listens.
-    pub nobody: Endpoint,
+    /// An address where no server listens.
+    pub unreachable: Endpoint,
 }
 
-/// How much of an answer is taken where a case isn't about that: more than the gateway gives.
-const MAX_ANSWER_BYTES: usize = 32 << 20;
+/// Limit on responses in cases that don't test it: above the gateway's own limit.
+const MAX_RESPONSE_BYTES: usize = 32 << 20;
 
 impl<T: Transport> Place<T> {
     fn client(&self) -> Client<T> {
@@ -48,30 +47,30 @@ impl<T: Transport> Place<T> {
     }
 
     fn client_at(&self, endpoint: &Endpoint) -> Client<T> {
-        Client::new((self.transport)(MAX_ANSWER_BYTES), endpoint.clone())
+        Client::new((self.transport)(MAX_RESPONSE_BYTES), endpoint.clone())
     }
 
-    fn patient_client(&self, timeout: Duration) -> Client<T> {
-        let settings = Settings {
+    fn client_with_timeout(&self, timeout: Duration) -> Client<T> {
+        let options = Options {
             timeout,
-            ..Settings::default()
+            ..Options::default()
         };
-        let transport = (self.transport)(MAX_ANSWER_BYTES);
-        Client::with_settings(transport, self.endpoint.clone(), settings)
+        let transport = (self.transport)(MAX_RESPONSE_BYTES);
+        Client::with_options(transport, self.endpoint.clone(), options)
     }
 
-    /// A client, and how often it has sent something.
+    /// Returns a client, and the counter of requests that it has sent.
     fn counted_client(&self, attempts: u32) -> (Client<Counted<T>>, Arc<AtomicUsize>) {
         let sent = Arc::new(AtomicUsize::new(0));
         let transport = Counted {
-            inner: (self.transport)(MAX_ANSWER_BYTES),
+            inner: (self.transport)(MAX_RESPONSE_BYTES),
             sent: Arc::clone(&sent),
         };
-        let settings = Settings {
+        let options = Options {
             attempts,
-            ..Settings::default()
+            ..Options::default()
         };
-        let client = Client::with_settings(transport, self.endpoint.clone(), settings);
+        let client = Client::with_options(transport, self.endpoint.clone(), options);
         (client, sent)
     }
 
@@ -80,7 +79,7 @@ impl<T: Transport> Place<T> {
     }
 }
 
-/// Counts what it sends.
+/// A transport that counts requests.
 struct Counted<T> {
     inner: T,
     sent: Arc<AtomicUsize>,
@@ -105,44 +104,44 @@ impl<T: Transport> Transport for Counted<T> {
 macro_rules! for_each_case {
     ($callback:ident) => {
         $callback! {
-            scalars_return_as_they_went
-            arrays_return_as_they_went
-            nulls_return_as_they_went
-            json_and_bytes_return_as_they_went
+            scalars_round_trip
+            arrays_round_trip
+            nulls_round_trip
+            json_and_bytes_round_trip
             a_type_that_does_not_fit_is_refused
             rows_are_counted
             a_batch_is_one_transaction
-            a_batch_that_fails_leaves_nothing
+            a_failed_batch_changes_nothing
             options_reach_the_transaction
             unique_violation_names_its_constraint
             foreign_key_violation_names_its_constraint
-            what_else_postgres_refuses_has_its_sqlstate
-            a_wrong_password_is_what_the_database_says
-            nobody_there_is_unavailable
+            other_postgres_errors_have_their_sqlstate
+            a_wrong_password_is_a_database_error
+            an_unreachable_server_is_unavailable
             a_request_beyond_the_gateways_limit_is_too_large
-            an_answer_beyond_the_gateways_limit_is_too_large
-            an_answer_beyond_the_transports_limit_is_too_large
+            a_response_beyond_the_gateways_limit_is_too_large
+            a_response_beyond_the_transports_limit_is_too_large
             a_serialization_failure_is_sent_again_until_it_succeeds
             a_deadlock_is_sent_again_until_it_succeeds
-            what_always_loses_is_given_up_in_the_end
+            repeated_conflicts_end_in_an_error
             postgres_own_timeout_is_a_timeout
-            no_answer_in_time_is_a_timeout_and_cancels_the_statement
-            a_call_that_is_dropped_cancels_its_statement
+            a_timeout_cancels_the_statement
+            dropping_a_call_cancels_its_statement
         }
     };
 }
 
 macro_rules! dispatch {
     ($($case:ident)*) => {
-        /// Runs the case of this name.
+        /// Runs the case called `case`.
         ///
         /// # Errors
-        /// What isn't as it should be; or that there is no such case.
+        /// The expectation that failed, or an unknown name.
         pub async fn run<T: Transport>(case: &str, place: &Place<T>) -> anyhow::Result<()> {
-            use {conflicts::*, errors::*, giving_up::*, transactions::*, values::*};
+            use {cancellation::*, conflicts::*, errors::*, transactions::*, values::*};
             match case {
                 $(stringify!($case) => $case(place).await,)*
-                _ => anyhow::bail!("there is no case {case:?}"),
+                _ => anyhow::bail!("no such case: {case:?}"),
             }
         }
     };

@@ -1,5 +1,5 @@
 create role sql_client login password 'secret';
--- Postgres looks for deadlocks after a second of waiting; the cases need not wait as long.
+-- The default of one second would only make the cases slower.
 alter role sql_client set deadlock_timeout = '50ms';
 create schema authorization sql_client;
 set role sql_client;
@@ -8,7 +8,7 @@ create table parent (id int primary key);
 create table child (id int primary key, parent int constraint child_has_parent references parent);
 create table kept (id int);
 
--- Two doctors on call, of whom one must stay: the textbook's write skew.
+-- Two doctors on call, of whom one must stay: the textbook example of write skew.
 create table duty (who text primary key, on_call bool);
 insert into duty values ('a', true), ('b', true);
 create sequence duty_arrivals;
@@ -24,7 +24,7 @@ create sequence counter_done;
 
 create sequence began;
 
--- How often nextval was called. Sequences belong to no transaction: everybody sees them at once.
+-- Returns how often nextval was called. Sequences aren't transactional: all connections see each call.
 create function reached(place regclass) returns bigint language plpgsql as $$
 declare n bigint;
 begin
@@ -39,7 +39,7 @@ begin
     end loop;
 end $$;
 
--- Returns when two have come here. Whoever comes later doesn't wait.
+-- Returns when two callers have arrived. Later callers don't wait.
 create function meet(place regclass) returns void language plpgsql as $$
 begin
     perform nextval(place);

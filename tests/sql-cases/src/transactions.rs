@@ -1,4 +1,4 @@
-//! Batches: one transaction, with the options that were asked for.
+//! Batches: one transaction, with the requested options.
 
 use anyhow::{Result, ensure};
 use tirage_sqlhttp::{Error, Isolation, Statement, Transaction, Transport};
@@ -23,9 +23,7 @@ pub(crate) async fn a_batch_is_one_transaction<T: Transport>(place: &Place<T>) -
     Ok(())
 }
 
-pub(crate) async fn a_batch_that_fails_leaves_nothing<T: Transport>(
-    place: &Place<T>,
-) -> Result<()> {
+pub(crate) async fn a_failed_batch_changes_nothing<T: Transport>(place: &Place<T>) -> Result<()> {
     let client = place.client();
     let failed = client
         .batch([

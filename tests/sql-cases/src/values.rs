@@ -1,4 +1,4 @@
-//! Every supported type, there and back.
+//! Round trips of values of every supported type.
 
 use std::fmt::Debug;
 
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::Place;
 
-/// Sends a parameter as `data_type` and reads it back.
+/// Sends a parameter as `data_type` and returns the value that comes back.
 async fn send<V: FromSql>(
     client: &Client<impl Transport>,
     data_type: &str,
@@ -26,7 +26,7 @@ async fn send<V: FromSql>(
     Ok(rows.single()?.get("v")?)
 }
 
-/// Calls a macro with each type that has a Rust type, and values of it.
+/// Calls a macro with each supported type, its Rust type and some values.
 macro_rules! for_each_type {
     ($callback:ident, $($argument:expr),*) => {
         $callback!($($argument),*, "boolean", bool, [true, false]);
@@ -49,7 +49,7 @@ macro_rules! for_each_type {
     };
 }
 
-pub(crate) async fn scalars_return_as_they_went<T: Transport>(place: &Place<T>) -> Result<()> {
+pub(crate) async fn scalars_round_trip<T: Transport>(place: &Place<T>) -> Result<()> {
     macro_rules! check {
         ($client:expr, $data_type:literal, $rust:ty, $values:expr) => {
             for value in $values {
@@ -78,7 +78,7 @@ where
     Ok(())
 }
 
-pub(crate) async fn arrays_return_as_they_went<T: Transport>(place: &Place<T>) -> Result<()> {
+pub(crate) async fn arrays_round_trip<T: Transport>(place: &Place<T>) -> Result<()> {
     macro_rules! check {
         ($client:expr, $data_type:literal, $rust:ty, $values:expr) => {{
             let mut values: Vec<Option<$rust>> = $values.into_iter().map(Some).collect();
@@ -92,7 +92,7 @@ pub(crate) async fn arrays_return_as_they_went<T: Transport>(place: &Place<T>) -
     Ok(())
 }
 
-pub(crate) async fn nulls_return_as_they_went<T: Transport>(place: &Place<T>) -> Result<()> {
+pub(crate) async fn nulls_round_trip<T: Transport>(place: &Place<T>) -> Result<()> {
     macro_rules! check {
         ($client:expr, $data_type:literal, $rust:ty, $values:expr) => {
             let none = None::<$rust>;
@@ -114,9 +114,7 @@ pub(crate) async fn nulls_return_as_they_went<T: Transport>(place: &Place<T>) ->
     Ok(())
 }
 
-pub(crate) async fn json_and_bytes_return_as_they_went<T: Transport>(
-    place: &Place<T>,
-) -> Result<()> {
+pub(crate) async fn json_and_bytes_round_trip<T: Transport>(place: &Place<T>) -> Result<()> {
     let client = place.client();
     for document in [
         json!(null),

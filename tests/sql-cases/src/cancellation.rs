@@ -1,4 +1,4 @@
-//! Callers that no longer wait, by a limit or by leaving: their statement ends with them.
+//! Calls that end early, by a timeout or by being dropped: their statement is cancelled.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -23,21 +23,22 @@ pub(crate) async fn postgres_own_timeout_is_a_timeout<T: Transport>(
     Ok(())
 }
 
-pub(crate) async fn no_answer_in_time_is_a_timeout_and_cancels_the_statement<T: Transport>(
-    place: &Place<T>,
-) -> Result<()> {
+pub(crate) async fn a_timeout_cancels_the_statement<T: Transport>(place: &Place<T>) -> Result<()> {
     let statement = "select nextval('began')::text || pg_sleep(61)::text";
-    let client = place.patient_client(Duration::from_secs(3));
+    let client = place.client_with_timeout(Duration::from_secs(3));
     let late = client.query(Statement::new(statement)).await;
     ensure!(matches!(late, Err(Error::Timeout)), "{late:?}");
     let reached = Statement::new("select reached('began') as n");
     let rows = place.client().query(reached).await?;
     let reached: i64 = rows.single()?.get("n")?;
-    ensure!(reached == 1, "it reached Postgres {reached} times");
+    ensure!(
+        reached == 1,
+        "the statement reached Postgres {reached} times"
+    );
     until_running(place, statement, 0).await
 }
 
-pub(crate) async fn a_call_that_is_dropped_cancels_its_statement<T: Transport>(
+pub(crate) async fn dropping_a_call_cancels_its_statement<T: Transport>(
     place: &Place<T>,
 ) -> Result<()> {
     let statement = "select pg_sleep(62)::text";
@@ -53,24 +54,24 @@ pub(crate) async fn a_call_that_is_dropped_cancels_its_statement<T: Transport>(
     until_running(place, statement, 0).await
 }
 
-/// Waits until so many of this statement run.
+/// Waits until `running` executions of `statement` are active.
 async fn until_running<T: Transport>(
     place: &Place<T>,
     statement: &str,
     running: i64,
 ) -> Result<()> {
-    const LOOKS: usize = 500;
+    const POLLS: usize = 500;
     let client = place.client();
-    for _ in 0..LOOKS {
-        let look = Statement::new(
+    for _ in 0..POLLS {
+        let poll = Statement::new(
             "select count(*) as n from pg_stat_activity
              where query = $1 and state = 'active' and usename = current_user",
         )
         .bind(statement);
-        if client.query(look).await?.single()?.get::<i64>("n")? == running {
+        if client.query(poll).await?.single()?.get::<i64>("n")? == running {
             return Ok(());
         }
         place.pause().await;
     }
-    bail!("{statement:?} was never seen to run {running} times at once")
+    bail!("{statement:?} never had {running} active executions")
 }

@@ -1,6 +1,5 @@
-//! `cargo xtask bench`: measurements in one run, side by side with the peer, reported as ratios.
-//!
-//! What is measured, and how, is the business of `tests/bench`; here its parts are built, optimised.
+//! `cargo xtask bench`: builds everything with the release profile and runs `tests/bench`, which measures
+//! us and a peer in the same run and reports ratios.
 
 use std::process::Command;
 
@@ -15,7 +14,7 @@ use crate::shell;
 /// The flags of `bench`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// What to measure; `help` lists what there is
+    /// The benchmark to run; `help` lists all
     #[arg(default_value = "router")]
     name: String,
 }
@@ -23,10 +22,10 @@ pub(crate) struct Arguments {
 /// The peer of `bench photo`.
 const SHARP: &str = "tests/sharp";
 
-/// Builds everything, optimised, and runs the measurement.
+/// Builds everything and runs the benchmark.
 ///
 /// # Errors
-/// When it can't be built or run.
+/// When the build or the benchmark fails.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(repository, &[Need::Postgres])?;
     if arguments.name == "photo"
@@ -36,7 +35,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     }
     let binaries = build::all(repository)?;
     build::guests(repository, &binaries)?;
-    // It looks for the router beside itself.
+    // The benchmark expects the router in its own folder.
     shell::run(
         repository
             .cargo_command(["build", "--release", "--package", "tirage"])

@@ -1,4 +1,4 @@
-//! `cargo xtask build`: everything that `up` needs, made if it isn't there or has changed.
+//! `cargo xtask build`: builds everything that `up` needs, where it is missing or outdated.
 
 use anyhow::Result;
 
@@ -10,10 +10,10 @@ use crate::repository::Repository;
 use crate::toolchain::WasmToolchain;
 
 /// Builds the functions, the web app, the router and the devstack; checks the functions against
-/// their worlds and compiles them ahead.
+/// their worlds and precompiles them.
 ///
 /// # Errors
-/// When something is missing that can't be made, or doesn't compile.
+/// When a tool is missing, or something doesn't compile.
 pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
     let frontend = frontend::find(repository)?;
     let mut needs = vec![Need::NativeLinker];
@@ -38,7 +38,7 @@ pub(crate) fn all(repository: &Repository) -> Result<Binaries> {
 /// Builds the components that only tests run.
 ///
 /// # Errors
-/// As [`all`].
+/// The same as [`all`].
 pub(crate) fn guests(repository: &Repository, binaries: &Binaries) -> Result<()> {
     let toolchain = WasmToolchain::ensure(repository)?;
     let guests = Workspace::guests(repository, &toolchain).build(&toolchain)?;

@@ -1,9 +1,8 @@
-//! Builds the components of a workspace, checks each against its world, and compiles it ahead.
+//! Builds the components of a workspace, checks each against its world, and precompiles it.
 //!
-//! A component is a package that makes a `cdylib`; it becomes `<package>.wasm` in a folder under
-//! `build/`, where `spin.toml` looks for it, with its compiled form, `<package>.cwasm`, beside it.
-//! Which world a component has is said in `spin.toml` and nowhere else. What the folder holds of
-//! packages that are gone is removed.
+//! A component is a package with a `cdylib` target. It becomes `<package>.wasm` in a folder under
+//! `build/`, where `spin.toml` expects it, and `<package>.cwasm`, precompiled, beside it. The world of a
+//! component comes from `spin.toml`. Files of removed packages are deleted.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +12,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use crate::freshness::{self, Ingredients};
+use crate::freshness::{self, Inputs};
 use crate::manifest;
 use crate::native::Binaries;
 use crate::progress;
@@ -21,7 +20,7 @@ use crate::repository::Repository;
 use crate::shell;
 use crate::toolchain::{TARGET, WasmToolchain};
 
-/// A workspace of components, and where they go.
+/// A workspace of components.
 pub(crate) struct Workspace {
     folder: PathBuf,
     products: PathBuf,
@@ -29,7 +28,7 @@ pub(crate) struct Workspace {
 }
 
 impl Workspace {
-    /// The functions that `spin.toml` names.
+    /// Returns the workspace of the functions.
     pub(crate) fn functions(repository: &Repository, toolchain: &WasmToolchain) -> Self {
         Self {
             folder: repository.root().join("functions"),
@@ -38,20 +37,20 @@ impl Workspace {
         }
     }
 
-    /// The components that only tests run.
+    /// Returns the workspace of the test guests.
     pub(crate) fn guests(repository: &Repository, toolchain: &WasmToolchain) -> Self {
         Self {
             folder: repository.root().join("tests/guests"),
             products: repository.build_dir().join("guests"),
-            // Other settings, other products: sharing would only make one wait for the other.
+            // The profiles differ, so a shared folder would save nothing and make builds wait.
             target_dir: toolchain.target_dir.with_file_name("guests"),
         }
     }
 
-    /// Builds the components and puts them into their folder.
+    /// Builds the components, copies them to their folder, and returns their paths.
     ///
     /// # Errors
-    /// When the workspace can't be read or doesn't compile.
+    /// When the workspace is invalid or doesn't compile.
     pub(crate) fn build(&self, toolchain: &WasmToolchain) -> Result<Vec<PathBuf>> {
         let manifest = self.folder.join("Cargo.toml");
         let components = components(toolchain, &manifest)?;
@@ -81,11 +80,11 @@ impl Workspace {
             }
             products.push(product);
         }
-        self.remove_leftovers(&components)?;
+        self.remove_outdated(&components)?;
         Ok(products)
     }
 
-    fn remove_leftovers(&self, components: &[Component]) -> Result<()> {
+    fn remove_outdated(&self, components: &[Component]) -> Result<()> {
         for entry in fs::read_dir(&self.products)? {
             let path = entry?.path();
             let is_product = path
@@ -103,12 +102,12 @@ impl Workspace {
     }
 }
 
-/// Checks components against their worlds and compiles them for this processor, where the component,
-/// its world or the router's compiler has changed. A component that `spin.toml` gives no world
-/// (a test guest) is only compiled.
+/// Checks components against their worlds and compiles them to machine code, where the component, its
+/// world or the compiler has changed. A component without a world in `spin.toml` (a test guest) is
+/// compiled only.
 ///
 /// # Errors
-/// When a component imports more than its world grants, or can't be compiled.
+/// When a component imports more than its world grants, or doesn't compile.
 pub(crate) fn precompile(
     repository: &Repository,
     binaries: &Binaries,
@@ -125,12 +124,12 @@ pub(crate) fn precompile(
             .strip_prefix(repository.root())
             .ok()
             .and_then(|source| worlds.get(source));
-        let ingredients = compiler
+        let inputs = compiler
             .clone()
             .value("world", world.map_or("", String::as_str))
             .file(component)?;
         let stamp = repository.stamp(component)?;
-        freshness::unless_fresh(&stamp, &compiled, ingredients, || {
+        freshness::unless_fresh(&stamp, &compiled, inputs, || {
             if let Some(world) = world {
                 shell::run(
                     Command::new(binaries.tirage())
@@ -151,7 +150,7 @@ pub(crate) fn precompile(
     Ok(())
 }
 
-/// A package that makes a component.
+/// A package whose library is a component.
 #[derive(Debug, PartialEq, Eq)]
 struct Component {
     package: String,
@@ -179,7 +178,8 @@ fn components(toolchain: &WasmToolchain, manifest: &Path) -> Result<Vec<Componen
     parse_components(&metadata)
 }
 
-/// <https://doc.rust-lang.org/cargo/commands/cargo-metadata.html#output-format>
+/// Parses the output of `cargo metadata`
+/// (<https://doc.rust-lang.org/cargo/commands/cargo-metadata.html#output-format>).
 fn parse_components(metadata: &str) -> Result<Vec<Component>> {
     #[derive(Deserialize)]
     struct Metadata {
@@ -197,7 +197,7 @@ fn parse_components(metadata: &str) -> Result<Vec<Component>> {
     }
 
     let metadata: Metadata =
-        serde_json::from_str(metadata).context("cargo metadata isn't as documented")?;
+        serde_json::from_str(metadata).context("unexpected output of cargo metadata")?;
     let component = |package: Package| {
         let library = package
             .targets
@@ -215,12 +215,12 @@ fn parse_components(metadata: &str) -> Result<Vec<Component>> {
         .collect())
 }
 
-/// What a compiled form depends on besides the component: wasmtime refuses what another version or
-/// other settings made.
-fn compiler(repository: &Repository) -> Result<Ingredients> {
+/// Returns what precompiled code depends on besides the component: wasmtime refuses code of another
+/// version or with other settings.
+fn compiler(repository: &Repository) -> Result<Inputs> {
     let lock = fs::read_to_string(repository.root().join("Cargo.lock"))?;
     let version = locked_version(&lock, "wasmtime").context("Cargo.lock names no wasmtime")?;
-    Ingredients::default()
+    Inputs::default()
         .value("wasmtime", version)
         .file(&repository.root().join("crates/host/src/engine.rs"))?
         .folder(&repository.root().join("wit"), &[])
@@ -240,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_are_the_packages_that_make_a_cdylib() {
+    fn components_are_packages_with_a_cdylib() {
         let metadata = r#"{"packages":[
             {"name":"guest-support","targets":[{"name":"guest_support","kind":["lib"]}]},
             {"name":"call-out","targets":[

@@ -1,8 +1,8 @@
-//! `cargo xtask demo`: the files of a folder through the running application, and what became of each.
+//! `cargo xtask demo`: uploads the files of a folder to the running application and prints the results.
 //!
-//! They go the way of any client's: announced, put straight into storage, completed, and asked for until
-//! they are done. That one has failed for a reason (it is no photo, it is too large) is a result like
-//! others; that one could not be uploaded at all makes the command fail.
+//! It is an ordinary client: it announces each file, uploads it to storage, completes it, and polls until
+//! it is processed. A file that fails processing (it is no photo, it is too large) is a result like
+//! others; one that can't be uploaded makes the command fail.
 
 mod client;
 mod table;
@@ -21,23 +21,23 @@ use crate::progress;
 use client::Client;
 use table::Row;
 
-/// How many files are on their way at the same time.
-const AT_ONCE: usize = 4;
+/// Number of parallel uploads.
+const PARALLEL_UPLOADS: usize = 4;
 
 /// The flags of `demo`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Whose files to upload; hidden ones and folders in it are left out
+    /// The folder with the files to upload, without hidden files and subfolders
     folder: PathBuf,
-    /// Where the application is
+    /// The application's URL
     #[arg(long, default_value = "http://127.0.0.1:3000")]
     url: String,
 }
 
-/// Uploads the files and prints a table of what became of them.
+/// Uploads the files and prints a table of the results.
 ///
 /// # Errors
-/// When there are no files, nothing answers, or a file could not be uploaded.
+/// When there are no files, the application can't be reached, or a file couldn't be uploaded.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let files = files(&arguments.folder)?;
     let client = Client::connect(&arguments.url)?;
@@ -59,21 +59,21 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     Ok(())
 }
 
-/// The files of a folder by name.
+/// Returns the files of a folder, sorted by name.
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let cannot_read = || format!("cannot read the folder {}", folder.display());
     for entry in fs::read_dir(folder).with_context(cannot_read)? {
         let entry = entry.with_context(cannot_read)?;
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        // A link counts as what it leads to.
+        // `is_file` follows links.
         if !is_hidden && entry.path().is_file() {
             files.push(entry.path());
         }
     }
     if files.is_empty() {
         bail!(
-            "{} has no files (hidden ones don't count, nor do folders in it)",
+            "{} has no files (hidden files and subfolders don't count)",
             folder.display()
         );
     }
@@ -81,11 +81,11 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// A few at a time; the rows are in the order of the files.
+/// Uploads the files in parallel. The rows are in the order of the files.
 fn upload(client: &Client, files: &[PathBuf]) -> Result<Vec<Row>> {
     let bars = Bars::new(files.len())?;
     let next = AtomicUsize::new(0);
-    let upload_some = || {
+    let upload_next_files = || {
         let mut rows = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
@@ -100,7 +100,9 @@ fn upload(client: &Client, files: &[PathBuf]) -> Result<Vec<Row>> {
         }
     };
     let mut rows: Vec<_> = thread::scope(|scope| {
-        let threads: Vec<_> = (0..AT_ONCE).map(|_| scope.spawn(upload_some)).collect();
+        let threads: Vec<_> = (0..PARALLEL_UPLOADS)
+            .map(|_| scope.spawn(upload_next_files))
+            .collect();
         let done = threads.into_iter().map(thread::ScopedJoinHandle::join);
         done.flat_map(|rows| rows.unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
@@ -109,7 +111,7 @@ fn upload(client: &Client, files: &[PathBuf]) -> Result<Vec<Row>> {
     Ok(rows.into_iter().map(|(_, row)| row).collect())
 }
 
-/// A bar for each file on its way, and one for all. Nothing is shown where stderr is no terminal.
+/// A progress bar for each upload, and one for all files. Hidden if stderr is no terminal.
 struct Bars {
     all: MultiProgress,
     total: ProgressBar,
@@ -123,18 +125,18 @@ impl Bars {
         total.set_style(ProgressStyle::with_template(
             "{bar:24} {pos} of {len} files",
         )?);
-        // Else it is drawn when the first file is done.
+        // Without this, the bar is drawn only after the first file.
         total.tick();
         Ok(Self {
             all,
             total,
-            // As wide as the longest message, so that names stand below each other.
+            // As wide as the longest message, so that names are aligned.
             style: ProgressStyle::with_template("{bar:24} {msg:13} {prefix}")?,
         })
     }
 
     fn begin(&self, name: &str) -> ProgressBar {
-        // Of an unknown length, which is set later: none would be shown as reached.
+        // The length is unknown yet; 0 would show a full bar.
         let bar = ProgressBar::new(1).with_style(self.style.clone());
         let bar = self.all.insert_before(&self.total, bar);
         bar.set_prefix(table::short(name));
@@ -152,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_those_of_the_folder_itself() {
+    fn hidden_files_and_subfolders_are_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         fs::create_dir(at("more")).unwrap();

@@ -1,6 +1,6 @@
-//! `cargo xtask doctor`: what is needed, what was found, and the line that mends what is missing.
+//! `cargo xtask doctor`: checks the required tools, and prints how to install missing ones.
 //!
-//! The other commands make the same checks, each only those that it needs, before they begin.
+//! Other commands check the tools that they need before they start.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,44 +17,44 @@ use crate::shell;
 use crate::test;
 use crate::toolchain::{self, TARGET};
 
-/// Vite and the other packages of the web app are made for it, and npm comes with it.
+/// The oldest version that Vite supports.
 const OLDEST_NODE: Version = Version(20, 0);
-/// Since 15 nobody but a database's owner may make things in its `public` schema.
+/// Since 15, only a database's owner can create objects in its `public` schema.
 const OLDEST_POSTGRES: Version = Version(15, 0);
 
-/// Something that this repository needs on a machine.
+/// A requirement of this repository.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
-    /// The compiler, in the version that the workspace asks for.
+    /// The compiler, in the version that the workspace requires.
     Rust,
     /// rustfmt and clippy.
     Lints,
-    /// A C compiler: rustc links with it, and some crates have C in them.
+    /// A C compiler, with which rustc links and some crates build C code.
     NativeLinker,
-    /// A compiler for functions.
+    /// The compiler target of functions.
     WasmTarget,
     /// Node and npm.
     Node,
-    /// The packages that the web app is built with, and those that the gateway is tested with.
+    /// The packages that build the web app, and those that test the gateway.
     NodePackages,
-    /// A database, or the programs to run one.
+    /// A database, or the programs that run one.
     Postgres,
-    /// Python with boto3, which the devstack is tested with, and Pillow, which prints are compared with.
+    /// Python with boto3, which tests the devstack, and Pillow, whose output variants are compared with.
     Python,
     /// A browser for browser tests.
     Chromium,
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 enum Finding {
-    /// Here it is: version and place.
+    /// Found, with its version and path.
     Found(String),
-    /// It isn't there, and we get it when it is first needed: how.
+    /// Missing, but installed automatically when it is first needed, as described.
     Automatic(String),
-    /// It isn't there, and nothing depends on it yet.
+    /// Missing, but not needed yet.
     Optional(String),
-    /// It isn't there: what to type.
+    /// Missing, with the command that installs it.
     Missing(String),
 }
 
@@ -70,10 +70,10 @@ const ALL: [Need; 9] = [
     Need::Chromium,
 ];
 
-/// Prints the table of everything.
+/// Prints a table of all requirements.
 ///
 /// # Errors
-/// When something required is missing and we can't get it.
+/// When a requirement is missing and isn't installed automatically.
 pub(crate) fn run(repository: &Repository) -> Result<()> {
     let mut missing = 0;
     for need in ALL {
@@ -85,7 +85,7 @@ pub(crate) fn run(repository: &Repository) -> Result<()> {
                 missing += 1;
                 (
                     progress::style("31", "missing"),
-                    format!("mend with: {remedy}"),
+                    format!("fix with: {remedy}"),
                 )
             }
         };
@@ -93,20 +93,20 @@ pub(crate) fn run(repository: &Repository) -> Result<()> {
     }
     match missing {
         0 => Ok(()),
-        1 => bail!("one thing is missing"),
-        _ => bail!("{missing} things are missing"),
+        1 => bail!("1 requirement is missing"),
+        _ => bail!("{missing} requirements are missing"),
     }
 }
 
-/// Stops with what to type if any of `needs` is missing.
+/// Checks the requirements `needs`.
 ///
 /// # Errors
-/// See above.
+/// When one is missing; the error says how to install it.
 pub(crate) fn require(repository: &Repository, needs: &[Need]) -> Result<()> {
     let mut missing = Vec::new();
     for need in needs {
         if let Finding::Missing(remedy) = need.check(repository)? {
-            missing.push(format!("{} is missing; mend with: {remedy}", need.name()));
+            missing.push(format!("{} is missing; fix with: {remedy}", need.name()));
         }
     }
     if !missing.is_empty() {
@@ -196,16 +196,14 @@ fn node_packages(repository: &Repository) -> Result<Finding> {
         }
     }
     Ok(Finding::Found(
-        "all that package-lock.json asks for".to_owned(),
+        "all packages of package-lock.json".to_owned(),
     ))
 }
 
-/// A short look at the usual places; `tirage-devstack` looks closer when it starts.
+/// Checks the usual places. `tirage-devstack` searches more when it starts.
 fn postgres(repository: &Repository) -> Result<Finding> {
     if Settings::read(repository)?.value("DATABASE_URL").is_some() {
-        return Ok(Finding::Found(
-            "the database that DATABASE_URL names".to_owned(),
-        ));
+        return Ok(Finding::Found("the database of DATABASE_URL".to_owned()));
     }
     let packaged = std::fs::read_dir("/usr/lib/postgresql")
         .into_iter()
@@ -233,11 +231,11 @@ fn postgres(repository: &Repository) -> Result<Finding> {
 fn python_with_packages(repository: &Repository) -> Result<Finding> {
     Ok(match python::find(repository)? {
         Some(python) => Finding::Found(python.display().to_string()),
-        None if python::can_be_made() => {
+        None if python::can_be_created() => {
             Finding::Automatic("pip, into the cache folder, at the first test".to_owned())
         }
         None if std::env::var_os(python::VARIABLE).is_some() => Finding::Missing(format!(
-            "unset {}, which names no such Python",
+            "unset {}: that Python lacks boto3 or Pillow",
             python::VARIABLE
         )),
         None => Finding::Missing(install("python3-venv", "https://www.python.org/downloads/")),
@@ -254,7 +252,7 @@ fn chromium() -> Finding {
         )
 }
 
-/// `program`, if it is there in version `oldest` or newer.
+/// Looks for `program` in version `oldest` or newer.
 fn found(program: &str, flag: &str, oldest: Version, remedy: &str) -> Finding {
     let Some(path) = shell::find_in_path(program) else {
         return Finding::Missing(remedy.to_owned());
@@ -289,7 +287,7 @@ fn install(packages: &str, elsewhere: &str) -> String {
 struct Version(u32, u32);
 
 impl Version {
-    /// Reads `1.95.0`, `v20.20.2`, `15.18`, `18beta1`; nothing else that programs print beside it.
+    /// Parses words such as `1.95.0`, `v20.20.2`, `15.18` and `18beta1`.
     fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.trim_start_matches('v').split('.').map(|part| {
             let digits = part.find(|c: char| !c.is_ascii_digit());
@@ -313,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn versions_are_found_in_what_programs_print() {
+    fn versions_are_found_in_output() {
         for (printed, expected) in [
             ("rustc 1.95.0 (59807616e 2026-04-14)", Some(Version(1, 95))),
             ("v20.20.2", Some(Version(20, 20))),
@@ -330,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_too_old_is_missing() {
+    fn an_outdated_program_is_missing() {
         let too_new = Version(u32::MAX, 0);
         assert!(matches!(
             found("rustc", "--version", too_new, "wait"),

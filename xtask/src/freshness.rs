@@ -1,8 +1,8 @@
-//! Whether something must be made again.
+//! Skips build steps whose inputs haven't changed.
 //!
-//! What was made is remembered by a hash of everything it was made of, in a small file under
-//! `build/`. Content counts, not dates: a checkout of another branch and back costs nothing, and a
-//! file that cargo wrote again with the same bytes isn't a change.
+//! A small file under `build/`, the stamp, holds the hash of a product's inputs. Contents count, not
+//! modification times: checking out another branch and back costs nothing, and neither does a file that
+//! cargo rewrote with the same bytes.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +10,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use sha2::{Digest, Sha256};
 
-/// A hash over what something is made of.
+/// A hash of the inputs of a product.
 #[derive(Clone, Default)]
-pub(crate) struct Ingredients(Sha256);
+pub(crate) struct Inputs(Sha256);
 
-impl Ingredients {
+impl Inputs {
     /// Adds a value under a name.
     pub(crate) fn value(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
         self.add(name.as_bytes());
@@ -31,11 +31,10 @@ impl Ingredients {
         Ok(self.value(&path.to_string_lossy(), content))
     }
 
-    /// Adds all files of a folder, names and contents, but for those in folders called one of
-    /// `except`.
+    /// Adds the names and contents of all files in a folder, without subfolders called one of `except`.
     ///
     /// # Errors
-    /// When something in it can't be read.
+    /// When a file can't be read.
     pub(crate) fn folder(mut self, folder: &Path, except: &[&str]) -> Result<Self> {
         let mut entries: Vec<PathBuf> = fs::read_dir(folder)
             .with_context(|| format!("cannot read {}", folder.display()))?
@@ -55,38 +54,29 @@ impl Ingredients {
     }
 
     fn add(&mut self, bytes: &[u8]) {
-        // The length keeps "ab" + "c" apart from "a" + "bc".
+        // With the length, "ab" + "c" differs from "a" + "bc".
         self.0.update(bytes.len().to_le_bytes());
         self.0.update(bytes);
     }
 
     fn hash(self) -> String {
-        use std::fmt::Write as _;
-
-        self.0
-            .finalize()
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                // Writing to a string can't fail.
-                let _ = write!(text, "{byte:02x}");
-                text
-            })
+        hex::encode(self.0.finalize())
     }
 }
 
-/// Runs `make` unless `product` is there and was made of the same `ingredients`, as the file
-/// `stamp` tells. Returns whether it ran.
+/// Runs `make` unless `product` exists and the file `stamp` says that its `inputs` are unchanged.
+/// Returns `true` if it ran.
 ///
 /// # Errors
-/// Those of `make`, and when the stamp can't be written. After an error the next call makes it again.
+/// Those of `make`, and when the stamp can't be written. After an error, the next call runs `make` again.
 pub(crate) fn unless_fresh(
     stamp: &Path,
     product: &Path,
-    ingredients: Ingredients,
+    inputs: Inputs,
     make: impl FnOnce() -> Result<()>,
 ) -> Result<bool> {
-    let hash = ingredients.hash();
-    if product.exists() && fs::read_to_string(stamp).is_ok_and(|made_of| made_of == hash) {
+    let hash = inputs.hash();
+    if product.exists() && fs::read_to_string(stamp).is_ok_and(|known| known == hash) {
         return Ok(false);
     }
     make()?;
@@ -97,11 +87,11 @@ pub(crate) fn unless_fresh(
     Ok(true)
 }
 
-/// Puts `content` at `path`, unless it is there already. Readers see the old file or the new one,
-/// never half of one. Returns whether it changed.
+/// Writes `content` to `path` unless the file has it already. Readers see the old file or the new one,
+/// never a part. Returns `true` if the file changed.
 ///
 /// # Errors
-/// When it can't be written.
+/// When the file can't be written.
 pub(crate) fn write(path: &Path, content: &[u8]) -> Result<bool> {
     if fs::read(path).is_ok_and(|existing| existing == content) {
         return Ok(false);
@@ -120,38 +110,35 @@ mod tests {
     use super::*;
 
     #[test]
-    fn made_once_for_the_same_ingredients() {
+    fn products_are_made_once_for_the_same_inputs() {
         let folder = tempfile::tempdir().unwrap();
         let (stamp, product) = (folder.path().join("a/stamp"), folder.path().join("product"));
-        let make = |ingredient: &str| {
-            let ingredients = Ingredients::default().value("ingredient", ingredient);
-            unless_fresh(&stamp, &product, ingredients, || {
-                Ok(fs::write(&product, "")?)
-            })
-            .unwrap()
+        let make = |input: &str| {
+            let inputs = Inputs::default().value("input", input);
+            unless_fresh(&stamp, &product, inputs, || Ok(fs::write(&product, "")?)).unwrap()
         };
-        assert!(make("flour"));
-        assert!(!make("flour"));
-        assert!(make("rye"));
+        assert!(make("one"));
+        assert!(!make("one"));
+        assert!(make("two"));
         fs::remove_file(&product).unwrap();
-        assert!(make("rye"));
+        assert!(make("two"));
     }
 
     #[test]
-    fn made_again_after_a_failure() {
+    fn products_are_made_again_after_a_failure() {
         let folder = tempfile::tempdir().unwrap();
         let (stamp, product) = (folder.path().join("stamp"), folder.path().join("product"));
-        fs::write(&product, "half done").unwrap();
-        let failing = || anyhow::bail!("no luck");
-        unless_fresh(&stamp, &product, Ingredients::default(), failing).unwrap_err();
-        assert!(unless_fresh(&stamp, &product, Ingredients::default(), || Ok(())).unwrap());
+        fs::write(&product, "partial").unwrap();
+        let failing = || anyhow::bail!("failed");
+        unless_fresh(&stamp, &product, Inputs::default(), failing).unwrap_err();
+        assert!(unless_fresh(&stamp, &product, Inputs::default(), || Ok(())).unwrap());
     }
 
     #[test]
-    fn a_folder_is_its_files_names_and_contents() {
+    fn folders_are_compared_by_names_and_contents() {
         let folder = tempfile::tempdir().unwrap();
         let hash = || {
-            Ingredients::default()
+            Inputs::default()
                 .folder(folder.path(), &["node_modules"])
                 .unwrap()
                 .hash()
@@ -170,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_bytes_are_no_change() {
+    fn writing_the_same_bytes_is_no_change() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         assert!(write(&file, b"1").unwrap());

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::freshness::{self, Ingredients};
+use crate::freshness::{self, Inputs};
 use crate::node_package::{INSTALLED, NodePackage};
 use crate::progress;
 use crate::repository::Repository;
@@ -11,18 +11,18 @@ use crate::shell;
 /// The folder of the web app.
 pub(crate) const FOLDER: &str = "frontend";
 
-/// Where its build goes.
+/// The output folder of its build.
 const PRODUCT: &str = "dist";
 
-/// The web app's package, if there is one.
+/// Returns the web app's package, if there is one.
 ///
 /// # Errors
-/// When its package.json can't be read.
+/// When its package.json is invalid.
 pub(crate) fn find(repository: &Repository) -> Result<Option<NodePackage>> {
     NodePackage::find(repository, FOLDER)
 }
 
-/// Builds it if something changed.
+/// Builds the web app if its sources changed.
 ///
 /// # Errors
 /// When npm fails.
@@ -31,8 +31,8 @@ pub(crate) fn build(frontend: &NodePackage) -> Result<()> {
         return Ok(());
     }
     frontend.install()?;
-    // Not part of what it is made of are the packages, which the lock file stands for, and the product.
-    let sources = Ingredients::default().folder(frontend.folder(), &[INSTALLED, PRODUCT])?;
+    // The lock file, which is one of the sources, stands for the installed packages.
+    let sources = Inputs::default().folder(frontend.folder(), &[INSTALLED, PRODUCT])?;
     let product = frontend.folder().join(PRODUCT);
     freshness::unless_fresh(&frontend.stamp(PRODUCT), &product, sources, || {
         progress::status("Building", FOLDER);

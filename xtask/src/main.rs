@@ -1,7 +1,7 @@
 //! The commands of this repository.
 //!
-//! `cargo xtask up` and `cargo xtask test` are the two that everybody needs; each other is a part of
-//! them, measures, or shows. This file is the command line; each command has a module.
+//! Most work needs only `cargo xtask up` and `cargo xtask test`. This file is the command line; each
+//! command has a module.
 
 mod bench;
 mod build;
@@ -38,7 +38,7 @@ use crate::signals::Interrupted;
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Command {
-    /// Show what is needed, what was found, and how to mend what is missing
+    /// Check the required tools, and print how to install missing ones
     Doctor,
     /// Build the functions, the web app, the router and the devstack
     Build,
@@ -46,20 +46,20 @@ enum Command {
     Up(up::Arguments),
     /// Start only the services, and print how to run the functions under Spin
     Services(services::Arguments),
-    /// Upload a folder to the running application, and print what became of each file
+    /// Upload a folder to the running application, and print the result of each file
     Demo(demo::Arguments),
     /// Run all checks and tests
     Test(test::Arguments),
-    /// Measure
+    /// Run a benchmark
     Bench(bench::Arguments),
 }
 
 fn main() -> ExitCode {
     let command = Command::parse();
-    let done = signals::catch().and_then(|()| run(command));
-    match done {
+    let result = signals::catch().and_then(|()| run(command));
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        // Whoever stopped us knows why.
+        // The user who interrupted us needs no message.
         Err(error) if error.is::<Interrupted>() => ExitCode::from(130),
         Err(error) => {
             eprintln!("{} {error:#}", progress::style("1;31", "error:"));

@@ -1,4 +1,4 @@
-//! What we need to know from `spin.toml`. The router is the one that reads all of it, and is strict.
+//! The parts of `spin.toml` that the commands need. The router validates the whole file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,21 +7,19 @@ use anyhow::{Context, Result};
 
 use crate::repository::Repository;
 
-/// A component that the manifest makes from a file.
+/// A component whose source is a file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Component {
-    /// Its file, relative to the repository's root.
+    /// The component's file, relative to the repository's root.
     pub(crate) source: PathBuf,
-    /// What it may import.
+    /// The world, which limits its imports.
     pub(crate) world: Option<String>,
-    /// Whom it is to the database.
-    pub(crate) database_role: Option<String>,
 }
 
-/// The components of the repository's `spin.toml`.
+/// Returns the components of the repository's `spin.toml`.
 ///
 /// # Errors
-/// When it can't be read or isn't TOML.
+/// When the file can't be read or isn't TOML.
 pub(crate) fn components(repository: &Repository) -> Result<Vec<Component>> {
     let path = repository.root().join("spin.toml");
     let text =
@@ -36,14 +34,10 @@ fn parse(manifest: &str) -> Result<Vec<Component>> {
         .into_iter()
         .flat_map(toml::Table::values)
         .filter_map(|component| {
-            let setting = |name: &str| {
-                let value = component.get("tool")?.get("tirage")?.get(name)?;
-                Some(value.as_str()?.to_owned())
-            };
+            let world = || component.get("tool")?.get("tirage")?.get("world")?.as_str();
             Some(Component {
                 source: component.get("source")?.as_str()?.into(),
-                world: setting("world"),
-                database_role: setting("database_role"),
+                world: world().map(str::to_owned),
             })
         })
         .collect())
@@ -54,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn components_from_elsewhere_are_none_of_ours() {
+    fn components_with_a_url_as_source_are_skipped() {
         let components = parse(
             r#"
             spin_manifest_version = 2
@@ -62,7 +56,6 @@ mod tests {
             source = "build/api.wasm"
             [component.api.tool.tirage]
             world = "api"
-            database_role = "tirage_api"
             [component.elsewhere]
             source = { url = "https://example.com/x.wasm", digest = "sha256:0" }
             [component.plain]
@@ -74,12 +67,10 @@ mod tests {
             Component {
                 source: "build/api.wasm".into(),
                 world: Some("api".into()),
-                database_role: Some("tirage_api".into()),
             },
             Component {
                 source: "build/plain.wasm".into(),
                 world: None,
-                database_role: None,
             },
         ];
         assert_eq!(components, expected);

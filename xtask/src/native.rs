@@ -1,4 +1,4 @@
-//! The programs of this repository that run on this machine: the router and the devstack.
+//! The native programs of this repository: the router and the devstack.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,16 +8,16 @@ use anyhow::Result;
 use crate::repository::Repository;
 use crate::shell;
 
-/// The programs, built for development: they compile fast and run well enough.
+/// The programs, built with the development profile, which compiles fast.
 pub(crate) struct Binaries {
     folder: PathBuf,
 }
 
 impl Binaries {
-    /// Builds them, with one call to cargo.
+    /// Builds both with one call to cargo.
     ///
     /// # Errors
-    /// When they don't compile.
+    /// When one doesn't compile.
     pub(crate) fn build(repository: &Repository) -> Result<Self> {
         shell::run(
             repository
@@ -29,17 +29,17 @@ impl Binaries {
         })
     }
 
-    /// The router.
+    /// Returns the path of the router.
     pub(crate) fn tirage(&self) -> PathBuf {
         self.folder.join("tirage")
     }
 
-    /// The devstack.
+    /// Returns the path of the devstack.
     pub(crate) fn devstack(&self) -> PathBuf {
         self.folder.join("tirage-devstack")
     }
 
-    /// The router with command `name`, one of those that read the repository's `spin.toml`.
+    /// Returns a command that runs the router's command `name` with the repository's `spin.toml`.
     pub(crate) fn router_command(&self, repository: &Repository, name: &str) -> Command {
         let mut command = Command::new(self.tirage());
         command

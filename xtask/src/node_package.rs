@@ -1,4 +1,4 @@
-//! The packages of this repository that npm knows: what they need is installed, their scripts are run.
+//! The npm packages of this repository: installs their dependencies and runs their scripts.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,12 +7,12 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::freshness::{self, Ingredients};
+use crate::freshness::{self, Inputs};
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
 
-/// Where npm puts the packages that a package needs.
+/// The folder where npm installs dependencies.
 pub(crate) const INSTALLED: &str = "node_modules";
 
 /// A folder with a `package.json`.
@@ -24,10 +24,10 @@ pub(crate) struct NodePackage {
 }
 
 impl NodePackage {
-    /// The package in the folder `name` of the repository, if there is one.
+    /// Returns the package in the folder `name` of the repository, if there is one.
     ///
     /// # Errors
-    /// When its package.json can't be read.
+    /// When its package.json is invalid.
     pub(crate) fn find(repository: &Repository, name: &str) -> Result<Option<Self>> {
         let folder = repository.root().join(name);
         let description = folder.join("package.json");
@@ -45,34 +45,33 @@ impl NodePackage {
         }))
     }
 
-    /// Where it is.
+    /// Returns the package's folder.
     pub(crate) fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Whether package.json has the script `name`.
+    /// `true` if package.json has the script `name`.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.scripts.iter().any(|script| script == name)
     }
 
-    /// Whether the packages that it needs were installed, perhaps before they changed.
+    /// `true` if dependencies were installed, even if they are outdated.
     pub(crate) fn is_installed(&self) -> bool {
         self.folder.join(INSTALLED).is_dir()
     }
 
-    /// The file that remembers what the package's `product` was made of.
+    /// Returns the path of the stamp of the package's `product`.
     pub(crate) fn stamp(&self, product: &str) -> PathBuf {
         self.stamps
             .join(format!("{}-{product}", self.name.replace('/', "-")))
     }
 
-    /// Installs the packages that it needs, in exactly the versions of its package-lock.json, if that
-    /// changed.
+    /// Installs the dependencies, in the versions of package-lock.json, if that changed.
     ///
     /// # Errors
     /// When npm fails.
     pub(crate) fn install(&self) -> Result<()> {
-        let wanted = Ingredients::default().file(&self.folder.join("package-lock.json"))?;
+        let wanted = Inputs::default().file(&self.folder.join("package-lock.json"))?;
         let installed = self.folder.join(INSTALLED);
         freshness::unless_fresh(&self.stamp("packages"), &installed, wanted, || {
             progress::status("Installing", format!("packages of {}", self.name));
@@ -81,7 +80,7 @@ impl NodePackage {
         Ok(())
     }
 
-    /// The command that runs the script `name` of package.json.
+    /// Returns a command that runs the script `name` of package.json.
     pub(crate) fn script(&self, name: &str) -> Command {
         let mut command = self.npm();
         command.args(["run", "--silent", name]);
@@ -100,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_package_is_a_folder_with_a_description() {
+    fn packages_are_folders_with_a_package_json() {
         let root = tempfile::tempdir().unwrap();
         let repository = Repository::at(root.path());
         let folder = root.path().join("tests/some");

@@ -1,12 +1,12 @@
-//! Starts programs, shows what they say, and makes sure that none outlives us.
+//! Runs child processes, prints their output, and ensures that none outlives `cargo xtask`.
 //!
-//! Each child leads a process group of its own, so that a terminal's Ctrl-C reaches only us and we
-//! choose the order in which they stop: the last started first. Each holds the other end of a pipe
-//! as its stdin; programs that end when that closes end even when we are killed and can't stop them.
-//! What children print goes to stderr, a coloured name before each line; their first line on stdout
-//! is for the program (an address, a port), not for people, and is handed to the caller.
+//! Each child leads its own process group, so that a terminal's Ctrl-C reaches only this process, which
+//! stops the children in reverse order of their start. Each child's stdin is a pipe from this process:
+//! programs that exit when their stdin closes exit even if this process is killed. Output of children
+//! goes to stderr, with a coloured name before each line, except the first line on stdout (an address or
+//! a port), which the caller receives.
 
-mod show;
+mod output;
 
 use std::collections::VecDeque;
 use std::os::unix::process::CommandExt as _;
@@ -20,24 +20,25 @@ use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
-use self::show::Show;
+use self::output::Printer;
 use crate::progress;
 use crate::signals::{self, Interrupted};
 
-/// How long a child that was told to stop may take.
-const STOP_PATIENCE: Duration = Duration::from_secs(10);
-/// How long a child that was told to stop keeps its stdin. Then it is closed too, since a program that
-/// waits for it may be unable to end (<https://docs.rs/tokio/latest/tokio/io/fn.stdin.html>).
-const STDIN_PATIENCE: Duration = Duration::from_millis(250);
-/// How often children are looked after. Nothing waits for this except on the way out.
-const LOOK: Duration = Duration::from_millis(20);
-/// Holds the children; dropping it stops them.
+/// Time that a child has to stop after SIGTERM.
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
+/// Delay between SIGTERM and closing the child's stdin, since a program that reads stdin may be unable to
+/// exit before (<https://docs.rs/tokio/latest/tokio/io/fn.stdin.html>).
+const STDIN_TIMEOUT: Duration = Duration::from_millis(250);
+/// Interval at which the state of children is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+
+/// Holds the children. Dropping it stops them.
 pub(crate) struct Supervisor {
     children: Vec<Running>,
     signals: Receiver<i32>,
 }
 
-/// One of a supervisor's children.
+/// Identifies a child of a supervisor.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ChildId {
     number: usize,
@@ -53,7 +54,7 @@ struct Running {
 }
 
 impl Supervisor {
-    /// From here on signals no longer end us by themselves: [`Supervisor`]'s methods report them.
+    /// Creates a supervisor. From now on, signals don't end this process: the methods report them.
     pub(crate) fn new() -> Self {
         Self::with_signals(signals::listen())
     }
@@ -65,7 +66,7 @@ impl Supervisor {
         }
     }
 
-    /// Starts a child that lives until [`Supervisor::stop`].
+    /// Starts a child, which runs until [`Supervisor::stop`].
     ///
     /// # Errors
     /// When the program can't be started.
@@ -83,12 +84,12 @@ impl Supervisor {
         };
         let (first_line_sender, first_line) = channel();
         let last_lines = Arc::default();
-        let show = |first_line| Show {
+        let printer = |first_line| Printer {
             first_line,
-            prefix: show::prefix(id),
+            prefix: output::prefix(id),
             last_lines: Arc::clone(&last_lines),
         };
-        let (stdout, stderr) = (show(Some(first_line_sender)), show(None));
+        let (stdout, stderr) = (printer(Some(first_line_sender)), printer(None));
         let readers = [
             process.stdout.take().map(|pipe| stdout.follow(pipe)),
             process.stderr.take().map(|pipe| stderr.follow(pipe)),
@@ -103,37 +104,37 @@ impl Supervisor {
         Ok(id)
     }
 
-    /// The first line that child `id` prints on stdout.
+    /// Waits for the first line that child `id` prints on stdout.
     ///
     /// # Errors
-    /// [`Interrupted`]; when a child ends; when nothing came within `patience`.
-    pub(crate) fn first_line(&mut self, id: ChildId, patience: Duration) -> Result<String> {
-        let what = format!("what {} prints when it is ready", id.name);
-        self.until(patience, &what, |children| {
+    /// [`Interrupted`], and when a child exits or the timeout expires.
+    pub(crate) fn first_line(&mut self, id: ChildId, timeout: Duration) -> Result<String> {
+        let what = format!("{} to be ready", id.name);
+        self.until(timeout, &what, |children| {
             children.get(id.number)?.first_line.try_recv().ok()
         })
     }
 
-    /// Waits until `probe` answers.
+    /// Waits until `probe` returns a value.
     ///
     /// # Errors
-    /// As [`Supervisor::first_line`].
+    /// The same as [`Supervisor::first_line`].
     pub(crate) fn wait_for<T>(
         &mut self,
         what: &str,
-        patience: Duration,
+        timeout: Duration,
         mut probe: impl FnMut() -> Option<T>,
     ) -> Result<T> {
-        self.until(patience, what, |_| probe())
+        self.until(timeout, what, |_| probe())
     }
 
-    /// Waits until we are told to stop.
+    /// Waits for a signal to stop.
     ///
     /// # Errors
-    /// When a child ends before that.
+    /// When a child exits before.
     pub(crate) fn wait(&mut self) -> Result<()> {
         loop {
-            match self.look(Duration::from_millis(100)) {
+            match self.poll(Duration::from_millis(100)) {
                 Ok(()) => {}
                 Err(error) if error.is::<Interrupted>() => return Ok(()),
                 Err(error) => return Err(error),
@@ -141,8 +142,8 @@ impl Supervisor {
         }
     }
 
-    /// Stops all children, the last started first: SIGTERM, and SIGKILL for one that takes longer
-    /// than 10 s or when a second signal says that somebody is in a hurry.
+    /// Stops all children, the last started first: SIGTERM, then SIGKILL after 10 s or at a second signal
+    /// from the user.
     pub(crate) fn stop(&mut self) {
         while let Some(mut child) = self.children.pop() {
             if !matches!(child.process.try_wait(), Ok(None)) {
@@ -150,14 +151,14 @@ impl Supervisor {
                 continue;
             }
             let _ = kill(child.pid(), Signal::SIGTERM);
-            let told = Instant::now();
+            let begin = Instant::now();
             while matches!(child.process.try_wait(), Ok(None)) {
-                let hurried = self.signals.recv_timeout(LOOK).is_ok();
-                if hurried || told.elapsed() > STOP_PATIENCE {
-                    progress::note(format!("{} doesn't stop: killing it", child.name));
+                let is_second_signal = self.signals.recv_timeout(POLL_INTERVAL).is_ok();
+                if is_second_signal || begin.elapsed() > STOP_TIMEOUT {
+                    progress::note(format!("killing {}, which didn't stop", child.name));
                     break;
                 }
-                if told.elapsed() > STDIN_PATIENCE {
+                if begin.elapsed() > STDIN_TIMEOUT {
                     drop(child.process.stdin.take());
                 }
             }
@@ -167,25 +168,25 @@ impl Supervisor {
 
     fn until<T>(
         &mut self,
-        patience: Duration,
+        timeout: Duration,
         what: &str,
         mut probe: impl FnMut(&[Running]) -> Option<T>,
     ) -> Result<T> {
-        let deadline = Instant::now() + patience;
+        let deadline = Instant::now() + timeout;
         loop {
             if let Some(found) = probe(&self.children) {
                 return Ok(found);
             }
-            self.look(LOOK)?;
+            self.poll(POLL_INTERVAL)?;
             if Instant::now() > deadline {
-                bail!("waited {} s in vain for {what}", patience.as_secs());
+                bail!("timeout after {} s waiting for {what}", timeout.as_secs());
             }
         }
     }
 
-    /// Waits for `pause`; an error if a signal came or a child has ended.
-    fn look(&mut self, pause: Duration) -> Result<()> {
-        // A sender that is gone sends nothing, and doesn't wait either.
+    /// Waits for `pause`. Returns an error if a signal arrived or a child exited.
+    fn poll(&mut self, pause: Duration) -> Result<()> {
+        // recv_timeout doesn't wait if the sender is gone.
         match self.signals.recv_timeout(pause) {
             Ok(_) => return Err(Interrupted.into()),
             Err(RecvTimeoutError::Timeout) => {}
@@ -193,7 +194,7 @@ impl Supervisor {
         }
         for child in &mut self.children {
             if let Some(status) = child.process.try_wait()? {
-                return Err(child.obituary(status));
+                return Err(child.exit_error(status));
             }
         }
         Ok(())
@@ -211,30 +212,31 @@ impl Running {
         Pid::from_raw(self.process.id().cast_signed())
     }
 
-    /// Ends what is left of the child and of processes that it left behind in its group.
+    /// Kills the child and the processes in its group, and reads the rest of its output.
     fn finish(&mut self) {
         let _ = killpg(self.pid(), Signal::SIGKILL);
         let _ = self.process.wait();
-        self.read_to_the_end();
+        self.wait_for_output();
     }
 
-    fn obituary(&mut self, status: ExitStatus) -> anyhow::Error {
-        self.read_to_the_end();
+    fn exit_error(&mut self, status: ExitStatus) -> anyhow::Error {
+        self.wait_for_output();
         let lines = self
             .last_lines
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let said = if lines.is_empty() {
-            "it said nothing".to_owned()
+        let output = if lines.is_empty() {
+            "it printed nothing".to_owned()
         } else {
             let lines = lines.iter().map(|line| format!("  {line}"));
-            format!("it said last:\n{}", lines.collect::<Vec<_>>().join("\n"))
+            format!("its last lines:\n{}", lines.collect::<Vec<_>>().join("\n"))
         };
-        anyhow::anyhow!("{} ended ({status}); {said}", self.name)
+        anyhow::anyhow!("{} exited ({status}); {output}", self.name)
     }
 
-    /// A grandchild may hold the pipes open for ever, so not longer than people would notice.
-    fn read_to_the_end(&self) {
+    /// Waits for the end of the child's output, but not for long, since a grandchild may keep the pipes
+    /// open.
+    fn wait_for_output(&self) {
         let deadline = Instant::now() + Duration::from_millis(200);
         while Instant::now() < deadline && self.readers.iter().any(|reader| !reader.is_finished()) {
             std::thread::sleep(Duration::from_millis(5));
@@ -264,13 +266,13 @@ mod tests {
     }
 
     fn is_alive(pid: &str) -> bool {
-        // A zombie has ended; nobody in a container may have collected it.
+        // A zombie has exited, but in a container without init its parent may never reap it.
         std::fs::read_to_string(format!("/proc/{pid}/stat"))
             .is_ok_and(|stat| !stat.contains(") Z "))
     }
 
     #[test]
-    fn the_last_started_stops_first() {
+    fn children_stop_in_reverse_order() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let (_signals, mut supervisor) = supervisor();
@@ -287,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn a_signal_ends_the_wait_and_children_with_it() {
+    fn a_signal_ends_the_wait_and_the_children() {
         let (signals, mut supervisor) = supervisor();
         let id = supervisor
             .start("child", &mut shell("echo $$; exec sleep 600"))
@@ -302,7 +304,7 @@ mod tests {
     }
 
     #[test]
-    fn a_child_that_dies_is_reported_with_its_last_words() {
+    fn an_exited_child_is_reported_with_its_last_lines() {
         let (_signals, mut supervisor) = supervisor();
         supervisor
             .start("steady", Command::new("sleep").arg("600"))
@@ -311,12 +313,12 @@ mod tests {
             .start("frail", &mut shell("echo farewell >&2; exit 7"))
             .unwrap();
         let error = supervisor.wait().unwrap_err().to_string();
-        assert!(error.contains("frail ended (exit status: 7)"), "{error}");
+        assert!(error.contains("frail exited (exit status: 7)"), "{error}");
         assert!(error.contains("farewell"), "{error}");
     }
 
     #[test]
-    fn a_stubborn_child_is_killed_when_told_twice_and_so_are_its_children() {
+    fn a_second_signal_kills_a_child_and_its_children() {
         let (signals, mut supervisor) = supervisor();
         let id = supervisor
             .start(
@@ -331,16 +333,16 @@ mod tests {
         signals.send(SIGINT).unwrap();
         let started = Instant::now();
         supervisor.stop();
-        assert!(started.elapsed() < STOP_PATIENCE);
-        // It has been sent SIGKILL; when that takes effect is the kernel's business.
+        assert!(started.elapsed() < STOP_TIMEOUT);
+        // SIGKILL has been sent, and takes effect asynchronously.
         while is_alive(&grandchild) {
-            assert!(started.elapsed() < LONG, "the grandchild lives on");
-            std::thread::sleep(LOOK);
+            assert!(started.elapsed() < LONG, "the grandchild is still running");
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 
     #[test]
-    fn a_child_that_cannot_end_before_its_stdin_does_is_not_killed() {
+    fn a_child_that_exits_when_its_stdin_closes_is_not_killed() {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let (_signals, mut supervisor) = supervisor();
@@ -355,20 +357,20 @@ mod tests {
     }
 
     #[test]
-    fn waiting_has_an_end() {
+    fn waiting_has_a_timeout() {
         let (_signals, mut supervisor) = supervisor();
         supervisor
             .start("silent", Command::new("sleep").arg("600"))
             .unwrap();
         let error = supervisor
-            .wait_for("a miracle", Duration::from_millis(50), || None::<()>)
+            .wait_for("an event", Duration::from_millis(50), || None::<()>)
             .unwrap_err();
-        assert!(error.to_string().contains("in vain for a miracle"));
+        assert!(error.to_string().contains("waiting for an event"));
         assert!(!error.is::<Interrupted>());
     }
 
     #[test]
-    fn a_child_holds_a_pipe_that_closes_with_us() {
+    fn the_stdin_of_a_child_closes_when_the_supervisor_dies() {
         let (_signals, mut supervisor) = supervisor();
         let id = supervisor
             .start(
@@ -377,7 +379,7 @@ mod tests {
             )
             .unwrap();
         supervisor.first_line(id, LONG).unwrap();
-        // What the kernel does when we are killed.
+        // The kernel does the same when this process is killed.
         drop(supervisor.children[0].process.stdin.take());
         let error = supervisor.wait().unwrap_err().to_string();
         assert!(error.contains("exit status: 3"), "{error}");

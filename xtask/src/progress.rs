@@ -1,21 +1,21 @@
-//! What people see while we work: one line for each step on stderr, in cargo's own style.
+//! Progress messages on stderr, one line per step, in cargo's style.
 //!
-//! Stdout is left to results: the URL of `up`, the line of `services`.
+//! Stdout is for results: the URL of `up`, the command line of `services`.
 
 use std::fmt::Display;
 use std::io::IsTerminal;
 
-/// Says what is being done: `verb` in the margin, as cargo does.
+/// Prints a step, with `verb` in the margin.
 pub(crate) fn status(verb: &str, what: impl Display) {
     eprintln!("{} {what}", style("1;32", &format!("{verb:>12}")));
 }
 
-/// Says something that is good to know and stops nothing.
+/// Prints a note.
 pub(crate) fn note(what: impl Display) {
     eprintln!("{} {what}", style("1;33", &format!("{:>12}", "Note")));
 }
 
-/// `text` in the style with ANSI number `code`, where stderr is a terminal that wants colours.
+/// Returns `text` in the ANSI style `code` if stderr is a terminal and colours are enabled.
 pub(crate) fn style(code: &str, text: &str) -> String {
     if coloured() {
         format!("\x1b[{code}m{text}\x1b[0m")
@@ -24,7 +24,7 @@ pub(crate) fn style(code: &str, text: &str) -> String {
     }
 }
 
-/// See <https://no-color.org>.
+/// `true` if colours are enabled (<https://no-color.org>).
 fn coloured() -> bool {
     std::io::stderr().is_terminal()
         && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())

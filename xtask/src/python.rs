@@ -1,8 +1,8 @@
-//! A Python with boto3, for the tests that use the devstack as most people use S3 and SQS, and Pillow, whose
-//! colours prints are compared with.
+//! Finds a Python with boto3, the client that tests use with the devstack's S3 and SQS, and Pillow, whose
+//! colours are compared with those of variants.
 //!
-//! In this order: the one that `TIRAGE_PYTHON` names, `python3` if it has both, an environment of our own
-//! in the cache folder. Nothing here changes the system.
+//! In this order: the one that `TIRAGE_PYTHON` names, `python3` if it has both packages, a virtual
+//! environment in the cache folder. Nothing here changes the system.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,55 +14,55 @@ use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
 
-/// Which Python the tests run.
+/// The environment variable that names the Python to use.
 pub(crate) const VARIABLE: &str = "TIRAGE_PYTHON";
 const REQUIREMENTS: &str = "tests/requirements.txt";
 
-/// A Python that has what it has to, already.
+/// Returns a Python that has both packages, if there is one.
 ///
 /// # Errors
-/// When nothing says where the cache folder is.
+/// When the cache folder is unknown.
 pub(crate) fn find(repository: &Repository) -> Result<Option<PathBuf>> {
     if let Some(named) = std::env::var_os(VARIABLE) {
-        return Ok(Some(named.into()).filter(|python: &PathBuf| is_enough(python)));
+        return Ok(Some(named.into()).filter(|python: &PathBuf| has_packages(python)));
     }
-    if let Some(python) = shell::find_in_path("python3").filter(|python| is_enough(python)) {
+    if let Some(python) = shell::find_in_path("python3").filter(|python| has_packages(python)) {
         return Ok(Some(python));
     }
-    let environment = Environment::of(repository)?;
+    let environment = Environment::new(repository)?;
     Ok(environment.is_complete().then(|| environment.python()))
 }
 
-/// Whether [`ensure`] can make one.
-pub(crate) fn can_be_made() -> bool {
+/// `true` if [`ensure`] can create a virtual environment.
+pub(crate) fn can_be_created() -> bool {
     std::env::var_os(VARIABLE).is_none()
         && shell::find_in_path("python3").is_some_and(|python| has(&python, "ensurepip"))
 }
 
-/// A Python that has what it has to; made now if there is none.
+/// Returns a Python that has both packages, and creates a virtual environment if there is none.
 ///
 /// # Errors
-/// When the environment can't be made.
+/// When the environment can't be created.
 pub(crate) fn ensure(repository: &Repository) -> Result<PathBuf> {
     if let Some(python) = find(repository)? {
         return Ok(python);
     }
-    let environment = Environment::of(repository)?;
+    let environment = Environment::new(repository)?;
     progress::status("Installing", format!("{REQUIREMENTS}, in the cache folder"));
     environment
-        .make()
-        .context("cannot install what the tests need of Python")?;
+        .create()
+        .context("cannot install the Python packages of the tests")?;
     Ok(environment.python())
 }
 
-/// Our own (<https://docs.python.org/3/library/venv.html>).
+/// A virtual environment (<https://docs.python.org/3/library/venv.html>) in the cache folder.
 struct Environment {
     folder: PathBuf,
     requirements: PathBuf,
 }
 
 impl Environment {
-    fn of(repository: &Repository) -> Result<Self> {
+    fn new(repository: &Repository) -> Result<Self> {
         Ok(Self {
             folder: cache_folder()?.join("python"),
             requirements: repository.root().join(REQUIREMENTS),
@@ -73,7 +73,7 @@ impl Environment {
         self.folder.join("bin/python")
     }
 
-    /// A copy of what was installed, written last.
+    /// Returns the path of a copy of the installed requirements, which is written last.
     fn stamp(&self) -> PathBuf {
         self.folder.join("installed.txt")
     }
@@ -83,7 +83,7 @@ impl Environment {
         wanted.is_some() && wanted == fs::read(self.stamp()).ok()
     }
 
-    fn make(&self) -> Result<()> {
+    fn create(&self) -> Result<()> {
         shell::run(
             Command::new("python3")
                 .args(["-m", "venv", "--clear"])
@@ -106,7 +106,7 @@ impl Environment {
     }
 }
 
-/// Returns `tirage` in the XDG cache folder, where what is made once per machine is kept.
+/// Returns the folder `tirage` in the XDG cache folder.
 fn cache_folder() -> Result<PathBuf> {
     // https://specifications.freedesktop.org/basedir-spec/latest/: relative paths are ignored.
     let absolute = |name: &str| {
@@ -120,7 +120,7 @@ fn cache_folder() -> Result<PathBuf> {
         .context("cannot find the cache folder: set XDG_CACHE_HOME or HOME to an absolute path")
 }
 
-fn is_enough(python: &Path) -> bool {
+fn has_packages(python: &Path) -> bool {
     has(python, "boto3") && has(python, "PIL.ImageCms")
 }
 
@@ -133,19 +133,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_environment_is_complete_once_it_has_what_is_asked_for_now() {
+    fn an_environment_is_complete_when_it_has_the_current_requirements() {
         let root = tempfile::tempdir().unwrap();
         let environment = Environment {
             folder: root.path().join("python"),
             requirements: root.path().join("requirements.txt"),
         };
-        assert!(!environment.is_complete(), "neither is there");
+        assert!(!environment.is_complete(), "there are no files");
         fs::create_dir(&environment.folder).unwrap();
         fs::write(&environment.requirements, "boto3==1").unwrap();
-        assert!(!environment.is_complete(), "cut off");
+        assert!(
+            !environment.is_complete(),
+            "the installation was interrupted"
+        );
         fs::copy(&environment.requirements, environment.stamp()).unwrap();
         assert!(environment.is_complete());
         fs::write(&environment.requirements, "boto3==2").unwrap();
-        assert!(!environment.is_complete(), "out of date");
+        assert!(!environment.is_complete(), "the requirements changed");
     }
 }

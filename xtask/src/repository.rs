@@ -1,4 +1,4 @@
-//! Where things lie in this repository.
+//! Paths of this repository.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::shell;
 
-/// The clone that we work on.
+/// A clone of this repository.
 #[derive(Debug, Clone)]
 pub(crate) struct Repository {
     root: PathBuf,
@@ -17,10 +17,10 @@ pub(crate) struct Repository {
 }
 
 impl Repository {
-    /// The clone that `cargo xtask` was called in.
+    /// Returns the clone that `cargo xtask` was called in.
     ///
     /// # Errors
-    /// When we weren't started through `cargo`, which says where that is.
+    /// When this process wasn't started by `cargo`, which sets the path.
     pub(crate) fn current() -> Result<Self> {
         let package = std::env::var_os("CARGO_MANIFEST_DIR")
             .map(PathBuf::from)
@@ -29,7 +29,7 @@ impl Repository {
             .parent()
             .context("xtask isn't in the repository's root")?
             .to_owned();
-        // A relative folder is relative to where cargo was called, and so to us.
+        // A relative folder is relative to the current directory, for cargo as for this process.
         let target_dir = match std::env::var_os("CARGO_TARGET_DIR") {
             Some(folder) if !folder.is_empty() => std::path::absolute(folder)?,
             _ => root.join("target"),
@@ -41,7 +41,7 @@ impl Repository {
         })
     }
 
-    /// A clone in folder `root`.
+    /// Returns the clone in folder `root`.
     #[cfg(test)]
     pub(crate) fn at(root: &Path) -> Self {
         Self {
@@ -51,22 +51,22 @@ impl Repository {
         }
     }
 
-    /// The folder that holds `spin.toml`.
+    /// Returns the folder that holds `spin.toml`.
     pub(crate) fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Where components go; nothing in it is kept in git.
+    /// Returns the folder of built components, which git ignores.
     pub(crate) fn build_dir(&self) -> PathBuf {
         self.root.join("build")
     }
 
-    /// Where the services of a development machine keep their data.
+    /// Returns the folder for the data of the development services.
     pub(crate) fn data_dir(&self) -> PathBuf {
         self.root.join(".tirage")
     }
 
-    /// The file that remembers what `product`, a file in the build folder, was made of.
+    /// Returns the path of the stamp of `product`, a file in the build folder.
     ///
     /// # Errors
     /// When `product` isn't in the build folder.
@@ -77,7 +77,7 @@ impl Repository {
         Ok(self.build_dir().join(".stamps").join(name))
     }
 
-    /// The `cargo` that started us, in the repository's root.
+    /// Returns a command that runs the `cargo` that started this process, in the repository's root.
     pub(crate) fn cargo_command(
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
@@ -86,17 +86,17 @@ impl Repository {
         command
             .args(arguments)
             .current_dir(&self.root)
-            // Whatever a configuration file says: we have to find what is built.
+            // Overrides configuration files, since the products must be found here.
             .env("CARGO_TARGET_DIR", &self.target_dir);
         command
     }
 
-    /// The `cargo` that started us.
+    /// Returns the `cargo` that started this process.
     pub(crate) fn cargo(&self) -> &Path {
         &self.cargo
     }
 
-    /// Where cargo puts what it builds for this machine.
+    /// Returns cargo's target folder for native builds.
     pub(crate) fn target_dir(&self) -> &Path {
         &self.target_dir
     }

@@ -1,7 +1,7 @@
-//! `cargo xtask services`: what the functions need around them, for running them under Spin.
+//! `cargo xtask services`: the services that functions need, for running the functions under Spin.
 //!
-//! Functions under Spin reach the database through a gateway on loopback, with a password made for
-//! this run: another program on this machine that finds the port can do nothing with it.
+//! Functions under Spin reach the database through a gateway on loopback, with a password of this run, so
+//! that other programs on this machine can't use the gateway.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::process::Supervisor;
 use crate::progress;
 use crate::repository::Repository;
 use crate::shell;
-use crate::stack::{DataFolder, Stack};
-use crate::up::{interrupted_is_fine, parse_address};
+use crate::stack::{DataFolder, Stack, random_secret};
+use crate::up::{ignore_interruption, parse_address};
 
-const GATEWAY_PATIENCE: Duration = Duration::from_secs(30);
-/// The roles of the components that ask the database, as `spin.toml` has them for the router.
+const GATEWAY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The database roles of components, as in `spin.toml`.
 const API_ROLE: &str = "tirage_api";
 const WORKER_ROLE: &str = "tirage_worker";
-/// What the gateway reads its password from.
+/// The setting with the gateway's password.
 const PASSWORD: &str = "SQL_GATEWAY_PASSWORD";
 
 /// The flags of `services`.
@@ -34,11 +34,11 @@ pub(crate) struct Arguments {
     app: Option<String>,
 }
 
-/// Starts the services, brings the database up to date, prints the line for Spin, and stops
-/// everything when told to.
+/// Starts the services, applies the migrations, prints the command line for Spin, and stops everything
+/// when a signal arrives.
 ///
 /// # Errors
-/// When something can't be built or started, or ends by itself.
+/// When the build fails, or a service doesn't start or exits.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(repository, &[Need::NativeLinker, Need::Postgres])?;
     let binaries = Binaries::build(repository)?;
@@ -48,20 +48,20 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     }
 
     let mut supervisor = Supervisor::new();
-    interrupted_is_fine((|| {
+    ignore_interruption((|| {
         let stack = Stack::start(repository, &binaries, &data, &mut supervisor)?;
         let mut migrate = binaries.router_command(repository, "migrate");
         stack.configure(&mut migrate);
         shell::run(&mut migrate)?;
 
-        let password = password()?;
+        let password = random_secret()?;
         let mut gateway = binaries.router_command(repository, "sql-gateway");
         gateway
             .args(["--listen", "127.0.0.1:0", "--exit-with-stdin"])
             .env(PASSWORD, &password);
         stack.configure(&mut gateway);
         let gateway = supervisor.start("sql-gateway", &mut gateway)?;
-        let address = parse_address(&supervisor.first_line(gateway, GATEWAY_PATIENCE)?)?;
+        let address = parse_address(&supervisor.first_line(gateway, GATEWAY_TIMEOUT)?)?;
 
         if let Some(application) = &arguments.app {
             stack.start_callers(repository, &binaries, application, &mut supervisor)?;
@@ -77,14 +77,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     })())
 }
 
-/// 256 random bits in hexadecimal.
-fn password() -> Result<String> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes)?;
-    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
-}
-
-/// A gateway to the database, for callers that are roles.
+/// A gateway to the database.
 struct Gateway {
     address: String,
     password: String,
@@ -102,8 +95,8 @@ impl Gateway {
     }
 }
 
-/// What is set for Spin, which knows variables and no settings: those of the services, except the
-/// database's own address, which is the gateway's to know.
+/// Returns the command line that runs Spin with the variables of the services. It leaves out the
+/// database's own address, which only the gateway needs.
 fn spin_line(gateway: &Gateway, services: &[(&str, &str)]) -> String {
     let variables = [
         ("DATABASE_HTTP_URL", format!("http://{}", gateway.address)),
@@ -134,15 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn passwords_differ_and_fit_into_a_url() {
-        let (one, other) = (password().unwrap(), password().unwrap());
-        assert_ne!(one, other);
-        assert_eq!(one.len(), 64);
-        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()));
-    }
-
-    #[test]
-    fn the_line_for_spin_is_ready_to_paste() {
+    fn the_command_line_for_spin_has_all_variables() {
         let gateway = Gateway {
             address: "127.0.0.1:4444".to_owned(),
             password: "secret".to_owned(),

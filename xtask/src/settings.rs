@@ -1,4 +1,4 @@
-//! Settings as the router reads them: the environment first, then `.env` beside `spin.toml`.
+//! Settings, in the router's order: the environment, then `.env` beside `spin.toml`.
 
 use std::collections::HashMap;
 
@@ -12,10 +12,10 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    /// Reads `.env`, if there is one.
+    /// Reads `.env`, if it exists.
     ///
     /// # Errors
-    /// When it is there and isn't valid.
+    /// When the file is invalid.
     pub(crate) fn read(repository: &Repository) -> Result<Self> {
         let path = repository.root().join(".env");
         let file = if path.exists() {
@@ -28,7 +28,7 @@ impl Settings {
         Ok(Self { file })
     }
 
-    /// The value of `name`; one that is set to nothing isn't set.
+    /// Returns the value of `name`. An empty value counts as not set.
     pub(crate) fn value(&self, name: &str) -> Option<String> {
         std::env::var(name)
             .ok()

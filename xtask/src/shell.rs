@@ -1,4 +1,4 @@
-//! Running programs to their end, with errors that say which one failed and how.
+//! Runs programs to completion, with errors that name the program and its exit status.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,19 +8,19 @@ use anyhow::{Context, Result, bail};
 
 use crate::signals::Foreground;
 
-/// Runs `command` to its end. What it prints goes to our stderr.
+/// Runs `command` to completion. Its output goes to stderr.
 ///
 /// # Errors
-/// When it can't be started or fails; the error names it. [`crate::signals::Interrupted`], when we were told to stop
-/// in the meantime; the command and all that it started have been told too.
+/// When it can't be started or fails; the error names it. [`crate::signals::Interrupted`] if a signal
+/// arrived meanwhile, which was passed on to the command's process group.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     run_with_stdout(command.stdout(std::io::stderr()))
 }
 
-/// Runs `command` to its end. What it prints on stdout is our result too.
+/// Runs `command` to completion. Its stdout is passed through.
 ///
 /// # Errors
-/// As [`run`].
+/// The same as [`run`].
 pub(crate) fn run_with_stdout(command: &mut Command) -> Result<()> {
     let status = Foreground::start(command.stdin(Stdio::null()))
         .with_context(|| format!("cannot start {}", describe(command)))?
@@ -31,10 +31,10 @@ pub(crate) fn run_with_stdout(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` to its end and returns what it printed on stdout.
+/// Runs `command` to completion and returns its stdout.
 ///
 /// # Errors
-/// When it can't be started or fails; the error holds what it said on stderr.
+/// When it can't be started or fails; the error holds its stderr.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stdin(Stdio::null())
@@ -49,14 +49,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
         );
     }
     String::from_utf8(output.stdout)
-        .with_context(|| format!("{} printed something that isn't text", describe(command)))
+        .with_context(|| format!("the output of {} is not UTF-8", describe(command)))
 }
 
-/// The program `cargo`, with the environment that it has when a person calls it.
+/// Returns a command that runs `cargo` in the environment of a normal call.
 ///
-/// We were started by cargo, which tells us about our own package. Build scripts that ask to be run
-/// again when such a variable changes (ring's does) would otherwise be, each time that people build
-/// now with us and now without.
+/// `cargo xtask` sets variables about the package xtask. Build scripts that depend on such a variable
+/// (ring's does) would run again whenever builds with and without xtask alternate.
 pub(crate) fn cargo(cargo: &Path) -> Command {
     let mut command = Command::new(cargo);
     for (name, _) in std::env::vars_os() {
@@ -68,7 +67,7 @@ pub(crate) fn cargo(cargo: &Path) -> Command {
     command
 }
 
-/// The program called `name`, where a shell would find it.
+/// Returns the path of the program `name`, as a shell finds it.
 pub(crate) fn find_in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
     std::env::split_paths(&path)
@@ -76,7 +75,7 @@ pub(crate) fn find_in_path(name: impl AsRef<Path>) -> Option<PathBuf> {
         .find(|program| is_executable(program))
 }
 
-/// Whether `program` is a file that may be run.
+/// `true` if `program` is an executable file.
 fn is_executable(program: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
 
@@ -85,7 +84,7 @@ fn is_executable(program: &Path) -> bool {
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// `command` as it would be typed, without its environment.
+/// Formats `command` as typed, without its environment.
 fn describe(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
@@ -99,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn failures_name_the_program_and_what_it_said() {
+    fn errors_name_the_program_and_its_stderr() {
         let error = output(Command::new("sh").args(["-c", "echo no such luck >&2; exit 3"]))
             .unwrap_err()
             .to_string();
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn programs_are_found_where_a_shell_finds_them() {
+    fn programs_are_found_in_the_path() {
         assert!(find_in_path("sh").is_some_and(|sh| is_executable(&sh)));
         assert!(find_in_path("there-is-no-such-program").is_none());
     }

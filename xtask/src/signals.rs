@@ -1,7 +1,7 @@
-//! What happens when we are told to stop: Ctrl-C (SIGINT), SIGTERM, or a terminal that closes (SIGHUP).
+//! Handles the signals to stop: Ctrl-C (SIGINT), SIGTERM, and a closed terminal (SIGHUP).
 //!
-//! A command that we wait for is told to stop as well, with all that it started, and then we end. A
-//! supervisor is asked to stop its children in order. With neither, we end at once.
+//! The process group of a running command gets SIGTERM, and this process exits after it. A supervisor
+//! is notified and stops its children in order. Without either, this process exits immediately.
 
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus};
@@ -14,7 +14,7 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-/// We were told to stop, which is how most of our runs end well.
+/// A signal asked this process to stop, which is the normal end of most runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Interrupted;
 
@@ -26,7 +26,7 @@ impl std::fmt::Display for Interrupted {
 
 impl std::error::Error for Interrupted {}
 
-/// Whom a signal concerns. One for the process, as signals are.
+/// The receivers of signals. Process-wide, as signals are.
 static STATE: Mutex<State> = Mutex::new(State {
     command: None,
     listener: None,
@@ -34,16 +34,16 @@ static STATE: Mutex<State> = Mutex::new(State {
 });
 
 struct State {
-    /// The process group of the command that we wait for.
+    /// The process group of the running command.
     command: Option<Pid>,
     listener: Option<Sender<i32>>,
     interrupted: bool,
 }
 
-/// Catches the signals from here on.
+/// Installs the signal handlers.
 ///
 /// # Errors
-/// When the system doesn't let us.
+/// When the system refuses them.
 pub(crate) fn catch() -> Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot catch signals")?;
     std::thread::spawn(move || {
@@ -54,15 +54,15 @@ pub(crate) fn catch() -> Result<()> {
     Ok(())
 }
 
-/// From here on, signals are sent to the receiver instead of ending us.
+/// Returns a channel that receives all further signals, which no longer end this process.
 pub(crate) fn listen() -> Receiver<i32> {
     let (sender, receiver) = channel();
     state().listener = Some(sender);
     receiver
 }
 
-/// A command that leads a process group of its own and is waited for: while this lives, the group is
-/// told to stop when we are.
+/// A running command that leads its own process group. While this exists, signals to this process are
+/// passed on to the group.
 pub(crate) struct Foreground {
     child: Child,
 }
@@ -71,19 +71,19 @@ impl Foreground {
     /// Starts `command`.
     ///
     /// # Errors
-    /// When the system can't.
+    /// When it can't be started.
     pub(crate) fn start(command: &mut Command) -> std::io::Result<Self> {
-        // A signal that comes now waits for the lock, and so finds the child.
+        // A signal that arrives now waits for the lock, and then finds the child.
         let mut state = state();
         let child = command.process_group(0).spawn()?;
         state.command = Some(Pid::from_raw(child.id().cast_signed()));
         Ok(Self { child })
     }
 
-    /// Waits for its end.
+    /// Waits until the command exits.
     ///
     /// # Errors
-    /// [`Interrupted`], when we were told to stop and it didn't succeed.
+    /// [`Interrupted`] if a signal arrived and the command failed.
     pub(crate) fn wait(mut self) -> Result<ExitStatus> {
         let status = self.child.wait()?;
         if !status.success() && state().interrupted {
@@ -101,18 +101,18 @@ impl Drop for Foreground {
 
 fn handle(signal: i32) {
     let mut state = state();
-    let mut concerns_somebody = false;
+    let mut is_handled = false;
     if let Some(group) = state.command {
         state.interrupted = true;
-        // One that has just ended needs no telling.
+        // Fails if the group has just ended, which is fine.
         let _ = killpg(group, Signal::SIGTERM);
-        concerns_somebody = true;
+        is_handled = true;
     }
     if let Some(listener) = &state.listener {
-        concerns_somebody |= listener.send(signal).is_ok();
+        is_handled |= listener.send(signal).is_ok();
     }
-    if !concerns_somebody {
-        // What a shell reports for a program that a signal has ended.
+    if !is_handled {
+        // The exit status that shells report for a program that a signal ended.
         std::process::exit(128 + signal);
     }
 }

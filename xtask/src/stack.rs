@@ -1,8 +1,8 @@
 //! The services that functions need, on this machine: a database, an object store, a queue with its
 //! trigger, and a schedule.
 //!
-//! A setting replaces a service: with `DATABASE_URL`, `S3_ENDPOINT` or `QUEUE_ENDPOINT` that one isn't
-//! started. What is started keeps its data in `.tirage/`, which one run at a time may use.
+//! The settings `DATABASE_URL`, `S3_ENDPOINT` and `QUEUE_ENDPOINT` name services that run elsewhere,
+//! which aren't started then. The others keep their data in `.tirage/`, which one run at a time can use.
 
 mod service;
 
@@ -20,18 +20,18 @@ use crate::process::Supervisor;
 use crate::progress;
 use crate::repository::Repository;
 use crate::settings::Settings;
-use service::{Begun, Database, ObjectStore, Queue, Service};
+use service::{Database, ObjectStore, PendingService, Queue, Service};
 
-/// The first start makes a cluster, and may fetch Postgres before that.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(180);
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the sweep runs. Where it costs something to be awake, every few minutes is enough.
+/// The first start creates a cluster, and downloads Postgres if it isn't installed.
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(180);
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Interval of the sweep. Deployments that pay for waking up run it every few minutes.
 const SWEEP_SECONDS: &str = "10";
 const LOCK: &str = "lock";
 const JOB_SECRET: &str = "job-secret";
 
-/// `.tirage/`, locked: while this lives, no other run uses it. Make it before the supervisor, so
-/// that it is let go after the services have stopped.
+/// The folder `.tirage/`, locked against other runs. Create it before the supervisor, so that the lock
+/// is released after the services have stopped.
 pub(crate) struct DataFolder {
     path: PathBuf,
     _lock: File,
@@ -46,10 +46,10 @@ pub(crate) struct Stack {
 }
 
 impl DataFolder {
-    /// Locks the folder; makes it if it isn't there.
+    /// Creates the folder if it is missing, and locks it.
     ///
     /// # Errors
-    /// When another run holds it.
+    /// When another run holds the lock.
     pub(crate) fn open(repository: &Repository) -> Result<Self> {
         let path = repository.data_dir();
         fs::create_dir_all(&path)?;
@@ -63,7 +63,7 @@ impl DataFolder {
         }
     }
 
-    /// The secret that proves that jobs are ours, made at the first run.
+    /// Returns the secret that authenticates jobs, which the first run creates.
     fn job_secret(&self) -> Result<String> {
         let path = self.path.join(JOB_SECRET);
         if let Ok(secret) = fs::read_to_string(&path)
@@ -71,9 +71,7 @@ impl DataFolder {
         {
             return Ok(secret);
         }
-        let mut bytes = [0; 32];
-        getrandom::fill(&mut bytes)?;
-        let secret: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let secret = random_secret()?;
         let mut file = File::options()
             .write(true)
             .create(true)
@@ -87,7 +85,7 @@ impl DataFolder {
     /// Removes all data.
     ///
     /// # Errors
-    /// When something can't be removed.
+    /// When a file can't be removed.
     pub(crate) fn clear(&self) -> Result<()> {
         progress::status("Clearing", self.path.display());
         for entry in fs::read_dir(&self.path)? {
@@ -108,7 +106,7 @@ impl DataFolder {
 }
 
 impl Stack {
-    /// Starts the services that the settings don't replace.
+    /// Starts the services that no setting names.
     ///
     /// # Errors
     /// When a service doesn't start, and [`crate::signals::Interrupted`].
@@ -119,8 +117,8 @@ impl Stack {
         supervisor: &mut Supervisor,
     ) -> Result<Self> {
         let settings = Settings::read(repository)?;
-        let mut begin = |part: &'static str, setting: &str| match settings.value(setting) {
-            Some(value) => Ok(Begun::Named(value)),
+        let mut start = |part: &'static str, setting: &str| match settings.value(setting) {
+            Some(value) => Ok(PendingService::External(value)),
             None => {
                 let mut command = Command::new(binaries.devstack());
                 command
@@ -128,17 +126,19 @@ impl Stack {
                     .arg("--data")
                     .arg(data.path.join(part))
                     .current_dir(repository.root());
-                supervisor.start(part, &mut command).map(Begun::Starting)
+                supervisor
+                    .start(part, &mut command)
+                    .map(PendingService::Starting)
             }
         };
-        // All at once, then each in its turn: the slowest decides.
-        let database = begin("postgres", "DATABASE_URL")?;
-        let objects = begin("s3", "S3_ENDPOINT")?;
-        let queue = begin("queue", "QUEUE_ENDPOINT")?;
+        // All are started before the first is waited for, so that they start in parallel.
+        let database = start("postgres", "DATABASE_URL")?;
+        let objects = start("s3", "S3_ENDPOINT")?;
+        let queue = start("queue", "QUEUE_ENDPOINT")?;
         Ok(Self {
-            database: database.ready(supervisor, DATABASE_PATIENCE)?,
-            objects: objects.ready(supervisor, PATIENCE)?,
-            queue: queue.ready(supervisor, PATIENCE)?,
+            database: database.ready(supervisor, DATABASE_TIMEOUT)?,
+            objects: objects.ready(supervisor, TIMEOUT)?,
+            queue: queue.ready(supervisor, TIMEOUT)?,
             job_secret: match settings.value("JOB_SECRET") {
                 Some(secret) => secret,
                 None => data.job_secret()?,
@@ -146,14 +146,14 @@ impl Stack {
         })
     }
 
-    /// Tells `command` where the services are. What the settings say it knows already.
+    /// Sets the environment of `command`, which reads the other settings itself.
     pub(crate) fn configure(&self, command: &mut Command) {
         for (name, value) in self.environment() {
             command.env(name, value);
         }
     }
 
-    /// The settings of the services that were started, and the secret of jobs.
+    /// Returns the settings of the started services, and the secret of jobs.
     pub(crate) fn environment(&self) -> Vec<(&'static str, &str)> {
         let mut environment = vec![("JOB_SECRET", self.job_secret.as_str())];
         environment.extend(self.database.environment());
@@ -162,7 +162,7 @@ impl Stack {
         environment
     }
 
-    /// Starts what calls the application: the queue's trigger, and the schedule of the sweep.
+    /// Starts the queue's trigger and the schedule of the sweep, which call the application.
     ///
     /// # Errors
     /// When one doesn't start, and [`crate::signals::Interrupted`].
@@ -185,7 +185,7 @@ impl Stack {
                 .arg(format!("{}{path}", application.trim_end_matches('/')))
                 .args(more)
                 .current_dir(repository.root());
-            // `.env` is the router's to read, not the devstack's.
+            // The devstack doesn't read `.env`.
             for name in service::QUEUE_SETTINGS {
                 if let Some(value) = settings.value(name) {
                     command.env(name, value);
@@ -193,30 +193,37 @@ impl Stack {
             }
             self.configure(&mut command);
             let child = supervisor.start(part, &mut command)?;
-            supervisor.first_line(child, PATIENCE)?;
+            supervisor.first_line(child, TIMEOUT)?;
         }
         Ok(())
     }
 
-    /// The name of the database.
+    /// Returns the name of the database.
     ///
     /// # Errors
-    /// When `DATABASE_URL` names none.
+    /// When `DATABASE_URL` has no database name.
     pub(crate) fn database_name(&self) -> Result<&str> {
         let url = match &self.database {
             Service::Started(started) => &started.url,
-            Service::Named(url) => url,
+            Service::External(url) => url,
         };
-        database_name(url).context("DATABASE_URL names no database")
+        database_name(url).context("DATABASE_URL has no database name")
     }
 }
 
-/// The path of a connection URI:
-/// <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>.
+/// Returns the path of a connection URI
+/// (<https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>).
 fn database_name(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
     let (_, path) = rest.split(['?', '#']).next()?.split_once('/')?;
     (!path.is_empty()).then_some(path)
+}
+
+/// Returns 256 random bits in hexadecimal.
+pub(crate) fn random_secret() -> Result<String> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(hex::encode(bytes))
 }
 
 #[cfg(test)]
@@ -226,7 +233,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_databases_name_is_the_path() {
+    fn the_database_name_is_the_path() {
         for (url, expected) in [
             ("postgres://u:p@127.0.0.1:5432/tirage", Some("tirage")),
             (
@@ -241,7 +248,15 @@ mod tests {
     }
 
     #[test]
-    fn data_are_used_by_one_run_at_a_time_and_cleared_but_for_the_lock() {
+    fn random_secrets_differ_and_fit_into_a_url() {
+        let (one, other) = (random_secret().unwrap(), random_secret().unwrap());
+        assert_ne!(one, other);
+        assert_eq!(one.len(), 64);
+        assert!(one.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    }
+
+    #[test]
+    fn data_are_locked_and_cleared_except_the_lock() {
         let root = tempfile::tempdir().unwrap();
         let repository = Repository::at(root.path());
         let data = DataFolder::open(&repository).unwrap();
@@ -261,10 +276,10 @@ mod tests {
         assert_eq!(left, [LOCK]);
 
         drop(data);
-        // A process that another test is just starting has the lock too, until it runs its program.
+        // A process that another test is starting inherits the lock until it executes its program.
         let deadline = Instant::now() + Duration::from_secs(20);
         while DataFolder::open(&repository).is_err() {
-            assert!(Instant::now() < deadline, "the lock was never let go");
+            assert!(Instant::now() < deadline, "the lock was never released");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `cargo xtask test`: everything that says whether a change is good.
+//! `cargo xtask test`: runs all checks and tests.
 //!
-//! Each runner's own output goes through unchanged, so that what is shown is what it said. One that
-//! fails doesn't stop the others: one run shows all that is wrong.
+//! Each runner's output is passed through unchanged. A failure doesn't stop the other runners, so that
+//! one run shows all problems.
 
 use std::path::Path;
 use std::process::Command;
@@ -19,25 +19,25 @@ use crate::repository::Repository;
 use crate::shell;
 use crate::signals::Interrupted;
 
-/// The workspaces that another compiler builds. Their format and lints are checked, and their tests
-/// run, by the ordinary one: what can be tested in them alone doesn't need a host.
+/// The workspaces that are built for WebAssembly. Their lints are checked and their unit tests run
+/// natively, since these need no host.
 const COMPONENT_WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
 /// The tests of the SQL gateway with Neon's own driver.
 pub(crate) const NEON: &str = "tests/neon";
-/// Scripts of the web app that are checks, where they exist.
+/// The scripts of the web app that are checks, if they exist.
 const FRONTEND_CHECKS: [&str; 3] = ["check", "lint", "test"];
 
 /// The flags of `test`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Run only Rust tests whose name has this in it, and no other checks
+    /// Run only Rust tests whose name contains this, and no other checks
     filter: Option<String>,
 }
 
 /// Builds everything and runs all checks and tests.
 ///
 /// # Errors
-/// When one of them fails; the error lists which.
+/// When one fails; the error lists the failed ones.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
     doctor::require(
         repository,
@@ -118,7 +118,7 @@ fn run_tests(
 ) -> Result<()> {
     let test = || repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
     report.run("tests", test().args(filter).env(python::VARIABLE, python))?;
-    // Guests have no tests of their own: they are what others are tested with.
+    // Guests have no tests of their own.
     report.run(
         "tests of functions",
         test()
@@ -127,7 +127,8 @@ fn run_tests(
     )
 }
 
-/// They start the programs that they test, and those end with them.
+/// Returns the command that runs the tests with Neon's driver, which start and stop the programs
+/// themselves.
 fn neon_tests(package: &NodePackage, binaries: &Binaries) -> Command {
     let mut command = package.script("test");
     command
@@ -140,7 +141,7 @@ fn manifest(workspace: &str) -> String {
     format!("{workspace}/Cargo.toml")
 }
 
-/// What passed and what didn't.
+/// The results of all runners.
 #[derive(Default)]
 struct Report {
     passed: Vec<String>,
@@ -148,7 +149,10 @@ struct Report {
 }
 
 impl Report {
-    /// An error only if we were told to stop.
+    /// Runs a runner and records its result.
+    ///
+    /// # Errors
+    /// Only [`Interrupted`].
     fn run(&mut self, name: &str, command: &mut Command) -> Result<()> {
         progress::status("Checking", name);
         match shell::run_with_stdout(command) {
@@ -176,7 +180,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_failure_fails_the_run_and_hides_no_other() {
+    fn one_failure_fails_the_run_after_the_others_ran() {
         let mut report = Report::default();
         report.run("first", &mut Command::new("false")).unwrap();
         report.run("second", &mut Command::new("true")).unwrap();

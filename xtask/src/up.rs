@@ -1,4 +1,4 @@
-//! `cargo xtask up`: the whole bundle on this machine, and one URL.
+//! `cargo xtask up`: builds and runs the whole bundle on this machine, and prints its URL.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,13 +16,13 @@ use crate::settings::Settings;
 use crate::signals::Interrupted;
 use crate::stack::{DataFolder, Stack};
 
-/// Where people expect it; a free port if it is taken.
-const USUAL_PORT: u16 = 3000;
-/// Without compiled forms at hand the router compiles all components first.
-const ROUTER_PATIENCE: Duration = Duration::from_secs(120);
-/// Answered by the router itself, as Spin does.
+/// The default port. If it is taken, a free one is used.
+const DEFAULT_PORT: u16 = 3000;
+/// Without precompiled components, the router compiles them first.
+const ROUTER_TIMEOUT: Duration = Duration::from_secs(120);
+/// The path of the router's health check, the same as Spin's.
 const HEALTH: &str = "/.well-known/spin/health";
-/// Less than what [`Supervisor`] waits before it kills.
+/// Must be less than the [`Supervisor`]'s timeout before SIGKILL.
 const DRAIN_SECONDS: &str = "5";
 
 /// The flags of `up`.
@@ -36,12 +36,12 @@ pub(crate) struct Arguments {
     port: Option<u16>,
 }
 
-/// Builds and starts everything, prints the URL, and stops everything when told to.
+/// Builds and starts everything, prints the URL, and stops everything when a signal arrives.
 ///
 /// # Errors
-/// When something can't be built or started, or ends by itself.
+/// When the build fails, or a program doesn't start or exits.
 pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> {
-    let called = Instant::now();
+    let begin = Instant::now();
     doctor::require(repository, &[Need::Postgres])?;
     let binaries = build::all(repository)?;
     let data = DataFolder::open(repository)?;
@@ -51,15 +51,15 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
 
     let built = Instant::now();
     let mut supervisor = Supervisor::new();
-    interrupted_is_fine((|| {
+    ignore_interruption((|| {
         let stack = Stack::start(repository, &binaries, &data, &mut supervisor)?;
         let mut router = binaries.router_command(repository, "serve");
         router.arg("--exit-with-stdin");
         stack.configure(&mut router);
         choose_address(repository, arguments, &mut router)?;
         let router = supervisor.start("router", &mut router)?;
-        let address = parse_address(&supervisor.first_line(router, ROUTER_PATIENCE)?)?;
-        supervisor.wait_for("the first answer", ROUTER_PATIENCE, || answers(address))?;
+        let address = parse_address(&supervisor.first_line(router, ROUTER_TIMEOUT)?)?;
+        supervisor.wait_for("the health check", ROUTER_TIMEOUT, || is_healthy(address))?;
         let application = format!("http://{address}");
         stack.start_callers(repository, &binaries, &application, &mut supervisor)?;
 
@@ -68,7 +68,7 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
             "Ready",
             format!(
                 "after {:.1} s, {:.1} s of it since the build; Ctrl-C stops it",
-                called.elapsed().as_secs_f32(),
+                begin.elapsed().as_secs_f32(),
                 built.elapsed().as_secs_f32(),
             ),
         );
@@ -76,8 +76,8 @@ pub(crate) fn run(repository: &Repository, arguments: &Arguments) -> Result<()> 
     })())
 }
 
-/// To be told to stop while starting is no failure.
-pub(crate) fn interrupted_is_fine(result: Result<()>) -> Result<()> {
+/// Turns [`Interrupted`] into success, since a signal during the start is no failure.
+pub(crate) fn ignore_interruption(result: Result<()>) -> Result<()> {
     match result {
         Err(error) if error.is::<Interrupted>() => Ok(()),
         result => result,
@@ -96,39 +96,39 @@ fn choose_address(
     if let Some(port) = arguments.port {
         router.args(["--listen", &format!("127.0.0.1:{port}")]);
     } else if settings.value("HTTP_ADDR").is_none() && settings.value("PORT").is_none() {
-        router.args(["--listen", &format!("127.0.0.1:{}", port_to_use())]);
+        router.args(["--listen", &format!("127.0.0.1:{}", default_port())]);
     }
     Ok(())
 }
 
-/// 0 lets the system choose.
-fn port_to_use() -> u16 {
-    match TcpListener::bind(("127.0.0.1", USUAL_PORT)) {
-        Ok(_) => USUAL_PORT,
+/// Returns the default port if it is free, else 0, which lets the system choose.
+fn default_port() -> u16 {
+    match TcpListener::bind(("127.0.0.1", DEFAULT_PORT)) {
+        Ok(_) => DEFAULT_PORT,
         Err(_) => {
-            progress::note(format!("port {USUAL_PORT} is taken: using another"));
+            progress::note(format!("port {DEFAULT_PORT} is taken: using another"));
             0
         }
     }
 }
 
-/// Reads `listening on http://127.0.0.1:3000`. One that listens everywhere is reached on loopback.
+/// Parses `listening on http://127.0.0.1:3000`. An unspecified address becomes loopback.
 pub(crate) fn parse_address(line: &str) -> Result<SocketAddr> {
     let mut address: SocketAddr = line
         .rsplit_once("http://")
         .and_then(|(_, address)| address.trim().trim_end_matches('/').parse().ok())
-        .with_context(|| format!("expected the address that it listens on, found {line:?}"))?;
+        .with_context(|| format!("expected `listening on http://…`, got {line:?}"))?;
     if address.ip().is_unspecified() {
         address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
     }
     Ok(address)
 }
 
-/// Whether the router answers its health check with success.
-fn answers(address: SocketAddr) -> Option<()> {
-    let patience = Duration::from_secs(2);
-    let mut stream = TcpStream::connect_timeout(&address, patience).ok()?;
-    stream.set_read_timeout(Some(patience)).ok()?;
+/// Returns `Some` if the router's health check succeeds.
+fn is_healthy(address: SocketAddr) -> Option<()> {
+    let timeout = Duration::from_secs(2);
+    let mut stream = TcpStream::connect_timeout(&address, timeout).ok()?;
+    stream.set_read_timeout(Some(timeout)).ok()?;
     let request = format!("GET {HEALTH} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).ok()?;
     let mut status = [0; 12];
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_as_programs_print_them() {
+    fn addresses_are_parsed() {
         for (line, expected) in [
             ("listening on http://127.0.0.1:3000", "127.0.0.1:3000"),
             ("listening on http://0.0.0.0:8080/", "127.0.0.1:8080"),
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_success_counts_as_an_answer() {
+    fn only_status_200_is_healthy() {
         for (response, expected) in [
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nOK", Some(())),
             ("HTTP/1.1 503 Service Unavailable\r\n\r\n", None),
@@ -169,7 +169,7 @@ mod tests {
                 stream.write_all(response.as_bytes()).unwrap();
                 String::from_utf8_lossy(&request[..length]).into_owned()
             });
-            assert_eq!(answers(address), expected);
+            assert_eq!(is_healthy(address), expected);
             assert!(
                 server
                     .join()

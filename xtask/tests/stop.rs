@@ -1,8 +1,7 @@
-//! However `cargo xtask` ends, nothing that it started outlives it.
+//! No child process outlives `cargo xtask`, whichever way it ends.
 //!
-//! The programs that it builds and starts are shell scripts here that keep the same contract: what
-//! is tested is the supervision, through the real command line and with real signals. The whole
-//! bundle is started and stopped by the tests in `tests/`.
+//! Shell scripts stand in for the programs that it builds and starts. The command line and the signals
+//! are real. The tests in `tests/` start and stop the real bundle.
 
 #![expect(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 
@@ -17,10 +16,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Writes its process id where the test finds it, then does as the devstack does. (A shell gives
-/// background commands no stdin unless it is handed to them.)
+/// Records its process id, then behaves like the devstack. (Background commands of a shell have no stdin
+/// unless it is redirected.)
 const DEVSTACK: &str = r#"
 trap 'echo '$1' >> stopped; exit 0' TERM
 echo $$ >> pids
@@ -34,7 +33,7 @@ cat <&3 > /dev/null &
 wait
 "#;
 
-/// As the router does for `migrate` and `sql-gateway`.
+/// Behaves like the router's `migrate` and `sql-gateway`.
 const ROUTER: &str = r#"
 [ "$1" = migrate ] && exit 0
 trap 'echo gateway >> stopped; exit 0' TERM
@@ -103,12 +102,12 @@ fn write_script(path: &Path, script: &str) {
 }
 
 fn wait_until<T>(mut probe: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         if let Some(found) = probe() {
             return found;
         }
-        assert!(Instant::now() < deadline, "it never happened");
+        assert!(Instant::now() < deadline, "timeout");
         std::thread::sleep(Duration::from_millis(10));
     }
 }
@@ -120,8 +119,8 @@ fn wait_until_gone(pids: &[String]) {
 }
 
 fn is_alive(pid: &str) -> bool {
-    // Signal 0 asks whether there is such a process. One that has ended and that nobody has asked
-    // about is still there, and in some containers nobody ever asks.
+    // Signal 0 checks that a process exists. A zombie still exists, and in containers without init its
+    // parent may never reap it.
     let is_zombie =
         fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") Z "));
     !is_zombie && kill(Pid::from_raw(pid.parse().unwrap()), None).is_ok()
@@ -140,7 +139,7 @@ fn first_line(child: &mut Child) -> String {
 }
 
 #[test]
-fn told_to_stop_it_stops_all_in_the_reverse_order() {
+fn sigterm_stops_all_children_in_reverse_order() {
     let clone = Clone::with_cargo("exit 0");
     let mut xtask = clone.services();
     let line = first_line(&mut xtask);
@@ -173,7 +172,7 @@ fn told_to_stop_it_stops_all_in_the_reverse_order() {
 }
 
 #[test]
-fn killed_it_takes_its_children_with_it() {
+fn children_exit_when_xtask_is_killed() {
     let clone = Clone::with_cargo("exit 0");
     let mut xtask = clone.services();
     first_line(&mut xtask);
@@ -184,7 +183,7 @@ fn killed_it_takes_its_children_with_it() {
 }
 
 #[test]
-fn when_one_child_dies_the_others_stop_and_it_fails() {
+fn a_dead_child_stops_the_others_and_fails_the_command() {
     let clone = Clone::with_cargo("exit 0");
     let mut xtask = clone.services();
     first_line(&mut xtask);
@@ -198,8 +197,8 @@ fn when_one_child_dies_the_others_stop_and_it_fails() {
 }
 
 #[test]
-fn told_to_stop_in_the_middle_of_a_build_it_stops_the_build() {
-    // A compiler that cargo has started, and that nobody would stop if only cargo were told.
+fn sigterm_during_a_build_stops_the_build() {
+    // The background process stands for a compiler that cargo started; only signals to the group reach it.
     let clone = Clone::with_cargo("sleep 600 & echo $! >> pids; echo $$ >> pids; wait");
     let mut xtask = clone.services();
     let pids = clone.pids(2);

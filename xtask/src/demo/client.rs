@@ -1,4 +1,4 @@
-//! The media API, as the demo uses it.
+//! A client of the media API.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,37 +16,37 @@ use sha2::{Digest as _, Sha256};
 use ureq::http::{Request, Response, StatusCode};
 use ureq::{Agent, Body, SendBody};
 
-/// How often a media is asked for that isn't done yet.
+/// Interval at which the state of a media item is polled.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
-/// For how long. By then the queue has tried several times, and the sweep too.
-const PATIENCE: Duration = Duration::from_secs(300);
-const CONNECT_PATIENCE: Duration = Duration::from_secs(10);
-const ANSWER_PATIENCE: Duration = Duration::from_secs(60);
+/// Time limit for processing, within which the queue and the sweep retry several times.
+const PROCESSING_TIMEOUT: Duration = Duration::from_secs(300);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// An application that answers.
+/// A client of a running application.
 pub(super) struct Client {
     agent: Agent,
     url: String,
 }
 
-/// A file that was uploaded, and what became of it.
+/// The result of an uploaded file.
 #[derive(Debug)]
 pub(super) struct Uploaded {
-    /// `ready`, `failed`, or where it was when we had waited long enough.
+    /// `ready`, `failed`, or the state when the time limit was reached.
     pub(super) state: String,
-    /// From its announcement to its end.
+    /// Time from the announcement to the final state.
     pub(super) time: Duration,
-    pub(super) prints: usize,
+    pub(super) variants: usize,
     pub(super) bytes: u64,
-    /// Of all prints together.
-    pub(super) print_bytes: u64,
-    /// Why it failed, or what else there is to know.
+    /// Size of all variants together.
+    pub(super) variant_bytes: u64,
+    /// The reason of a failure, or another remark.
     pub(super) note: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct Announced {
-    media: Media,
+    media: MediaItem,
     upload: Option<Upload>,
 }
 
@@ -57,7 +57,7 @@ struct Upload {
 }
 
 #[derive(Deserialize)]
-struct Media {
+struct MediaItem {
     id: String,
     state: String,
     failure: Option<Value>,
@@ -70,41 +70,41 @@ struct Variant {
 }
 
 impl Client {
-    /// The application at `url`.
+    /// Connects to the application at `url`.
     ///
     /// # Errors
-    /// When nothing answers there, or something else does.
+    /// When no server answers there, or another one.
     pub(super) fn connect(url: &str) -> Result<Self> {
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .timeout_connect(Some(CONNECT_PATIENCE))
-            .timeout_recv_response(Some(ANSWER_PATIENCE))
-            .timeout_recv_body(Some(ANSWER_PATIENCE))
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_recv_response(Some(RESPONSE_TIMEOUT))
+            .timeout_recv_body(Some(RESPONSE_TIMEOUT))
             .build();
         let client = Self {
             agent: Agent::new_with_config(config),
             url: url.trim_end_matches('/').to_owned(),
         };
         match client.agent.get(client.at("/api/health")).call() {
-            Ok(answer) if answer.status() == StatusCode::OK => Ok(client),
-            Ok(answer) => bail!(
-                "what answers at {url} is not Tirage: it says {}",
-                answer.status()
+            Ok(response) if response.status() == StatusCode::OK => Ok(client),
+            Ok(response) => bail!(
+                "the server at {url} is not Tirage: its health check answers {}",
+                response.status()
             ),
             Err(error) => bail!(
-                "nothing answers at {url} ({error}): run `cargo xtask up` in another terminal, and \
-                 give what it prints as --url"
+                "cannot reach {url} ({error}): run `cargo xtask up` in another terminal, and pass the \
+                 URL that it prints as --url"
             ),
         }
     }
 
-    /// Uploads a file and waits for its end; the bar shows how far it is.
+    /// Uploads a file, shows the progress, and waits until it is processed.
     ///
     /// # Errors
-    /// When it can't be read, or is not taken.
+    /// When the file can't be read, or the upload is refused.
     pub(super) fn upload(&self, path: &Path, bar: &ProgressBar) -> Result<Uploaded> {
         bar.set_message("reading");
-        let (bytes, sha256) = measure(path).context("cannot be read")?;
+        let (bytes, sha256) = measure(path).context("cannot read the file")?;
         let began = Instant::now();
         let announced: Announced = self.post(
             "/api/media",
@@ -115,69 +115,74 @@ impl Client {
                 "sha256": sha256,
             }),
         )?;
-        let mut media = announced.media;
+        let mut item = announced.media;
         if let Some(upload) = &announced.upload {
             bar.set_length(bytes);
             bar.set_message("uploading");
             self.put(upload, path, bytes, bar)?;
-            media = self.post(&format!("/api/media/{}/complete", media.id), &Value::Null)?;
+            item = self.post(&format!("/api/media/{}/complete", item.id), &Value::Null)?;
         }
-        bar.set_message("making prints");
-        media = self.settled(media)?;
-        let is_settled = media.is_settled();
+        bar.set_message("processing");
+        item = self.wait_until_settled(item)?;
+        let is_settled = item.is_settled();
         Ok(Uploaded {
             time: began.elapsed(),
-            prints: media.variants.len(),
+            variants: item.variants.len(),
             bytes,
-            print_bytes: media.variants.iter().map(|variant| variant.size).sum(),
-            note: match media.failure {
+            variant_bytes: item.variants.iter().map(|variant| variant.size).sum(),
+            note: match item.failure {
                 Some(failure) => Some(reason(&failure)),
-                None if !is_settled => Some(format!("not done yet: GET /api/media/{}", media.id)),
-                None if announced.upload.is_none() => Some("was there before".to_owned()),
+                None if !is_settled => {
+                    Some(format!("still processing: GET /api/media/{}", item.id))
+                }
+                None if announced.upload.is_none() => Some("was uploaded before".to_owned()),
                 None => None,
             },
-            state: media.state,
+            state: item.state,
         })
     }
 
     fn put(&self, upload: &Upload, path: &Path, bytes: u64, bar: &ProgressBar) -> Result<()> {
-        let mut file = bar.wrap_read(File::open(path).context("cannot be read")?);
+        let mut file = bar.wrap_read(File::open(path).context("cannot read the file")?);
         let mut request = Request::put(&upload.url).header("content-length", bytes);
         for (name, value) in &upload.headers {
             request = request.header(name, value);
         }
         let request = request.body(SendBody::from_reader(&mut file))?;
-        let answer = self.agent.run(request).context("storage gave no answer")?;
-        if !answer.status().is_success() {
-            bail!("storage answered {}", answer.status());
+        let response = self
+            .agent
+            .run(request)
+            .context("no response from storage")?;
+        if !response.status().is_success() {
+            bail!("storage answers {}", response.status());
         }
         Ok(())
     }
 
-    /// The media when it is ready or has failed, or as it is when that takes too long. That the
-    /// application doesn't answer for a while is no reason to give up.
-    fn settled(&self, mut media: Media) -> Result<Media> {
+    /// Polls until the media item is ready or failed, or until the time limit, and returns it. Failed
+    /// connections and server errors are retried.
+    fn wait_until_settled(&self, mut item: MediaItem) -> Result<MediaItem> {
         let began = Instant::now();
-        while !media.is_settled() && began.elapsed() < PATIENCE {
+        while !item.is_settled() && began.elapsed() < PROCESSING_TIMEOUT {
             sleep(POLL_INTERVAL);
-            let address = self.at(&format!("/api/media/{}", media.id));
-            match self.agent.get(address).call() {
-                Ok(answer) if !answer.status().is_server_error() => media = read(answer)?,
+            let url = self.at(&format!("/api/media/{}", item.id));
+            match self.agent.get(url).call() {
+                Ok(response) if !response.status().is_server_error() => item = read(response)?,
                 _ => {}
             }
         }
-        Ok(media)
+        Ok(item)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T> {
         let request = self.agent.post(self.at(path));
-        let answer = match body {
+        let response = match body {
             Value::Null => request.send_empty(),
             body => request
                 .header("content-type", "application/json")
                 .send(body.to_string()),
         };
-        read(answer.context("the application gave no answer")?)
+        read(response.context("no response from the application")?)
     }
 
     fn at(&self, path: &str) -> String {
@@ -185,24 +190,20 @@ impl Client {
     }
 }
 
-impl Media {
+impl MediaItem {
     fn is_settled(&self) -> bool {
         matches!(self.state.as_str(), "ready" | "failed")
     }
 }
 
-/// A file's length and what it hashes to.
+/// Returns a file's length and SHA-256.
 fn measure(path: &Path) -> std::io::Result<(u64, String)> {
     let mut file = BufReader::with_capacity(1 << 20, File::open(path)?);
     let (mut bytes, mut hash) = (0, Sha256::new());
     loop {
         let chunk = file.fill_buf()?;
         if chunk.is_empty() {
-            let hash = hash.finalize();
-            return Ok((
-                bytes,
-                hash.iter().map(|byte| format!("{byte:02x}")).collect(),
-            ));
+            return Ok((bytes, hex::encode(hash.finalize())));
         }
         hash.update(chunk);
         let length = chunk.len();
@@ -211,19 +212,19 @@ fn measure(path: &Path) -> std::io::Result<(u64, String)> {
     }
 }
 
-fn read<T: DeserializeOwned>(mut answer: Response<Body>) -> Result<T> {
-    let status = answer.status();
-    let body = answer.body_mut().read_to_vec()?;
+fn read<T: DeserializeOwned>(mut response: Response<Body>) -> Result<T> {
+    let status = response.status();
+    let body = response.body_mut().read_to_vec()?;
     if !status.is_success() {
         match serde_json::from_slice::<Value>(&body) {
             Ok(problem) => bail!("{}", reason(&problem)),
-            Err(_) => bail!("the application answered {status}"),
+            Err(_) => bail!("the application answers {status}"),
         }
     }
-    serde_json::from_slice(&body).context("the application's answer isn't as documented")
+    serde_json::from_slice(&body).context("unexpected response of the application")
 }
 
-/// What a problem document (RFC 9457) says to people: the most exact of it.
+/// Returns the most specific message of a problem document (RFC 9457).
 fn reason(problem: &Value) -> String {
     ["/errors/0/detail", "/detail", "/title"]
         .iter()
@@ -232,7 +233,7 @@ fn reason(problem: &Value) -> String {
         .to_owned()
 }
 
-/// By the name's ending. Nothing depends on it: what a file is, its bytes say.
+/// Guesses the content type by the file name's extension. The server detects the real one.
 fn content_type(path: &Path) -> &'static str {
     let extension = path.extension().unwrap_or_default().to_string_lossy();
     match extension.to_ascii_lowercase().as_str() {

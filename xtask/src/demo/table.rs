@@ -1,4 +1,4 @@
-//! The table of what became of the files.
+//! The table of results.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use indicatif::DecimalBytes;
 
 use super::client::Uploaded;
 
-/// What became of a file.
+/// The result of a file.
 pub(super) struct Row {
     file: String,
-    /// An error is why it could not be uploaded.
+    /// The error is the reason why the file couldn't be uploaded.
     pub(super) outcome: Result<Uploaded>,
 }
 
@@ -42,11 +42,11 @@ impl Row {
             self.file.clone(),
             uploaded.state.clone(),
             format!("{:.2} s", uploaded.time.as_secs_f32()),
-            uploaded.prints.to_string(),
+            uploaded.variants.to_string(),
             format!(
                 "{} -> {}",
                 DecimalBytes(uploaded.bytes),
-                DecimalBytes(uploaded.print_bytes)
+                DecimalBytes(uploaded.variant_bytes)
             ),
             uploaded.note.clone().unwrap_or_default(),
         ]
@@ -55,9 +55,9 @@ impl Row {
 
 const NOT_UPLOADED: &str = "not uploaded";
 const COLUMNS: usize = 6;
-const HEAD: [&str; COLUMNS] = ["file", "state", "time", "prints", "bytes", ""];
+const HEAD: [&str; COLUMNS] = ["file", "state", "time", "variants", "bytes", ""];
 
-/// One line for each row below a head, each column as wide as it has to be.
+/// Formats the rows as a table with a header and aligned columns.
 pub(super) fn render(rows: &[Row]) -> String {
     let mut lines = vec![HEAD.map(str::to_owned)];
     lines.extend(rows.iter().map(|row| row.cells().map(|cell| plain(&cell))));
@@ -79,7 +79,7 @@ pub(super) fn render(rows: &[Row]) -> String {
     text
 }
 
-/// How many files came to what.
+/// Counts the files by state.
 pub(super) fn summary(rows: &[Row]) -> String {
     let mut counts = BTreeMap::new();
     for row in rows {
@@ -93,10 +93,10 @@ pub(super) fn summary(rows: &[Row]) -> String {
     counts.join(", ")
 }
 
-/// The longest name that leaves room for the rest of a line.
+/// Longest name, in characters, that leaves room for the other columns.
 const LONGEST: usize = 32;
 
-/// A file's name as it is shown: if it is long, without its middle, since the end says what it is.
+/// Shortens a long file name in the middle, which keeps the extension visible.
 pub(super) fn short(name: &str) -> String {
     let letters: Vec<_> = plain(name).chars().collect();
     if letters.len() <= LONGEST {
@@ -107,7 +107,7 @@ pub(super) fn short(name: &str) -> String {
     format!("{}…{}", text(&letters[..begin]), text(&letters[end..]))
 }
 
-/// The text without what would make a terminal do things: names are other people's.
+/// Replaces control characters, so that file names can't send commands to the terminal.
 pub(super) fn plain(text: &str) -> String {
     text.replace(char::is_control, "\u{fffd}")
 }
@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_long_name_begin_and_end_are_shown() {
+    fn long_names_are_shortened_in_the_middle() {
         assert_eq!(short("beach\x07.jpg"), "beach\u{fffd}.jpg");
         let whole = "0123456789abcdef0123456789a.jpeg";
         assert_eq!(short(whole), whole);
@@ -131,13 +131,13 @@ mod tests {
     }
 
     #[test]
-    fn columns_stand_below_each_other_and_say_what_is_known() {
-        let uploaded = |state: &str, prints, print_bytes, note: Option<&str>| Uploaded {
+    fn columns_are_aligned() {
+        let uploaded = |state: &str, variants, variant_bytes, note: Option<&str>| Uploaded {
             state: state.to_owned(),
             time: Duration::from_millis(1234),
-            prints,
+            variants,
             bytes: 5_250_000,
-            print_bytes,
+            variant_bytes,
             note: note.map(str::to_owned),
         };
         let rows = [
@@ -146,10 +146,10 @@ mod tests {
             Row::new("c.jpg", Err(anyhow!("refused").context("cannot be put"))),
         ];
         let expected = "\
-file          state         time    prints  bytes
-Käse\u{fffd}[2J.jpg  ready         1.23 s  4       5.25 MB -> 310.00 kB
-b.txt         failed        1.23 s  0       5.25 MB -> 0 B        Not an image
-c.jpg         not uploaded  -       -       -                     cannot be put: refused
+file          state         time    variants  bytes
+Käse\u{fffd}[2J.jpg  ready         1.23 s  4         5.25 MB -> 310.00 kB
+b.txt         failed        1.23 s  0         5.25 MB -> 0 B        Not an image
+c.jpg         not uploaded  -       -         -                     cannot be put: refused
 ";
         assert_eq!(render(&rows), expected);
         assert_eq!(summary(&rows), "1 failed, 1 not uploaded, 1 ready");

@@ -1,4 +1,4 @@
-//! What the devstack says of each service when it is ready, as settings.
+//! The services of the devstack: parses the line that each prints when it is ready into settings.
 
 use std::time::Duration;
 
@@ -8,54 +8,54 @@ use serde::de::DeserializeOwned;
 
 use crate::process::{ChildId, Supervisor};
 
-/// A service: ours, or the one that a setting names.
+/// A service that was started here, or an external one.
 pub(super) enum Service<T> {
     Started(T),
-    /// The value of the setting that names it.
-    Named(String),
+    /// The value of the setting that names the service.
+    External(String),
 }
 
-/// A service that may not be there yet.
-pub(super) enum Begun {
+/// A service that may not be ready yet.
+pub(super) enum PendingService {
     Starting(ChildId),
-    /// The value of the setting that names it.
-    Named(String),
+    /// The value of the setting that names the service.
+    External(String),
 }
 
-/// A service that the devstack has.
+/// The description of a devstack service.
 pub(super) trait Part: DeserializeOwned {
-    /// The settings that say where it is.
+    /// Returns the settings that components need to reach the service.
     fn environment(&self) -> Vec<(&'static str, &str)>;
 }
 
-impl Begun {
-    /// Waits until it is there.
+impl PendingService {
+    /// Waits until the service is ready.
     ///
     /// # Errors
-    /// When it ends, takes too long, or says something else than was agreed; and
+    /// When the service exits, times out or prints something unexpected, and
     /// [`crate::signals::Interrupted`].
     pub(super) fn ready<T: Part>(
         self,
         supervisor: &mut Supervisor,
-        patience: Duration,
+        timeout: Duration,
     ) -> Result<Service<T>> {
         let child = match self {
             Self::Starting(child) => child,
-            Self::Named(value) => return Ok(Service::Named(value)),
+            Self::External(value) => return Ok(Service::External(value)),
         };
-        let line = supervisor.first_line(child, patience)?;
+        let line = supervisor.first_line(child, timeout)?;
         serde_json::from_str(&line)
             .map(Service::Started)
-            .context("the devstack's line isn't as agreed")
+            .context("cannot parse the first line of the devstack's output")
     }
 }
 
 impl<T: Part> Service<T> {
-    /// The settings of a service that was started here; nobody needs to be told of the others.
+    /// Returns the settings of a service that was started here. Those of an external one are set already.
     pub(super) fn environment(&self) -> Vec<(&'static str, &str)> {
         match self {
             Self::Started(part) => part.environment(),
-            Self::Named(_) => Vec::new(),
+            Self::External(_) => Vec::new(),
         }
     }
 }
@@ -107,7 +107,7 @@ pub(super) struct Queue {
     secret_access_key: String,
 }
 
-/// The settings that say where a queue is.
+/// The settings of a queue.
 pub(super) const QUEUE_SETTINGS: [&str; 5] = [
     "QUEUE_ENDPOINT",
     "QUEUE_NAME",
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn the_devstacks_lines_are_understood() {
+    fn the_lines_of_the_devstack_are_parsed() {
         assert_eq!(
             environment::<Database>(r#"{"admin_url":"postgres://a","url":"postgres://b"}"#)[0],
             ("DATABASE_URL", "postgres://b".to_owned())

@@ -4,13 +4,13 @@ use std::thread::JoinHandle;
 
 use super::*;
 
-/// A request: its line, its headers in lower case, its body.
+/// A request: its first line, its headers in lower case, its body.
 type Seen = (String, Vec<String>, Vec<u8>);
 
-/// Answers the first request with the first of these, and so on, a connection each.
-fn serve(listener: TcpListener, answers: Vec<(u16, Value)>) -> JoinHandle<Vec<Seen>> {
+/// Sends the responses in turn, one per connection, and returns the requests.
+fn serve(listener: TcpListener, responses: Vec<(u16, Value)>) -> JoinHandle<Vec<Seen>> {
     std::thread::spawn(move || {
-        let answer = |(status, body): (u16, Value)| {
+        let respond = |(status, body): (u16, Value)| {
             let (mut stream, _) = listener.accept().unwrap();
             let mut reader = BufReader::new(stream.try_clone().unwrap());
             let mut lines = reader.by_ref().lines().map(Result::unwrap);
@@ -33,7 +33,7 @@ fn serve(listener: TcpListener, answers: Vec<(u16, Value)>) -> JoinHandle<Vec<Se
             .unwrap();
             (request, headers, content)
         };
-        answers.into_iter().map(answer).collect()
+        responses.into_iter().map(respond).collect()
     })
 }
 
@@ -48,14 +48,17 @@ fn media(state: &str, sizes: &[u64]) -> Value {
     json!({ "id": "0199", "state": state, "variants": variants })
 }
 
-/// Uploads five bytes to a server that is healthy and then answers so.
+/// Uploads five bytes to a server that passes the health check and then sends `responses`.
 fn upload(
     listener: TcpListener,
     url: &str,
-    answers: Vec<(u16, Value)>,
+    responses: Vec<(u16, Value)>,
 ) -> (Result<Uploaded>, Vec<Seen>) {
     let healthy = (200, json!({ "status": "ok" }));
-    let server = serve(listener, std::iter::once(healthy).chain(answers).collect());
+    let server = serve(
+        listener,
+        std::iter::once(healthy).chain(responses).collect(),
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.JPG");
     std::fs::write(&path, "bytes").unwrap();
@@ -66,9 +69,9 @@ fn upload(
 }
 
 #[test]
-fn a_file_is_announced_put_completed_and_asked_for_until_it_is_done() {
+fn a_file_is_announced_uploaded_completed_and_polled() {
     let (listener, url) = listen();
-    let promise = json!({
+    let presigned = json!({
         "method": "PUT",
         "url": format!("{url}/bucket/key?signature=s"),
         "headers": { "content-type": "image/jpeg", "x-amz-checksum-sha256": "c" },
@@ -80,7 +83,7 @@ fn a_file_is_announced_put_completed_and_asked_for_until_it_is_done() {
         vec![
             (
                 201,
-                json!({ "media": media("uploading", &[]), "upload": promise }),
+                json!({ "media": media("uploading", &[]), "upload": presigned }),
             ),
             (200, Value::Null),
             (202, media("processing", &[])),
@@ -92,7 +95,7 @@ fn a_file_is_announced_put_completed_and_asked_for_until_it_is_done() {
     let uploaded = uploaded.unwrap();
     assert_eq!((uploaded.state.as_str(), uploaded.note), ("ready", None));
     assert_eq!(
-        (uploaded.bytes, uploaded.prints, uploaded.print_bytes),
+        (uploaded.bytes, uploaded.variants, uploaded.variant_bytes),
         (5, 2, 30)
     );
 
@@ -128,19 +131,22 @@ fn a_file_is_announced_put_completed_and_asked_for_until_it_is_done() {
 }
 
 #[test]
-fn what_is_there_already_is_not_sent_again() {
+fn a_known_file_is_not_uploaded_again() {
     let (listener, url) = listen();
     let (uploaded, seen) = upload(
         listener,
         &url,
         vec![(200, json!({ "media": media("ready", &[7]) }))],
     );
-    assert_eq!(uploaded.unwrap().note.as_deref(), Some("was there before"));
+    assert_eq!(
+        uploaded.unwrap().note.as_deref(),
+        Some("was uploaded before")
+    );
     assert_eq!(seen.len(), 2);
 }
 
 #[test]
-fn a_recorded_failure_is_a_result_and_a_refusal_an_error() {
+fn a_failed_media_item_is_a_result_and_a_refused_upload_is_an_error() {
     let (listener, url) = listen();
     let mut failed = media("failed", &[]);
     failed["failure"] = json!({ "title": "Not an image", "detail": "The file is not an image" });
@@ -160,7 +166,7 @@ fn a_recorded_failure_is_a_result_and_a_refusal_an_error() {
 }
 
 #[test]
-fn where_nothing_or_something_else_answers_one_line_says_so() {
+fn a_wrong_url_is_reported_in_one_line() {
     let (listener, url) = listen();
     drop(listener);
     let error = Client::connect(&url).err().unwrap().to_string();
@@ -177,7 +183,7 @@ fn where_nothing_or_something_else_answers_one_line_says_so() {
 }
 
 #[test]
-fn endings_say_what_a_file_claims_to_be() {
+fn content_types_are_guessed_by_extension() {
     for (name, expected) in [
         ("a.JPG", "image/jpeg"),
         ("a.b.webp", "image/webp"),

@@ -1,4 +1,4 @@
-//! Shows what a child prints, with its name before each line.
+//! Prints a child's output, with the child's name before each line.
 
 use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, Read};
@@ -9,19 +9,19 @@ use std::thread::JoinHandle;
 use super::ChildId;
 use crate::progress;
 
-/// Lines of a dead child that are shown again.
+/// Number of lines that are repeated in the error when a child dies.
 const LAST_LINES: usize = 20;
-/// ANSI colours that are readable on light and on dark: cyan, magenta, blue, yellow.
+/// ANSI colours that are readable on light and dark backgrounds: cyan, magenta, blue, yellow.
 const COLOURS: [&str; 4] = ["36", "35", "34", "33"];
 
-/// Shows one stream of one child.
-pub(super) struct Show {
+/// Prints one output stream of a child.
+pub(super) struct Printer {
     pub(super) first_line: Option<Sender<String>>,
     pub(super) prefix: String,
     pub(super) last_lines: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl Show {
+impl Printer {
     pub(super) fn follow(mut self, pipe: impl Read + Send + 'static) -> JoinHandle<()> {
         std::thread::spawn(move || {
             let mut pipe = BufReader::new(pipe);
@@ -35,7 +35,7 @@ impl Show {
 
     fn line(&mut self, line: &str) {
         if let Some(waiting) = self.first_line.take() {
-            // Nobody waits for it if the caller has no use for it.
+            // The receiver is gone if the caller doesn't need the line.
             let _ = waiting.send(line.to_owned());
             return;
         }

@@ -1,4 +1,4 @@
-// The API as this page uses it.
+// The client of the API.
 
 export interface Description {
   id: number
@@ -7,12 +7,12 @@ export interface Description {
   created_at: string
 }
 
-/** A refusal of the backend, in words for people. */
+/** An error response of the backend, with a message for users. */
 export class Refusal extends Error {
   override name = 'Refusal'
 }
 
-/** Whether the backend answers. */
+/** Returns `true` if the backend is healthy. */
 export async function isHealthy(): Promise<boolean> {
   try {
     const response = await fetch('/api/health', { cache: 'no-store' })
@@ -22,7 +22,7 @@ export async function isHealthy(): Promise<boolean> {
   }
 }
 
-/** The newest descriptions, newest first. */
+/** Returns the latest descriptions, newest first. */
 export async function newest(limit: number): Promise<Description[]> {
   return (await ask(`/api/description?limit=${String(limit)}`)) as Description[]
 }
@@ -49,7 +49,7 @@ async function ask(path: string, options?: RequestInit): Promise<unknown> {
   return response.json()
 }
 
-/** What the problem document says (RFC 9457), or the status where there is none. */
+/** Returns the message of the problem document (RFC 9457), or the status if the body is something else. */
 async function reason(response: Response): Promise<string> {
   const status = `The backend answered ${String(response.status)}.`
   if (response.headers.get('Content-Type') !== 'application/problem+json') {

@@ -1,4 +1,4 @@
-// The page: says whether the backend is up, stores descriptions, shows the latest ones.
+// The page: shows the backend's health, stores descriptions, and lists the latest ones.
 
 import { type Description, isHealthy, newest, Refusal, write } from './api'
 
@@ -76,7 +76,7 @@ function item(description: Description): HTMLLIElement {
   return entry
 }
 
-/** The element that index.html calls `id`. */
+/** Returns the element of index.html with this id. */
 function element<T extends HTMLElement>(id: string, type: new () => T): T {
   const found = document.getElementById(id)
   if (!(found instanceof type)) {

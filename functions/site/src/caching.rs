@@ -1,12 +1,12 @@
-//! How long a client may keep a file without asking again.
+//! Cache-Control: how long a client may use a file without revalidating it.
 
 use http::HeaderValue;
 
 use crate::path::FilePath;
 
-/// For ever, where the name has a hash of the content in it; else not at all: the client asks each
-/// time, and mostly hears 304.
-pub(crate) fn of(path: &FilePath) -> HeaderValue {
+/// Returns the Cache-Control header of a file. Names with a hash of the content are cached forever;
+/// clients revalidate all others each time, which mostly ends in 304.
+pub(crate) fn header(path: &FilePath) -> HeaderValue {
     HeaderValue::from_static(if path.is_asset() && has_hash(path.file_name()) {
         "public, max-age=31536000, immutable"
     } else {
@@ -14,13 +14,13 @@ pub(crate) fn of(path: &FilePath) -> HeaderValue {
     })
 }
 
-/// How long Vite's hashes are: <https://rollupjs.org/configuration-options/#output-assetfilenames>.
+/// Length of Vite's hashes: <https://rollupjs.org/configuration-options/#output-assetfilenames>.
 const HASH_LENGTH: usize = 8;
 
-/// Whether a file is called `name-HASH.ext`, the hash in base64url.
+/// `true` if a file is called `name-HASH.ext`, with the hash in base64url.
 ///
-/// A word of lower-case letters or a date is taken for a word or a date; a hash that looks like one
-/// merely costs its file a few 304.
+/// Words of lower-case letters and dates don't count as hashes. A hash that looks like one only costs
+/// its file some responses with 304.
 fn has_hash(file_name: &str) -> bool {
     let stem = file_name
         .split_once('.')
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_vite_names_by_content_is_kept_for_ever() {
+    fn names_with_a_hash_are_cached_forever() {
         for name in [
             "index-DiwrgTda.js",
             "index-C-x_9aB1.css",
@@ -58,12 +58,12 @@ mod tests {
         ] {
             assert!(has_hash(name), "{name}");
             let path = FilePath::parse(&format!("/assets/{name}")).unwrap();
-            assert!(of(&path).to_str().unwrap().contains("immutable"));
+            assert!(header(&path).to_str().unwrap().contains("immutable"));
         }
     }
 
     #[test]
-    fn what_can_change_under_its_name_is_not() {
+    fn other_names_are_revalidated() {
         for name in [
             "index.html",
             "photo-20261120.jpg",
@@ -76,7 +76,7 @@ mod tests {
             assert!(!has_hash(name), "{name}");
         }
         let outside = FilePath::parse("/index-DiwrgTda.js").unwrap();
-        assert_eq!(of(&outside), "no-cache");
-        assert_eq!(of(&FilePath::index()), "no-cache");
+        assert_eq!(header(&outside), "no-cache");
+        assert_eq!(header(&FilePath::index()), "no-cache");
     }
 }

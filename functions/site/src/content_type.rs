@@ -1,11 +1,11 @@
-//! What a file is, by its name: the types that a website is made of.
+//! Content types of a website's files, by extension.
 
 use http::HeaderValue;
 
 use crate::path::FilePath;
 
-/// The media type for a path (<https://www.iana.org/assignments/media-types>).
-pub(crate) fn of(path: &FilePath) -> HeaderValue {
+/// Returns the Content-Type header of a file (<https://www.iana.org/assignments/media-types>).
+pub(crate) fn header(path: &FilePath) -> HeaderValue {
     let extension = path.extension().unwrap_or_default().to_ascii_lowercase();
     HeaderValue::from_static(match extension.as_str() {
         "html" => "text/html; charset=utf-8",
@@ -40,8 +40,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_type_goes_by_the_extension() {
-        let type_of = |path| of(&FilePath::parse(path).unwrap());
+    fn types_are_chosen_by_extension() {
+        let type_of = |path| header(&FilePath::parse(path).unwrap());
         assert_eq!(type_of("/"), "text/html; charset=utf-8");
         assert_eq!(
             type_of("/assets/index-DiwrgTda.js"),

@@ -1,8 +1,8 @@
-//! Which compressed copy of a file a client takes.
+//! Content codings that a client accepts.
 
 use http::HeaderValue;
 
-/// A content coding that the build may have made copies in.
+/// A content coding of compressed copies that the build may create.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
     Brotli,
@@ -10,8 +10,8 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
-    /// Those that a client takes, smallest first (RFC 9110, 12.5.3). A client's preferences among
-    /// them count for nothing; what it excludes (`;q=0`) is excluded.
+    /// Returns the codings that a client accepts, the smallest output first (RFC 9110, 12.5.3). Ignores
+    /// preferences among them, except that `;q=0` excludes a coding.
     pub(crate) fn accepted(accept_encoding: Option<&HeaderValue>) -> Vec<Self> {
         let codings: Vec<(String, bool)> = accept_encoding
             .and_then(|value| value.to_str().ok())
@@ -19,22 +19,22 @@ impl Encoding {
             .split(',')
             .map(coding)
             .collect();
-        let takes = |name: &str| {
+        let accepts = |name: &str| {
             codings
                 .iter()
                 .find(|(coding, _)| coding == name)
-                .map(|(_, takes)| *takes)
+                .map(|(_, accepts)| *accepts)
         };
         [Self::Brotli, Self::Gzip]
             .into_iter()
             .filter(|encoding| {
                 let name = encoding.token();
-                takes(name).or_else(|| takes("*")).unwrap_or(false)
+                accepts(name).or_else(|| accepts("*")).unwrap_or(false)
             })
             .collect()
     }
 
-    /// What follows a file's name in that of its copy.
+    /// Returns the suffix of compressed copies.
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Brotli => ".br",
@@ -42,7 +42,7 @@ impl Encoding {
         }
     }
 
-    /// For `Content-Encoding`.
+    /// Returns the Content-Encoding header.
     pub(crate) fn name(self) -> HeaderValue {
         HeaderValue::from_static(self.token())
     }
@@ -55,7 +55,7 @@ impl Encoding {
     }
 }
 
-/// The name of a coding, and whether the client takes it.
+/// Parses an item of Accept-Encoding: a coding's name, and `true` if the client accepts it.
 fn coding(item: &str) -> (String, bool) {
     let (name, parameters) = item.split_once(';').unwrap_or((item, ""));
     let quality = parameters
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_gets_the_smallest_it_takes() {
+    fn accepted_codings_are_sorted_by_size() {
         assert_eq!(
             accepted("gzip, deflate, br, zstd"),
             [Encoding::Brotli, Encoding::Gzip]
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn and_none_that_it_does_not() {
+    fn other_codings_are_not_accepted() {
         assert_eq!(Encoding::accepted(None), []);
         for value in ["", "identity", "br; q=0.0, gzip;q=0", "brotli"] {
             assert_eq!(accepted(value), [], "{value}");

@@ -1,4 +1,4 @@
-//! Entity tags: a strong one for each file, made of its content.
+//! Strong entity tags, computed from the content of files.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -10,14 +10,14 @@ use spin_sdk::wasip3::filesystem::types::ErrorCode;
 
 use crate::files::{File, Version};
 
-/// Tags of the files that this instance has read, so that each is read for its tag but once.
+/// Tags of the files that this instance has read, so that it reads each file once for its tag.
 static KNOWN: Mutex<BTreeMap<String, (Version, HeaderValue)>> = Mutex::new(BTreeMap::new());
 
-/// The tag of a file: the start of its SHA-256, in hexadecimal.
+/// Returns the tag of a file: the first 16 bytes of its SHA-256, in hexadecimal.
 ///
 /// # Errors
 /// When the file can't be read.
-pub(crate) async fn of(file: &File) -> Result<HeaderValue, ErrorCode> {
+pub(crate) async fn tag(file: &File) -> Result<HeaderValue, ErrorCode> {
     if let Some((version, tag)) = known().get(file.path())
         && *version == file.version()
     {
@@ -25,12 +25,12 @@ pub(crate) async fn of(file: &File) -> Result<HeaderValue, ErrorCode> {
     }
     let mut hash = Sha256::new();
     file.read(|chunk| hash.update(chunk)).await?;
-    let tag = tag(hash);
+    let tag = header(hash);
     known().insert(file.path().to_owned(), (file.version(), tag.clone()));
     Ok(tag)
 }
 
-/// Whether `If-None-Match` names this tag (RFC 9110, 13.1.2; weak comparison, as it says there).
+/// `true` if If-None-Match contains this tag (RFC 9110, 13.1.2, by weak comparison).
 pub(crate) fn matches(if_none_match: GetAll<'_, HeaderValue>, tag: &HeaderValue) -> bool {
     if_none_match
         .iter()
@@ -46,13 +46,8 @@ fn known() -> std::sync::MutexGuard<'static, BTreeMap<String, (Version, HeaderVa
     KNOWN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn tag(hash: Sha256) -> HeaderValue {
-    let hexadecimal: String = hash
-        .finalize()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+fn header(hash: Sha256) -> HeaderValue {
+    let hexadecimal = hex::encode(&hash.finalize()[..16]);
     #[expect(clippy::expect_used, reason = "hexadecimal digits between quotes")]
     HeaderValue::try_from(format!("\"{hexadecimal}\"")).expect("a tag is a valid header")
 }
@@ -66,13 +61,13 @@ mod tests {
 
     #[test]
     fn a_tag_is_quoted_and_depends_on_the_content() {
-        let tag_of = |content: &str| tag(Sha256::new_with_prefix(content));
+        let tag_of = |content: &str| header(Sha256::new_with_prefix(content));
         assert_eq!(tag_of("abc"), "\"ba7816bf8f01cfea414140de5dae2223\"");
         assert_ne!(tag_of("abc"), tag_of("abd"));
     }
 
     #[test]
-    fn a_client_that_has_it_is_told_so() {
+    fn if_none_match_matches_the_tag() {
         let tag = HeaderValue::from_static("\"x\"");
         let matches = |values: &[&'static str]| {
             let headers: HeaderMap = values

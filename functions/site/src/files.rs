@@ -9,14 +9,14 @@ use spin_sdk::wasip3::http::types::{ErrorCode as HttpError, Fields, Response};
 use spin_sdk::wasip3::wit_bindgen::StreamResult;
 use spin_sdk::wasip3::{spawn, wit_future};
 
-/// How much of a file is read at a time, in bytes, where it is read here at all.
+/// Size of the chunks in which this component reads a file for its tag, in bytes.
 const CHUNK: usize = 64 << 10;
 
 /// The folder that the manifest mounts at `/`.
 pub(crate) struct Folder(Descriptor);
 
 impl Folder {
-    /// `None` if nothing is mounted.
+    /// Returns the mounted folder, if there is one.
     pub(crate) fn mounted() -> Option<Self> {
         preopens::get_directories()
             .into_iter()
@@ -24,7 +24,7 @@ impl Folder {
             .map(|(descriptor, _)| Self(descriptor))
     }
 
-    /// Opens the file at a path below the folder; `None` if there is no file there.
+    /// Opens the file at a path below the folder. Returns `None` if there is no such file.
     pub(crate) async fn open(&self, path: &str) -> Option<File> {
         let descriptor = self
             .0
@@ -57,7 +57,7 @@ pub(crate) struct File {
     descriptor: Descriptor,
 }
 
-/// What is another when a file was replaced.
+/// The metadata that differ when a file was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Version {
     size: u64,
@@ -66,12 +66,12 @@ pub(crate) struct Version {
 }
 
 impl File {
-    /// Where it is below the folder.
+    /// Returns the path below the folder.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// In bytes, when it was opened.
+    /// Returns the size in bytes when the file was opened.
     pub(crate) fn size(&self) -> u64 {
         self.version.size
     }
@@ -80,16 +80,16 @@ impl File {
         self.version
     }
 
-    /// Reads it from start to end.
+    /// Reads the whole file and passes each chunk to `process`.
     ///
     /// # Errors
-    /// When the host can't.
-    pub(crate) async fn read(&self, mut take: impl FnMut(&[u8])) -> Result<(), ErrorCode> {
+    /// When the host fails to read.
+    pub(crate) async fn read(&self, mut process: impl FnMut(&[u8])) -> Result<(), ErrorCode> {
         let (mut stream, outcome) = self.descriptor.read_via_stream(0);
         let mut buffer = Vec::with_capacity(CHUNK);
         loop {
             let (result, chunk) = stream.read(buffer).await;
-            take(&chunk);
+            process(&chunk);
             if !matches!(result, StreamResult::Complete(_)) {
                 return outcome.await;
             }
@@ -98,24 +98,24 @@ impl File {
         }
     }
 
-    /// A response whose body is the file, read by the host. Should that fail, the body is broken off.
+    /// Returns a response whose body the host reads from the file. If reading fails, the body is aborted.
     ///
     /// # Errors
-    /// When the host refuses the headers.
+    /// When the host rejects the headers.
     pub(crate) fn into_response(self, headers: HeaderMap) -> Result<Response, HttpError> {
         let headers = Fields::try_from(headers)
             .map_err(|error| HttpError::InternalError(Some(error.to_string())))?;
         let (stream, outcome) = self.descriptor.read_via_stream(0);
         let (end, trailers) = wit_future::new(|| Ok(None));
         let (response, _sent) = Response::new(headers, Some(stream), trailers);
-        // Besides telling the host how the body ended, this task keeps the instance: hosts end one
-        // that has nothing to do, and the streams that it gave away with it.
+        // Reports the end of the body to the host. It also keeps the instance busy: hosts end idle
+        // instances, together with the streams that these passed on.
         spawn(async move {
             let ended = outcome
                 .await
                 .map(|()| None)
                 .map_err(|error| HttpError::InternalError(Some(format!("{error:?}"))));
-            // Only a client that has left takes no end.
+            // Fails only if the client has disconnected.
             let _ = end.write(ended).await;
         });
         Ok(response)

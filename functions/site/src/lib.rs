@@ -1,14 +1,14 @@
-//! The web app, where no website hosting serves it: the files that the manifest mounts at `/`.
+//! Serves the web app, where no website hosting does: the files that the manifest mounts at `/`.
 //!
-//! - A path names a file; one that ends in `/` the `index.html` there. A page of the app (no file, and
-//!   no name of one either) gets the app's `index.html`; a missing file is a 404.
-//! - Files whose names hold a hash of their content never change, so they are cached for ever;
-//!   everything else is asked for again each time, and answered 304 while it is the same: each answer
-//!   has an `ETag` made of the content.
-//! - Where the build put a compressed copy (`.br`, `.gz`) beside a file, clients that take it get it.
+//! - A path names a file; a path that ends in `/` names the `index.html` there. A page of the app (a path
+//!   without a file that doesn't look like a file name) gets the app's `index.html`. A missing file is a
+//!   404.
+//! - Files with a hash of the content in their name never change, so clients cache them forever. Clients
+//!   revalidate all other files by their `ETag`, which is computed from the content.
+//! - Clients that accept it get the compressed copy (`.br`, `.gz`) that the build put beside a file.
 //!
-//! Files are streams of WASI 0.3: their bytes go from the host to the client without passing through
-//! here, so their size does not matter. Ranges are not served: the web app has nothing worth seeking in.
+//! Files are streams of WASI 0.3, whose bytes go from the host to the client without passing through this
+//! component, whatever their size. Not supported: range requests.
 
 mod caching;
 mod content_type;
@@ -34,8 +34,8 @@ use crate::encoding::Encoding;
 use crate::files::{File, Folder};
 use crate::path::FilePath;
 
-/// Sent with everything. Scripts, styles and connections are the site's own; when media are shown
-/// from another origin, `img-src` and `media-src` must name it.
+/// Headers of every response. Scripts, styles and connections are limited to the site's own origin. If
+/// media come from another origin, `img-src` and `media-src` must name it.
 const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (
@@ -55,13 +55,13 @@ const SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
 #[http_service]
 async fn handle(request: Request) -> Result<Response, ErrorCode> {
     let (head, _) = request.into_parts();
-    match answer(&head).await {
+    match serve(&head).await {
         Ok(response) => response,
-        Err(problem) => refusal(problem, &head),
+        Err(problem) => problem_response(problem, &head),
     }
 }
 
-async fn answer(head: &Parts) -> Result<Result<Response, ErrorCode>, Problem> {
+async fn serve(head: &Parts) -> Result<Result<Response, ErrorCode>, Problem> {
     if head.method != Method::GET && head.method != Method::HEAD {
         return Err(Problem::new(Kind::METHOD_NOT_ALLOWED)
             .header(ALLOW, HeaderValue::from_static("GET, HEAD")));
@@ -78,7 +78,7 @@ async fn answer(head: &Parts) -> Result<Result<Response, ErrorCode>, Problem> {
     };
     let found = found.ok_or_else(not_found)?;
 
-    let tag = etag::of(&found.file).await.map_err(|error| {
+    let tag = etag::tag(&found.file).await.map_err(|error| {
         eprintln!("cannot read {}: {error:?}", found.file.path());
         Problem::new(Kind::INTERNAL)
     })?;
@@ -88,7 +88,7 @@ async fn answer(head: &Parts) -> Result<Result<Response, ErrorCode>, Problem> {
         empty(StatusCode::NOT_MODIFIED, headers)
     } else {
         headers.insert(CONTENT_LENGTH, found.file.size().into());
-        headers.insert(CONTENT_TYPE, content_type::of(&found.path));
+        headers.insert(CONTENT_TYPE, content_type::header(&found.path));
         if head.method == Method::HEAD {
             empty(StatusCode::OK, headers)
         } else {
@@ -97,7 +97,7 @@ async fn answer(head: &Parts) -> Result<Result<Response, ErrorCode>, Problem> {
     })
 }
 
-/// A file that answers for a path, maybe compressed.
+/// The file that is served for a path.
 struct Found {
     path: FilePath,
     file: File,
@@ -123,11 +123,11 @@ async fn find(folder: &Folder, path: &FilePath, accepted: &[Encoding]) -> Option
 }
 
 impl Found {
-    /// Those that go with 200 and with 304.
+    /// Returns the headers of responses with status 200 and 304.
     fn headers(&self, tag: HeaderValue) -> HeaderMap {
         let mut headers = HeaderMap::from_iter(SECURITY_HEADERS);
         headers.insert(ETAG, tag);
-        headers.insert(CACHE_CONTROL, caching::of(&self.path));
+        headers.insert(CACHE_CONTROL, caching::header(&self.path));
         headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
         if let Some(encoding) = self.encoding {
             headers.insert(CONTENT_ENCODING, encoding.name());
@@ -140,17 +140,17 @@ fn empty(status: StatusCode, headers: HeaderMap) -> Result<Response, ErrorCode> 
     (status, headers, FullBody::new(Bytes::new())).into_response()
 }
 
-fn refusal(problem: Problem, head: &Parts) -> Result<Response, ErrorCode> {
+fn problem_response(problem: Problem, head: &Parts) -> Result<Response, ErrorCode> {
     let request_id = head.headers.get("x-request-id");
-    let (mut answer, body) = problem
+    let (mut response, body) = problem
         .into_response(request_id.and_then(|id| id.to_str().ok()))
         .into_parts();
-    answer.headers.extend(SECURITY_HEADERS);
-    answer.headers.insert(CONTENT_LENGTH, body.len().into());
+    response.headers.extend(SECURITY_HEADERS);
+    response.headers.insert(CONTENT_LENGTH, body.len().into());
     let body = if head.method == Method::HEAD {
         Bytes::new()
     } else {
         body
     };
-    (answer.status, answer.headers, FullBody::new(body)).into_response()
+    (response.status, response.headers, FullBody::new(body)).into_response()
 }

@@ -1,11 +1,11 @@
-//! From the path of a URL to the path of a file that may be served.
+//! Maps the path of a URL to the path of a file.
 
 use std::fmt;
 
 use http::HeaderValue;
 use percent_encoding::percent_decode_str;
 
-/// The path of a file below the mounted folder, which it cannot leave: no segment is empty, hidden,
+/// The path of a file below the mounted folder. It can't leave the folder: no segment is empty, hidden,
 /// `.` or `..`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct FilePath(String);
@@ -13,12 +13,12 @@ pub(crate) struct FilePath(String);
 const INDEX: &str = "index.html";
 
 impl FilePath {
-    /// The app itself.
+    /// Returns the path of the app's page.
     pub(crate) fn index() -> Self {
         Self(INDEX.to_owned())
     }
 
-    /// The file that a URL's path names; `None` if no file can have that name.
+    /// Parses a URL's path. Returns `None` if no file can have that path.
     pub(crate) fn parse(path: &str) -> Option<Self> {
         let segments: Vec<&str> = path.strip_prefix('/')?.split('/').collect();
         let (last, folders) = segments.split_last()?;
@@ -37,33 +37,33 @@ impl FilePath {
         &self.0
     }
 
-    /// The name of the file without the folders.
+    /// Returns the file name without folders.
     pub(crate) fn file_name(&self) -> &str {
         self.0
             .rsplit_once('/')
             .map_or(self.as_str(), |(_, name)| name)
     }
 
-    /// What follows the last dot of the file's name.
+    /// Returns the part of the file name after the last dot.
     pub(crate) fn extension(&self) -> Option<&str> {
         self.file_name()
             .rsplit_once('.')
             .map(|(_, extension)| extension)
     }
 
-    /// Whether the build made it: nothing else may be in there, so what is missing is missing.
+    /// `true` if the path is in the build's output folder, where the app has no pages.
     pub(crate) fn is_asset(&self) -> bool {
         self.0.starts_with("assets/")
     }
 
-    /// Whether the app may have a page at this path, if there is no file: it doesn't look like a
-    /// file's, or the client says that it wants a page.
+    /// `true` if the app may have a page at this path where there is no file: the path doesn't look like
+    /// a file name, or the client accepts HTML.
     pub(crate) fn is_page(&self, accept: Option<&HeaderValue>) -> bool {
-        let wants_page = accept
+        let accepts_html = accept
             .and_then(|accept| accept.to_str().ok())
             .is_some_and(|accept| accept.contains("text/html"));
         !self.is_asset()
-            && (self.extension().is_none_or(|extension| extension == "html") || wants_page)
+            && (self.extension().is_none_or(|extension| extension == "html") || accepts_html)
     }
 }
 
@@ -73,8 +73,8 @@ impl fmt::Display for FilePath {
     }
 }
 
-/// A segment, decoded, if it can be a file's or folder's name. Decoding comes after splitting, so an
-/// encoded slash makes no folder.
+/// Decodes a segment. Returns `None` if it can't be the name of a file or folder, which includes encoded
+/// slashes.
 fn name(segment: &str) -> Option<String> {
     let name = percent_decode_str(segment).decode_utf8().ok()?;
     let is_hidden = name.starts_with('.') && name != ".well-known";
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn no_path_leaves_the_folder_or_finds_what_is_hidden() {
+    fn paths_outside_the_folder_and_hidden_files_are_refused() {
         for path in [
             "",
             "etc/passwd",
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_is_what_does_not_look_like_a_file() {
+    fn paths_that_do_not_look_like_files_are_pages() {
         let html = HeaderValue::from_static("text/html,application/xhtml+xml,*/*;q=0.8");
         let any = HeaderValue::from_static("*/*");
         let is_page = |path: &str, accept| FilePath::parse(path).unwrap().is_page(accept);

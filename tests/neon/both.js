@@ -1,7 +1,6 @@
-// The same question, asked over HTTP and over a WebSocket.
+// Runs the same query over HTTP and over a WebSocket, and compares the results.
 //
-// What comes over the WebSocket is Postgres' own answer, which the driver reads: so it says what is
-// right.
+// Over the WebSocket, the driver reads Postgres' own messages, which therefore are the reference.
 
 import assert from 'node:assert/strict';
 import { Client, neon } from '@neondatabase/serverless';
@@ -13,7 +12,7 @@ export const sql = neon(databaseUrl(), { fullResults: true });
 /** The driver's WebSocket client. */
 export const client = new Client(databaseUrl());
 
-/** What an error says, besides its message. */
+/** The fields of an error besides its message. */
 export const ERROR_FIELDS = [
   'severity',
   'code',
@@ -33,10 +32,10 @@ export const ERROR_FIELDS = [
   'routine',
 ];
 
-// What Postgres sent, before the driver makes dates and numbers of it.
+// Values as Postgres sends them, before the driver parses dates and numbers.
 const RAW = { getTypeParser: () => (text) => text };
 
-/** Checks that the results are equal, as the driver reads them and to the letter; one of them. */
+/** Checks that both results are equal, parsed and as raw text. Returns the parsed one. */
 export async function same(text, values = [], { arrayMode = false } = {}) {
   let parsed;
   for (const types of [RAW, undefined]) {
@@ -50,19 +49,19 @@ export async function same(text, values = [], { arrayMode = false } = {}) {
   return parsed;
 }
 
-/** Runs statements that both ways depend on. */
+/** Runs statements that both clients depend on. */
 export async function prepare(...statements) {
   for (const statement of statements) {
     await client.query(statement);
   }
 }
 
-/** The parts of a result that both ways have. */
+/** Returns the parts of a result that both clients have. */
 export function result({ command, rowCount, rows, fields, rowAsArray }) {
   return { command, rowCount, rows, rowAsArray, fields: fields.map((field) => ({ ...field })) };
 }
 
-/** Checks that both ways fail alike, but for the fields in `except`; the error over HTTP. */
+/** Checks that both clients fail with equal errors. Returns the error over HTTP. */
 export async function sameError(text, values = []) {
   const [overHttp, overWebSocket] = await Promise.all([
     failure(sql.query(text, values)),
@@ -72,21 +71,21 @@ export async function sameError(text, values = []) {
   return overHttp;
 }
 
-/** Why a promise was rejected. */
+/** Returns the error of a rejected promise. */
 export async function failure(promise) {
   try {
     await promise;
   } catch (error) {
     return error;
   }
-  throw new Error('it should have failed');
+  throw new Error('expected a failure');
 }
 
-/** What an error says. */
+/** Returns the message and all fields of an error. */
 export function error(thrown) {
-  const said = { message: thrown.message };
+  const fields = { message: thrown.message };
   for (const field of ERROR_FIELDS) {
-    said[field] = thrown[field];
+    fields[field] = thrown[field];
   }
-  return said;
+  return fields;
 }

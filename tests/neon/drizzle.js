@@ -85,7 +85,7 @@ describe('drizzle', () => {
     assert.deepEqual(rows, [{ n: 2 }]);
   });
 
-  test('rows are made, read, changed and deleted over HTTP', async () => {
+  test('rows are created, read, updated and deleted over HTTP', async () => {
     const [ada] = await overHttp
       .insert(photographers)
       .values({ name: 'Ada', email: 'ada@example.com' })
@@ -124,7 +124,7 @@ describe('drizzle', () => {
     assert.equal(await overHttp.$count(photographs), 0);
   });
 
-  test('a batch commits whole or not at all', async () => {
+  test('a batch is atomic', async () => {
     const [[ben], all] = await overHttp.batch([
       overHttp.insert(photographers).values({ name: 'Ben', email: 'ben@example.com' }).returning(),
       overHttp.query.photographers.findMany(),
@@ -151,7 +151,7 @@ describe('drizzle', () => {
     await overHttp.delete(photographers);
   });
 
-  test('a transaction that asks and answers over a WebSocket', async () => {
+  test('an interactive transaction over a WebSocket', async () => {
     const made = await overWebSocket.transaction(
       async (tx) => {
         const [eve] = await tx
@@ -162,7 +162,7 @@ describe('drizzle', () => {
           .insert(photographs)
           .values({ ...lighthouse, photographerId: eve.id })
           .returning();
-        // Nobody else sees it yet.
+        // Other connections don't see it yet.
         assert.equal(await overHttp.$count(photographers), 0);
         await assert.rejects(
           tx.transaction(async (inner) => {

@@ -1,4 +1,4 @@
-// Each kind of error has the same fields, whichever way it comes.
+// Each kind of error has the same fields over HTTP and over a WebSocket.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -7,10 +7,10 @@ import { Client, neon } from '@neondatabase/serverless';
 import { client, error, failure, prepare, sameError, sql } from './both.js';
 import { databaseUrl, ownAccountUrl } from './stack.js';
 
-/** A client over a WebSocket, for as long as `use` takes. */
+/** Connects a client over a WebSocket for the duration of `use`. */
 async function withClient(url, use) {
   const own = new Client(url);
-  // What happens to it is told to whoever asks it something.
+  // Errors also reject the pending call.
   own.on('error', () => {});
   try {
     await own.connect();
@@ -73,7 +73,7 @@ describe('errors', () => {
     });
   }
 
-  test('every field that there is', async () => {
+  test('all fields of an error', async () => {
     const thrown = await sameError('select errors.raise()');
     const { message, detail, hint, column, constraint, dataType, table, schema } = thrown;
     assert.deepEqual(
@@ -92,8 +92,8 @@ describe('errors', () => {
   });
 
   for (const [gateway, urlOf] of [
-    ["accounts of Postgres'", databaseUrl],
-    ["accounts of the gateway's own", ownAccountUrl],
+    ["accounts of Postgres", databaseUrl],
+    ["accounts of the gateway", ownAccountUrl],
   ]) {
     for (const [name, wrong, code] of [
       ['a wrong password', { secret: 'wrong' }, '28P01'],
@@ -112,7 +112,7 @@ describe('errors', () => {
   }
 
   test('a deadlock', async () => {
-    // Each has one row, waits until the other has one too, and then wants that.
+    // Each locks one row, waits until the other has locked one too, and then updates that one.
     const update = (id) => `update errors.locked set n = n + 1 where id = ${id}`;
     const wait = `do $$ begin while (select count(*) from pg_locks where locktype = 'advisory') < 2 loop
       perform pg_sleep(0.01); end loop; end $$`;
@@ -132,7 +132,7 @@ describe('errors', () => {
       const outcomes = await Promise.allSettled([run(first), run(second)]);
       victims.push(outcomes.find(({ status }) => status === 'rejected').reason);
     }
-    // Which processes and which row it was about differs.
+    // The details name processes and rows, which differ.
     const comparable = (thrown) => ({ ...error(thrown), detail: undefined, where: undefined });
     assert.equal(victims[0].code, '40P01');
     assert.deepEqual(...victims.map(comparable));
@@ -143,7 +143,7 @@ describe('errors', () => {
   });
 
   test('a serialization failure', async () => {
-    // It takes a snapshot and waits; somebody else changes the row that it then wants to change.
+    // The transaction takes a snapshot and waits. Another client updates the row that it then updates.
     const update = 'update errors.locked set n = n + 1 where id = 1';
     const isThere = (name) => `select from pg_stat_activity where application_name = '${name}'`;
     const statements = (signal) => [
@@ -180,7 +180,7 @@ describe('errors', () => {
     assert.deepEqual(...thrown.map(error));
   });
 
-  test('nothing is poisoned by any of them', async () => {
+  test('both clients still work after all errors', async () => {
     assert.deepEqual((await sql`select 1 as one`).rows, (await client.query('select 1 as one')).rows);
   });
 });

@@ -1,4 +1,4 @@
-// What a result says besides its values, and in which shape it comes.
+// The shape of results: command, count, fields, and rows as arrays or objects.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -28,7 +28,7 @@ describe('results', () => {
     ['table pg_class limit 0'],
   ]) {
     test(`command, count and fields of: ${statement}`, async () => {
-      // Each way does it once, and undoes what would be in the way of the other.
+      // Both clients run the statement once, so its effect is undone in between.
       const undo = statement.startsWith('create') ? 'drop table if exists made' : 'select 1';
       for (const arrayMode of [false, true]) {
         const overHttp = await sql.query(statement, values, { arrayMode });
@@ -61,7 +61,7 @@ describe('results', () => {
     }
   });
 
-  test("a pool's queries by way of fetch", async () => {
+  test('queries of a pool through fetch', async () => {
     const pool = new Pool({ connectionString: databaseUrl() });
     const text = 'select $1::int as n, $2::timestamptz as t';
     const values = [7, '2024-02-29T00:00:00Z'];

@@ -1,4 +1,4 @@
-// What only a session of one's own can do, through the driver's WebSocket.
+// Features that need a session, through the driver's WebSocket.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -9,7 +9,7 @@ import { client, prepare, sql } from './both.js';
 import { databaseUrl } from './stack.js';
 
 describe('sessions', () => {
-  test('a transaction that asks and answers', async () => {
+  test('an interactive transaction', async () => {
     await prepare('create table accounts (name text primary key, balance int)');
     await prepare("insert into accounts values ('a', 100), ('b', 0)");
     const pool = new Pool({ connectionString: databaseUrl() });
@@ -59,7 +59,7 @@ describe('sessions', () => {
     await pool.end();
   });
 
-  test('what a connection string says of the session', async () => {
+  test('session settings in the connection string', async () => {
     const own = new Client(`${databaseUrl()}?application_name=mine&options=-c%20statement_timeout%3D1234ms`);
     await own.connect();
     const { rows } = await own.query(
@@ -83,13 +83,13 @@ describe('sessions', () => {
     await client.query('unlisten news');
   });
 
-  test('many at once', async () => {
+  test('concurrent queries', async () => {
     const pool = new Pool({ connectionString: databaseUrl(), max: 20 });
-    const asked = Array.from({ length: 200 }, (_, index) => index);
-    const answers = await Promise.all(
-      asked.map((index) => pool.query('select $1::int as n, pg_sleep(0.001)', [index])),
+    const numbers = Array.from({ length: 200 }, (_, index) => index);
+    const results = await Promise.all(
+      numbers.map((index) => pool.query('select $1::int as n, pg_sleep(0.001)', [index])),
     );
-    assert.deepEqual(answers.map(({ rows }) => rows[0].n), asked);
+    assert.deepEqual(results.map(({ rows }) => rows[0].n), numbers);
     await pool.end();
   });
 });

@@ -1,8 +1,6 @@
-// The programs that are tested, as anybody would run them: a private Postgres, and `tirage
-// sql-gateway` in front of it.
+// Starts the programs under test: a private Postgres, and `tirage sql-gateway` in front of it.
 //
-// All end when their standard input closes, and so with this process, however that ends. The database
-// goes away with its server.
+// All exit when their stdin closes, and so with this process. The database is temporary.
 
 import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
@@ -13,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { neonConfig } from '@neondatabase/serverless';
 import { WebSocket as NodeWebSocket } from 'ws';
 
-const PATIENCE = 60_000;
+const TIMEOUT_MS = 60_000;
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const devstack = process.env.TIRAGE_DEVSTACK ?? here('../../target/debug/tirage-devstack');
@@ -26,7 +24,7 @@ const postgres = JSON.parse(
 const owner = new URL(postgres.admin_url);
 const password = randomBytes(16).toString('hex');
 
-// One that lets in whom Postgres lets in, and one with accounts of its own.
+// One gateway that authenticates with Postgres, and one with its own accounts.
 const gateways = {
   'postgres.example': await gateway({ DATABASE_URL: postgres.url }),
   'own.example': await gateway({
@@ -39,44 +37,44 @@ const gateways = {
 neonConfig.fetchEndpoint = (host) => `http://${gateways[host]}/sql`;
 neonConfig.wsProxy = (host) => `${gateways[host]}/v2`;
 neonConfig.useSecureWebSocket = false;
-// The environment's own, where it has one: Node 22, Deno, browsers.
+// Node 22, Deno and browsers have their own.
 neonConfig.webSocketConstructor = globalThis.WebSocket ?? NodeWebSocket;
 
-/** What an application would have as its DATABASE_URL. */
+/** Returns the DATABASE_URL of an application. */
 export function databaseUrl({ user = owner.username, secret = owner.password, database = 'tirage' } = {}) {
   return `postgres://${user}:${secret}@postgres.example/${database}`;
 }
 
-/** The same for the gateway that has accounts of its own. */
+/** Returns the DATABASE_URL for the gateway with its own accounts. */
 export function ownAccountUrl({ user = owner.username, secret = password, database = 'tirage' } = {}) {
   return `postgres://${user}:${secret}@own.example/${database}`;
 }
 
-/** Stops what was started, the last first. */
+/** Stops all programs, the last started first. */
 export async function stop() {
   for (const child of running.reverse()) {
     if (child.exitCode === null) {
-      const ended = once(child, 'exit');
+      const exited = once(child, 'exit');
       child.stdin.end();
-      await ended;
+      await exited;
     }
   }
 }
 
-/** Starts a gateway; its address. */
+/** Starts a gateway and returns its address. */
 async function gateway(settings) {
   const arguments_ = ['sql-gateway', '--manifest', here('spin.toml'), '--listen', '127.0.0.1:0', '--exit-with-stdin'];
   const ready = await start(tirage, arguments_, { RUST_LOG: 'warn', ...settings });
   return ready.replace('listening on http://', '');
 }
 
-/** Starts a program, and waits for the line that it prints when it is ready. */
+/** Starts a program and returns the line that it prints when it is ready. */
 async function start(program, args, env) {
   const child = spawn(program, args, { env, stdio: ['pipe', 'pipe', 'inherit'] });
   const line = await Promise.race([
-    once(createInterface({ input: child.stdout }), 'line', { signal: AbortSignal.timeout(PATIENCE) }),
+    once(createInterface({ input: child.stdout }), 'line', { signal: AbortSignal.timeout(TIMEOUT_MS) }),
     once(child, 'exit').then(([code]) => {
-      throw new Error(`${program} ended with ${code}`);
+      throw new Error(`${program} exited with ${code}`);
     }),
   ]);
   running.push(child);

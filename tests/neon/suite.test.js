@@ -1,6 +1,6 @@
-// The SQL gateway, with Neon's own driver and drizzle-orm, both as npm has them.
+// Tests the SQL gateway with Neon's own driver and drizzle-orm.
 //
-// One process and one database for all: `node --test` would start both again for each file.
+// One file imports all tests, since `node --test` would start another process and database for each file.
 
 import { after, before } from 'node:test';
 

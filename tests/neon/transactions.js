@@ -1,4 +1,4 @@
-// A batch over HTTP is the transaction that one would write by hand.
+// A batch over HTTP has the same effect as the transaction written by hand.
 
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
@@ -12,7 +12,7 @@ const LEVELS = {
   Serializable: 'serializable',
 };
 
-/** All that the options can say, and what a session says for the same. */
+/** Returns all combinations of options, each with the equivalent `begin` statement. */
 function options() {
   const all = [[{}, 'begin']];
   for (const [isolationLevel, level] of Object.entries(LEVELS)) {
@@ -30,7 +30,7 @@ function options() {
   return all;
 }
 
-/** The same by hand: each result, and the rollback that an error asks for. */
+/** Runs the transaction by hand, with a rollback after an error. Returns all results. */
 async function byHand(begin, statements) {
   const results = [];
   await client.query(begin);
@@ -77,10 +77,10 @@ describe('transactions', () => {
     });
   }
 
-  test('a batch that fails does nothing', async () => {
+  test('a failed batch changes nothing', async () => {
     for (const [statements, code] of [
       [['insert into moved values (2)', 'select 1/0', 'insert into moved values (3)'], '22012'],
-      // At the commit, after each statement was fine.
+      // Fails at the commit, after all statements succeeded.
       [['insert into moved values (4)', 'insert into moved values (4)'], '23505'],
       [['insert into moved values (5)', 'no statement'], '42601'],
     ]) {
@@ -92,7 +92,7 @@ describe('transactions', () => {
     }
   });
 
-  test('statements see what came before, with parameters and options of their own', async () => {
+  test('statements see the effects of earlier ones, and have their own parameters and options', async () => {
     const results = await sql.transaction((own) => [
       own`insert into moved values (${10}), (${11})`,
       own.query('select n from moved where n >= $1 order by n', [10], { arrayMode: true }),

@@ -4,7 +4,7 @@ import { before, describe, test } from 'node:test';
 
 import { prepare, same } from './both.js';
 
-// A type, the texts of some of its values, and JavaScript's own values for it.
+// Each type, the text of some of its values, and values in JavaScript.
 const TYPES = [
   ['bool', ['true', 'false'], [true, false]],
   ['int2', ['0', '-32768', '32767'], [7]],
@@ -62,7 +62,7 @@ const TYPES = [
   ['types.nested', ['("(1,a)","{1,2}")'], []],
 ];
 
-// Postgres knows no arrays of these, or writes them with another sign between elements than drivers do.
+// Arrays of these don't exist in Postgres, or have another delimiter than drivers write.
 const WITHOUT_ARRAY_PARAMETERS = ['box', 'types.numbers'];
 
 before(() =>
@@ -78,7 +78,7 @@ before(() =>
 
 const literal = (text) => (text === null ? 'null' : `'${text.replaceAll("'", "''")}'`);
 
-/** One row with a column for each expression. */
+/** Returns a query of one row with a column for each expression. */
 const columns = (expressions) =>
   `select ${expressions.map((expression, index) => `${expression} as v${index}`).join(', ')}`;
 
@@ -106,14 +106,14 @@ describe('types', () => {
       if (WITHOUT_ARRAY_PARAMETERS.includes(type)) {
         return;
       }
-      // The driver can't write an array of Uint8Array, but of Buffer it can.
+      // The driver supports arrays of Buffer, but not of Uint8Array.
       const elements = natives.filter((value) => value.constructor !== Uint8Array);
       const arrays = [[...texts, null], [], [[texts[0], texts.at(-1)], [null, texts[0]]], elements];
       await same(columns(arrays.map((_, index) => `$${index + 1}::${type}[]`)), arrays);
     });
   }
 
-  test('parameters of which nobody says the type', () =>
+  test('parameters of unspecified type', () =>
     same('select $1 as a, $2 as b, $3 as c, $4 as d, $5 as e, $6 as f', [
       1,
       'text',
@@ -123,7 +123,7 @@ describe('types', () => {
       [1, [2, 'x']].flat(),
     ]));
 
-  test('arrays with bounds of their own', () => same("select '[2:3]={1,2}'::int[] as v"));
+  test('arrays with custom bounds', () => same("select '[2:3]={1,2}'::int[] as v"));
 
   test('columns of a table', async () => {
     await prepare(

@@ -1,13 +1,13 @@
-// sharp, as `cargo xtask bench photo` measures it: on one thread, without a cache, warm. Started with a
-// job as its argument, it prints what came of it as JSON.
+// Runs sharp for `cargo xtask bench photo`: on one thread, warm, without a cache. The argument is a job in
+// JSON; the result is printed as JSON.
 //
-// - {measure: [print…], input, warm, rounds, output}: makes all prints in each round; answers with the
-//   milliseconds of each, the CPU milliseconds of all, and the most memory of the process. The last
-//   round's prints are written to `output`, numbered.
-// - {reference, width, height, output}: the picture resized from all of its pixels, none skipped while
-//   decoding: what prints are compared with.
-// - {pixels, output}: the pixels of a print.
-// A print is {long_side, format, options}. Pixels are red, green and blue on white, 8 bits.
+// - {measure: [variant…], input, warm, rounds, output}: makes all variants in each round. Returns the
+//   milliseconds of each round, the CPU milliseconds of all, and the peak memory of the process. Writes the
+//   last round's variants to numbered files that begin with `output`.
+// - {reference, width, height, output}: writes the pixels of the picture resized from all of its pixels,
+//   without skipping any while decoding, as the reference for variants.
+// - {pixels, output}: writes the pixels of a variant.
+// A variant is {long_side, format, options}. Pixels are 8-bit RGB on white.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import sharp from 'sharp';
@@ -31,26 +31,26 @@ async function run(job) {
 async function measure({ measure, input, warm, rounds, output }) {
   const file = readFileSync(input);
   const make = async () => {
-    const made = [];
+    const variants = [];
     for (const { long_side, format, options } of measure) {
       const fit = { fit: 'inside', withoutEnlargement: true };
-      made.push(
+      variants.push(
         await sharp(file).autoOrient().resize(long_side, long_side, fit)[format](options).toBuffer(),
       );
     }
-    return made;
+    return variants;
   };
   for (let round = 0; round < warm; round++) await make();
   const milliseconds = [];
-  let made;
+  let variants;
   const before = process.cpuUsage();
   for (let round = 0; round < rounds; round++) {
     const begin = performance.now();
-    made = await make();
+    variants = await make();
     milliseconds.push(performance.now() - begin);
   }
   const { user, system } = process.cpuUsage(before);
-  made.forEach((print, index) => writeFileSync(`${output}${index}`, print));
+  variants.forEach((variant, index) => writeFileSync(`${output}${index}`, variant));
   return {
     milliseconds,
     cpu_milliseconds: (user + system) / 1000,

@@ -1,11 +1,18 @@
-//! What all whole-system tests need: where things are.
+//! Helpers of the whole-system tests: paths, processes, and unused addresses.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod process;
+
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
-/// A program of this workspace, as it was built for the test that asks: to where the test itself is.
+pub use process::Process;
+
+/// Returns the path of a program of this workspace, of the same build as the running test.
 ///
 /// # Panics
-/// When it isn't there.
+/// When the program isn't built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap_or_default();
@@ -19,8 +26,16 @@ pub fn binary(name: &str) -> PathBuf {
     path
 }
 
-/// The root of this repository.
+/// Returns the root of this repository.
 #[must_use]
 pub fn repository() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Returns an address of this machine at which no server listens.
+#[must_use]
+#[expect(clippy::missing_panics_doc, reason = "every machine has a free port")]
+pub fn unused_address() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().to_string()
 }

@@ -1,4 +1,4 @@
-//! The load: some connections, each of which asks again as soon as it is answered.
+//! HTTP load: connections that each send the next request as soon as the previous one is answered.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -10,11 +10,11 @@ use http_body_util::{BodyExt as _, Empty};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-/// Requests per second that `address` answers at `path` over `connections` kept-alive connections, each
-/// request with these headers besides `Host`.
+/// Measures the requests per second that `address` answers at `path` over `connections` kept-alive
+/// connections. Each request has these headers in addition to `Host`.
 ///
 /// # Errors
-/// When an answer is not 200: a server that fails fast is not fast.
+/// When a status is not 200, since fast failures must not count.
 pub(crate) async fn requests_per_second(
     address: SocketAddr,
     path: &'static str,
@@ -26,11 +26,11 @@ pub(crate) async fn requests_per_second(
     let clients: Vec<_> = (0..connections)
         .map(|_| tokio::spawn(client(address, path, headers.clone(), begin + duration)))
         .collect();
-    let mut answered = 0;
+    let mut responses = 0;
     for client in clients {
-        answered += client.await??;
+        responses += client.await??;
     }
-    Ok(f64::from(answered) / begin.elapsed().as_secs_f64())
+    Ok(f64::from(responses) / begin.elapsed().as_secs_f64())
 }
 
 async fn client(
@@ -44,25 +44,29 @@ async fn client(
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
-    let mut answered = 0;
+    let mut responses = 0;
     while Instant::now() < until {
         let mut request = Request::get(path)
             .header(header::HOST, "bench")
             .body(Empty::<Bytes>::new())?;
         request.headers_mut().extend(headers.clone());
         let response = sender.send_request(request).await?;
-        anyhow::ensure!(response.status() == 200, "answered {}", response.status());
+        anyhow::ensure!(
+            response.status() == 200,
+            "unexpected status {}",
+            response.status()
+        );
         response.into_body().collect().await?;
-        answered += 1;
+        responses += 1;
     }
-    Ok(answered)
+    Ok(responses)
 }
 
-/// Waits until `address` answers `path` with 200, asking without pause.
+/// Sends requests without pause until `address` answers `path` with 200.
 ///
 /// # Errors
-/// When it doesn't within ten seconds.
-pub(crate) fn first_answer(address: SocketAddr, path: &str) -> anyhow::Result<()> {
+/// When that takes more than ten seconds.
+pub(crate) fn wait_for_success(address: SocketAddr, path: &str) -> anyhow::Result<()> {
     use std::io::{Read as _, Write as _};
     let begin = Instant::now();
     let request = format!("GET {path} HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n");
@@ -72,11 +76,11 @@ pub(crate) fn first_answer(address: SocketAddr, path: &str) -> anyhow::Result<()
             continue;
         };
         stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if answer.starts_with("HTTP/1.1 200") {
+        let mut response = String::new();
+        stream.read_to_string(&mut response)?;
+        if response.starts_with("HTTP/1.1 200") {
             return Ok(());
         }
     }
-    None.context("no answer within ten seconds")
+    None.context("no successful response within ten seconds")
 }

@@ -1,5 +1,5 @@
-//! `cargo xtask bench <name>`: measures ours and the peer in one run and prints ratios, targets met
-//! or not. Absolute numbers mean something only on the machine and in the run that they stand for.
+//! `cargo xtask bench <name>`: measures ours and a peer in the same run, and prints ratios and whether
+//! targets are met. Absolute numbers are comparable only within a run.
 
 mod load;
 mod peer;
@@ -12,21 +12,21 @@ mod uploads;
 
 use clap::Parser;
 
-/// What to measure.
+/// The benchmark to run.
 #[derive(Parser)]
 enum Command {
-    /// Prints of photos beside sharp's, then photos through the whole system.
+    /// Variants of photos compared with sharp's, then uploads through the whole system.
     Photo,
-    /// Start, throughput and memory of the router.
+    /// Start time, throughput and memory of the router.
     Router,
     /// SQL over HTTP, in process and over a socket.
     Sql,
-    /// Only the second half of `photo`.
+    /// The second half of `photo` only.
     Uploads,
-    /// A bare `ProxyHandler` loop: what the router is measured against. Started by `router`.
+    /// A bare `ProxyHandler` loop, the peer of the router. Started by `router`.
     #[command(hide = true)]
     Peer {
-        /// The component that it serves.
+        /// The component to serve.
         component: std::path::PathBuf,
     },
 }

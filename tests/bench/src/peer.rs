@@ -1,6 +1,6 @@
-//! The peer: wasmtime's own `ProxyHandler` behind hyper, and nothing else. No routes, no ids, no
-//! log, no metrics, no limits but the ones without which it could not stand beside the router:
-//! epochs, the pool, and the same reuse of instances.
+//! The peer of the router: wasmtime's own `ProxyHandler` behind hyper. It has no routes, request ids, log or
+//! metrics, and only the settings that a fair comparison needs: epochs, the pool, and the same reuse of
+//! instances.
 
 use std::convert::Infallible;
 use std::path::Path;
@@ -67,7 +67,7 @@ async fn run(component: &Path) -> wasmtime::Result<()> {
         stream.set_nodelay(true)?;
         let handler = handler.clone();
         tokio::spawn(async move {
-            let answer = service_fn(|request: http::Request<hyper::body::Incoming>| {
+            let service = service_fn(|request: http::Request<hyper::body::Incoming>| {
                 let handler = handler.clone();
                 async move {
                     let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
@@ -79,9 +79,9 @@ async fn run(component: &Path) -> wasmtime::Result<()> {
                     }))
                 }
             });
-            // The load closes its connections as it likes.
+            // Fails when the load closes its connections.
             let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer)
+                .serve_connection(TokioIo::new(stream), service)
                 .await;
         });
     }
@@ -113,7 +113,7 @@ impl WasiHttpView for State {
     }
 }
 
-/// Refuses every call.
+/// Refuses every outgoing call.
 pub(crate) struct NoNetwork;
 
 type Sent = Result<

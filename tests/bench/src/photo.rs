@@ -1,7 +1,7 @@
-//! Prints of photos, beside sharp's in its own process: both warm, on one thread, from memory to
-//! memory. Ours run in the sandbox, one instance for each photo, as in the router.
+//! Variants of photos, compared with sharp in its own process: both warm, on one thread, from memory to
+//! memory. Ours run in the sandbox, one instance per photo, as in the router.
 //!
-//! Quality is SSIMULACRA2 against the picture resized from all of its pixels.
+//! Quality is SSIMULACRA2, compared with the picture resized from all of its pixels.
 
 mod sharp;
 mod step;
@@ -16,84 +16,84 @@ use crate::photo::step::Step;
 use crate::statistics::{at_least, at_most, median, range};
 
 const ROUNDS: usize = 5;
-/// In each round, one after the other.
+/// Photos of each round, one after the other.
 const PHOTOS: usize = 10;
 const WARM: usize = 3;
 
 const SPEED_TARGET: f64 = 0.8;
 const MEMORY_TARGET_MB: f64 = 64.0;
 
-/// What both have to do.
+/// A task of both programs.
 struct Task {
     name: &'static str,
     input: &'static str,
-    /// As the step takes them.
+    /// The variants as parameters of the step.
     variants: &'static [&'static str],
-    /// As sharp takes them, in the same order.
-    prints: serde_json::Value,
+    /// The same variants as parameters of sharp, in the same order.
+    sharp_variants: serde_json::Value,
     has_target: bool,
 }
 
 fn tasks() -> Vec<Task> {
-    let print = |long_side: u32, format: &str, options: serde_json::Value| json!({"long_side": long_side, "format": format, "options": options});
-    let jpeg = |long_side| print(long_side, "jpeg", json!({"quality": 80}));
+    let variant = |long_side: u32, format: &str, options: serde_json::Value| json!({"long_side": long_side, "format": format, "options": options});
+    let jpeg = |long_side| variant(long_side, "jpeg", json!({"quality": 80}));
     let progressive = |long_side| {
-        print(
+        variant(
             long_side,
             "jpeg",
             json!({"quality": 80, "progressive": true}),
         )
     };
-    let webp = |long_side| print(long_side, "webp", json!({"quality": 75}));
+    let webp = |long_side| variant(long_side, "webp", json!({"quality": 75}));
     vec![
         Task {
             name: "JPEG to 720",
             input: "bench/photo-2725x2225.jpg",
             variants: &["x:720:jpeg:80"],
-            prints: json!([jpeg(720)]),
+            sharp_variants: json!([jpeg(720)]),
             has_target: true,
         },
         Task {
             name: "JPEG to 200",
             input: "bench/photo-2725x2225.jpg",
             variants: &["x:200:jpeg:80"],
-            prints: json!([jpeg(200)]),
+            sharp_variants: json!([jpeg(200)]),
             has_target: true,
         },
         Task {
             name: "PNG to 720",
             input: "bench/alpha-2048x1536.png",
             variants: &["x:720:png"],
-            prints: json!([print(720, "png", json!({"compressionLevel": 6}))]),
+            sharp_variants: json!([variant(720, "png", json!({"compressionLevel": 6}))]),
             has_target: false,
         },
         Task {
-            name: "four prints",
+            name: "four variants",
             input: "photos/nokia-8.3.jpg",
             variants: &[],
-            prints: json!([webp(320), webp(640), progressive(1600), progressive(2048)]),
+            sharp_variants: json!([webp(320), webp(640), progressive(1600), progressive(2048)]),
             has_target: false,
         },
         Task {
             name: "JPEG to WebP 720",
             input: "bench/photo-2725x2225.jpg",
             variants: &["x:720:webp:75"],
-            prints: json!([webp(720)]),
+            sharp_variants: json!([webp(720)]),
             has_target: false,
         },
     ]
 }
 
-/// Measures, and prints what was measured, met or not.
+/// Runs the benchmark and prints the results.
 ///
 /// # Errors
-/// When the component or sharp isn't there, or fails.
+/// When the component or sharp is missing, or fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let Some(data) = data(repository) else {
         println!(
-            "bench photo needs sharp's and cameras' photos: put them into ../shared/data beside the \
-             repository, or name their folder in TIRAGE_DATA"
+            "skipped: bench photo needs photos in ../shared/data beside the repository, or in the folder \
+             TIRAGE_DATA"
         );
         return Ok(());
     };
@@ -125,11 +125,11 @@ fn compare(task: &Task, input: &Path, step: &Step, sharp: &Sharp) -> anyhow::Res
     let (mut ours_ms, mut theirs_ms) = (Vec::new(), Vec::new());
     let (mut ours_cpu, mut theirs_cpu) = (Vec::new(), Vec::new());
     let (mut ours_peak, mut theirs_peak) = (0, 0);
-    let mut prints = Vec::new();
+    let mut variants = Vec::new();
     step.measure(&file, &query, WARM)?;
     for _ in 0..ROUNDS {
         let ours = step.measure(&file, &query, PHOTOS)?;
-        let theirs = sharp.measure(&task.prints, input, WARM, PHOTOS)?;
+        let theirs = sharp.measure(&task.sharp_variants, input, WARM, PHOTOS)?;
         ratios.push(median(&theirs.milliseconds) / median(&ours.milliseconds));
         cpu_ratios.push(theirs.cpu_milliseconds / ours.cpu_milliseconds);
         ours_ms.extend(ours.milliseconds);
@@ -138,7 +138,7 @@ fn compare(task: &Task, input: &Path, step: &Step, sharp: &Sharp) -> anyhow::Res
         theirs_cpu.push(theirs.cpu_milliseconds / PHOTOS as f64);
         ours_peak = ours_peak.max(ours.peak_bytes);
         theirs_peak = theirs_peak.max(theirs.peak_bytes);
-        prints = ours.prints;
+        variants = ours.variants;
     }
     println!("\n{} ({})", task.name, task.input);
     println!(
@@ -168,20 +168,20 @@ fn compare(task: &Task, input: &Path, step: &Step, sharp: &Sharp) -> anyhow::Res
         ours_peak as f64 / 1e6,
         theirs_peak as f64 / 1e6,
     );
-    for (index, print) in prints.iter().enumerate() {
-        let theirs = sharp.print(index)?;
-        let (ours_quality, theirs_quality) = sharp.qualities(input, print, index)?;
+    for (index, variant) in variants.iter().enumerate() {
+        let theirs = sharp.variant(index)?;
+        let (ours_quality, theirs_quality) = sharp.qualities(input, variant, index)?;
         println!(
-            "  print {}: {} bytes at SSIMULACRA2 {ours_quality:.1}; sharp {} at {theirs_quality:.1}",
+            "  variant {}: {} bytes at SSIMULACRA2 {ours_quality:.1}; sharp {} at {theirs_quality:.1}",
             index + 1,
-            print.len(),
+            variant.len(),
             theirs.len(),
         );
     }
     Ok(())
 }
 
-/// The memory of a photo of 24 megapixels, made here.
+/// Measures the memory for a generated photo of 24 megapixels.
 fn large(step: &Step) -> anyhow::Result<()> {
     let (width, height) = (6000_u16, 4000_u16);
     let pixels: Vec<u8> = (0..u32::from(height))
@@ -202,7 +202,7 @@ fn large(step: &Step) -> anyhow::Result<()> {
     let measured = step.measure(&file, "", 1)?;
     let megabytes = measured.peak_bytes as f64 / 1e6;
     println!(
-        "\nbaseline JPEG of {width} x {height} ({:.1} MB), four prints: peak memory {megabytes:.1} MB, \
+        "\nbaseline JPEG of {width} x {height} ({:.1} MB), four variants: peak memory {megabytes:.1} MB, \
          target {MEMORY_TARGET_MB}: {}; {:.0} ms",
         file.len() as f64 / 1e6,
         at_most(megabytes, MEMORY_TARGET_MB),

@@ -1,4 +1,4 @@
-//! Programs that are measured, started beside this one and ended with it.
+//! The programs that are measured. They stop with this one.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
@@ -7,38 +7,38 @@ use std::process::Child;
 
 use anyhow::Context as _;
 
-/// A process that ends with this value.
+/// A process that is killed when this value is dropped.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may be gone already.
+        // Fails if the process has exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The program `name` of the same build as this one.
+/// Returns the path of the program `name` of the same build as this one.
 pub(crate) fn beside_this(name: &str) -> PathBuf {
     std::env::current_exe().map_or_else(|_| name.into(), |path| path.with_file_name(name))
 }
 
-/// The first line that a program prints. Its output must be piped.
+/// Reads the first line that a program prints. Its stdout must be piped.
 ///
 /// # Errors
-/// When it can't be read.
+/// When reading fails.
 pub(crate) fn first_line(child: &mut Child) -> anyhow::Result<String> {
     let mut line = String::new();
-    BufReader::new(child.stdout.take().context("its output is piped")?).read_line(&mut line)?;
+    BufReader::new(child.stdout.take().context("stdout is not piped")?).read_line(&mut line)?;
     Ok(line)
 }
 
-/// The address in the line by which a server says that it is ready.
+/// Reads the address from the line that a server prints when it is ready.
 ///
 /// # Errors
-/// When it says something else, or ends.
+/// When it prints something else, or exits.
 pub(crate) fn listening_address(child: &mut Child) -> anyhow::Result<SocketAddr> {
     let line = first_line(child)?;
     let address = line.trim().strip_prefix("listening on http://");
-    Ok(address.context("it did not start")?.parse()?)
+    Ok(address.context("the server did not start")?.parse()?)
 }

@@ -1,5 +1,5 @@
-//! The router: how long from start to the first answer with all components, how many requests it
-//! serves beside a bare `ProxyHandler` loop, how much memory it holds when nobody asks.
+//! The router: the time from start to the first response with all components, its throughput compared with
+//! a bare `ProxyHandler` loop, and its memory when idle.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tirage_devstack::postgres::Cluster;
 
-use crate::load::{first_answer, requests_per_second};
+use crate::load::{requests_per_second, wait_for_success};
 use crate::processes::{Running, beside_this, listening_address};
 use crate::statistics::{at_least, at_most, median, range};
 
@@ -24,10 +24,10 @@ const THROUGHPUT_TARGET: f64 = 0.95;
 
 const MEMORY_TARGET_MB: f64 = 60.0;
 
-/// Measures, and prints what was measured, met or not.
+/// Runs the benchmark and prints the results.
 ///
 /// # Errors
-/// When something can't be started or doesn't answer.
+/// When a program doesn't start or a request fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let repository = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
     let database = Cluster::start_temporary().context("cannot start Postgres")?;
@@ -45,12 +45,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
 
 fn start(bundle: &dyn Fn(SocketAddr) -> Command) -> anyhow::Result<()> {
     let mut milliseconds = Vec::new();
-    // The first start makes the database's tables, and warms the page cache.
+    // The first start creates the database's tables and warms the page cache.
     for round in 0..=STARTS {
         let address = free_address()?;
         let begin = Instant::now();
         let running = Running(bundle(address).stdout(Stdio::null()).spawn()?);
-        first_answer(address, "/api/health")?;
+        wait_for_success(address, "/api/health")?;
         let elapsed = begin.elapsed().as_secs_f64() * 1000.0;
         drop(running);
         if round > 0 {
@@ -69,7 +69,7 @@ fn start(bundle: &dyn Fn(SocketAddr) -> Command) -> anyhow::Result<()> {
 fn memory(bundle: &dyn Fn(SocketAddr) -> Command) -> anyhow::Result<()> {
     let address = free_address()?;
     let running = Running(bundle(address).stdout(Stdio::null()).spawn()?);
-    first_answer(address, "/api/health")?;
+    wait_for_success(address, "/api/health")?;
     std::thread::sleep(Duration::from_secs(3));
     let fresh = resident_megabytes(&running.0)?;
     tokio::runtime::Runtime::new()?.block_on(requests_per_second(
@@ -116,18 +116,18 @@ concurrent_requests_per_instance = 16
 
     let address = free_address()?;
     let _ours = Running(router(&manifest, address).stdout(Stdio::null()).spawn()?);
-    first_answer(address, "/")?;
+    wait_for_success(address, "/")?;
     let mut peer = Command::new(std::env::current_exe()?);
     peer.arg("peer").arg(&hello).stdout(Stdio::piped());
     let mut peer = Running(peer.spawn()?);
     let peer_address = listening_address(&mut peer.0)?;
-    first_answer(peer_address, "/")?;
+    wait_for_success(peer_address, "/")?;
 
     let runtime = tokio::runtime::Runtime::new()?;
     let contenders = [
         (address, HeaderMap::new()),
         (peer_address, HeaderMap::new()),
-        (peer_address, headers_of_the_router(address)?),
+        (peer_address, router_headers(address)?),
     ];
     let measure = |which: usize| {
         let (address, headers) = contenders.get(which).context("one of three")?;
@@ -140,10 +140,10 @@ concurrent_requests_per_instance = 16
         ))
     };
     let mut measured = [const { Vec::new() }; 3];
-    // The first round warms up; then each begins in turn, so that a machine that drifts favours none.
+    // The first round warms up. The order rotates, so that drift of the machine favours none.
     for round in 0..=ROUNDS {
-        for turn in 0..contenders.len() {
-            let which = (round + turn) % contenders.len();
+        for position in 0..contenders.len() {
+            let which = (round + position) % contenders.len();
             let rate = measure(which)?;
             if let Some(rates) = measured.get_mut(which).filter(|_| round > 0) {
                 rates.push(rate);
@@ -176,9 +176,9 @@ concurrent_requests_per_instance = 16
     Ok(())
 }
 
-/// What the router tells each component: the guest's library copies every header into the guest, so
-/// a peer that is not sent them does less.
-fn headers_of_the_router(address: SocketAddr) -> anyhow::Result<HeaderMap> {
+/// Returns the headers that the router adds for each component. The guest's library copies each header
+/// into the guest, so a peer without them does less work.
+fn router_headers(address: SocketAddr) -> anyhow::Result<HeaderMap> {
     let own = format!("http://{address}/");
     [
         ("spin-full-url", own.as_str()),
@@ -195,7 +195,7 @@ fn headers_of_the_router(address: SocketAddr) -> anyhow::Result<HeaderMap> {
     .collect()
 }
 
-/// The router as it is in production: its log goes nowhere, but it is written.
+/// Returns a command that runs the router as in production. Its log is written and discarded.
 fn router(manifest: &Path, address: SocketAddr) -> Command {
     let mut command = Command::new(beside_this("tirage"));
     command
@@ -212,7 +212,7 @@ fn free_address() -> anyhow::Result<SocketAddr> {
     Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-/// The resident set of a process, from Linux' /proc, in MB of a million bytes.
+/// Returns the resident set size of a process, from Linux' /proc, in megabytes (10⁶ bytes).
 fn resident_megabytes(child: &Child) -> anyhow::Result<f64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", child.id()))?;
     let kibibytes: f64 = status

@@ -1,6 +1,6 @@
-//! Few numbers from many.
+//! Statistics of samples.
 
-/// The middle one; of an even count, the mean of the two in the middle.
+/// Returns the median; of an even count, the mean of the two middle samples.
 pub(crate) fn median(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -11,7 +11,7 @@ pub(crate) fn median(samples: &[f64]) -> f64 {
     }
 }
 
-/// The value below which `percent` of the sorted samples are.
+/// Returns the value below which `percent` of the sorted samples are.
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     let last = sorted.len().saturating_sub(1);
     sorted
@@ -20,19 +20,19 @@ pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
         .unwrap_or(f64::NAN)
 }
 
-/// `least–most`, for the eye.
+/// Formats the range of the samples as `min–max`.
 pub(crate) fn range(samples: &[f64]) -> String {
-    let least = samples.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{least:.2}–{most:.2}")
+    let min = samples.iter().copied().fold(f64::INFINITY, f64::min);
+    let max = samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{min:.2}–{max:.2}")
 }
 
-/// How a target that is an upper bound was met.
+/// Says whether a target that is an upper bound is met.
 pub(crate) fn at_most(value: f64, target: f64) -> &'static str {
     if value <= target { "met" } else { "NOT met" }
 }
 
-/// How a target that is a lower bound was met.
+/// Says whether a target that is a lower bound is met.
 pub(crate) fn at_least(value: f64, target: f64) -> &'static str {
     if value >= target { "met" } else { "NOT met" }
 }

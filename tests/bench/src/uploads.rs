@@ -1,7 +1,7 @@
-//! The whole system under load: real photos uploaded by several clients at once, through API, object
-//! store, queue, trigger, worker and step, until their prints can be fetched.
+//! The whole system under load: several clients upload real photos in parallel, through API, object store,
+//! queue, trigger, worker and step, until their variants can be fetched.
 //!
-//! There is no peer for all of it. What a photo costs is its processor time, at the prices of
+//! There is no peer for the whole system. The cost of a photo is its processor time, at the prices of
 //! Scaleway's Serverless Containers.
 
 use std::path::{Path, PathBuf};
@@ -19,23 +19,23 @@ use crate::statistics::percentile;
 
 const CLIENTS: usize = 4;
 const UPLOADS: usize = 60;
-/// Before that, instances, caches and connections are cold.
+/// Uploads before the measurement, which warm up instances, caches and connections.
 const WARM_UP: usize = 6;
-const POLL: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(120);
-const SECRET: &str = "only for this measurement, and long enough";
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
+const TIMEOUT: Duration = Duration::from_secs(120);
+const SECRET: &str = "a secret of this benchmark, which is long enough";
 
-/// Euro for a second of a vCPU, and of a GB, in a Serverless Container (Scaleway's price list, October
-/// 2026).
+/// Price in euros of a vCPU for a second, and of a GB, in a Serverless Container (Scaleway's price list,
+/// October 2026).
 const VCPU_SECOND: f64 = 0.000_01;
 const GB_SECOND: f64 = 0.000_002;
-/// What a container has for each vCPU.
+/// Memory of a container for each vCPU, in GB.
 const GB_PER_VCPU: f64 = 1.0;
 
-/// Measures, and prints what was measured.
+/// Runs the benchmark and prints the results.
 ///
 /// # Errors
-/// When something can't be started, or a photo isn't printed.
+/// When a program doesn't start, or a photo fails.
 pub(crate) fn run() -> anyhow::Result<()> {
     let Some(photo) = photo() else {
         println!("uploads: no photo to measure with (../shared/data/photos/nokia-8.3.jpg)");
@@ -64,7 +64,7 @@ async fn measure(stack: &Stack, photo: &[u8]) -> anyhow::Result<()> {
 
     let euro = 1e6 * cpu * (VCPU_SECOND + GB_PER_VCPU * GB_SECOND);
     println!(
-        "{UPLOADS} photos of {:.1} MB, {CLIENTS} clients at once, everything on this machine:",
+        "{UPLOADS} photos of {:.1} MB, {CLIENTS} clients in parallel, everything on this machine:",
         count(photo.len()) / 1e6
     );
     println!("  uploads per second     {:>8.2}", count(UPLOADS) / elapsed);
@@ -86,7 +86,7 @@ async fn measure(stack: &Stack, photo: &[u8]) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The time from the first request to the last print of each, in seconds.
+/// Uploads photos, and returns the seconds from the first request to the last variant of each.
 async fn upload_all(stack: &Stack, photo: &[u8], uploads: usize) -> anyhow::Result<Vec<f64>> {
     let next = AtomicUsize::new(0);
     let clients = (0..CLIENTS).map(|_| async {
@@ -134,13 +134,13 @@ async fn upload(client: &reqwest::Client, url: &str, photo: &[u8]) -> anyhow::Re
         match found["state"].as_str() {
             Some("ready") => return Ok(()),
             Some("failed") => anyhow::bail!("a photo failed: {}", found["failure"]),
-            _ => anyhow::ensure!(begin.elapsed() < PATIENCE, "a photo is never done"),
+            _ => anyhow::ensure!(begin.elapsed() < TIMEOUT, "timeout waiting for a photo"),
         }
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Everything that takes part, each a process.
+/// The processes of the whole system.
 struct Stack {
     url: String,
     router: Running,
@@ -151,9 +151,9 @@ struct Stack {
 impl Stack {
     fn start() -> anyhow::Result<Self> {
         let data = TempDir::new()?;
-        let (postgres, database) = part("postgres", data.path())?;
-        let (objects, bucket) = part("s3", data.path())?;
-        let (queue, jobs) = part("queue", data.path())?;
+        let (postgres, database) = start_service("postgres", data.path())?;
+        let (objects, bucket) = start_service("s3", data.path())?;
+        let (queue, jobs) = start_service("queue", data.path())?;
         let field = |line: &Value, name: &str| line[name].as_str().unwrap_or_default().to_owned();
         let environment = [
             ("DATABASE_URL", field(&database, "url")),
@@ -190,23 +190,25 @@ impl Stack {
         })
     }
 
-    /// User and system time of the router, from `/proc` (proc(5), `stat`, fields 14 and 15).
+    /// Returns the router's user and system time, from `/proc` (proc(5), `stat`, fields 14 and 15).
     fn router_cpu_seconds(&self) -> anyhow::Result<f64> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.router.0.id()))?;
-        let (_, fields) = stat.rsplit_once(')').context("not as documented")?;
+        let (_, fields) = stat
+            .rsplit_once(')')
+            .context("unexpected format of /proc/<pid>/stat")?;
         let ticks: u64 = fields
             .split_whitespace()
             .skip(11)
             .take(2)
             .filter_map(|field| field.parse::<u64>().ok())
             .sum();
-        // Linux counts hundredths of a second for programs, whatever its own ticks are.
+        // Linux reports hundredths of a second to programs, independently of its own ticks.
         Ok(ticks as f64 / 100.0)
     }
 }
 
-/// A part of the devstack, and what it says when it is ready.
-fn part(name: &str, data: &Path) -> anyhow::Result<(Running, Value)> {
+/// Starts a service of the devstack, and returns the line that it prints when it is ready.
+fn start_service(name: &str, data: &Path) -> anyhow::Result<(Running, Value)> {
     let (running, line) = start(
         Command::new(beside_this("tirage-devstack"))
             .arg(name)

@@ -1,4 +1,4 @@
-//! The media API, as clients use it.
+//! The media API, used as clients do.
 
 use std::io::{Read as _, Write as _};
 
@@ -6,7 +6,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client::{
-    announcement, check_prints, get, objects, post, put_once, send, settled, sha256, upload,
+    DEFAULT_VARIANTS, announcement, check_variants, get, objects, post, put_once, send, settled,
+    sha256, upload,
 };
 use crate::picture::png;
 use crate::proxy::{Step, Target, When};
@@ -22,24 +23,24 @@ async fn problem(stack: &Stack, body: Value) -> (u16, String) {
     )
 }
 
-/// Starting a stack costs seconds: these share one.
+/// Starting a stack takes seconds, so that these tests share one.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_media_api() {
     let stack = Stack::start().await;
-    a_photo_is_announced_uploaded_and_printed(&stack).await;
-    what_was_promised_binds(&stack).await;
+    a_photo_is_announced_uploaded_and_processed(&stack).await;
+    a_presigned_url_accepts_only_the_announced_bytes(&stack).await;
     bad_announcements_are_refused(&stack).await;
-    the_same_request_has_its_effect_once(&stack).await;
-    the_same_bytes_are_known(&stack).await;
-    bytes_can_be_sent_directly(&stack).await;
-    bytes_that_are_sent_again_are_stored_once(&stack).await;
+    requests_with_the_same_key_take_effect_once(&stack).await;
+    the_same_bytes_are_deduplicated(&stack).await;
+    files_can_be_uploaded_directly(&stack).await;
+    repeated_direct_uploads_are_stored_once(&stack).await;
     lists_have_pages_and_filters(&stack).await;
-    what_is_deleted_is_gone(&stack).await;
-    a_failure_is_told_and_can_be_retried(&stack).await;
-    strangers_cannot_make_us_work(&stack).await;
+    deletion_removes_rows_and_objects(&stack).await;
+    a_failure_is_reported_and_can_be_retried(&stack).await;
+    unauthenticated_jobs_are_refused(&stack).await;
 }
 
-async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
+async fn a_photo_is_announced_uploaded_and_processed(stack: &Stack) {
     let bytes = png(400, 300, 100);
     let announced = announcement("a.png", "image/png", &bytes);
     let answer = post(stack, "/api/media", announced).await;
@@ -69,7 +70,7 @@ async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
 
     let media = settled(stack, id).await;
     assert_eq!(media["state"], "ready", "{media}");
-    check_prints(&media, &["display", "large", "small", "thumb"]).await;
+    check_variants(&media, &DEFAULT_VARIANTS).await;
     assert_eq!(media["kind"], "photo");
     assert_eq!(media["content_type"], "image/png");
     assert_eq!(media["sha256"], sha256(&bytes));
@@ -88,7 +89,7 @@ async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
 
     let task = get(stack, &format!("/api/tasks/{task}")).await;
     assert_eq!(task.json["state"], "done");
-    // Done is done.
+    // A finished task isn't run again.
     let again = post(stack, &path, json!({})).await;
     assert_eq!(
         (again.status, &again.json["state"]),
@@ -101,8 +102,8 @@ async fn a_photo_is_announced_uploaded_and_printed(stack: &Stack) {
     );
 }
 
-/// A URL is for these bytes, of this type, once.
-async fn what_was_promised_binds(stack: &Stack) {
+/// A presigned URL accepts the announced bytes, of the announced type, once.
+async fn a_presigned_url_accepts_only_the_announced_bytes(stack: &Stack) {
     let bytes = png(20, 20, 101);
     let answer = post(
         stack,
@@ -126,7 +127,7 @@ async fn what_was_promised_binds(stack: &Stack) {
     let id = answer.json["media"]["id"].as_str().unwrap();
     assert!(
         objects(stack, id).await.is_empty(),
-        "a bad upload left something"
+        "a refused upload was stored"
     );
 
     assert_eq!(put_once(upload, &bytes).await.unwrap(), StatusCode::OK);
@@ -161,7 +162,7 @@ async fn bad_announcements_are_refused(stack: &Stack) {
     }
 }
 
-async fn the_same_request_has_its_effect_once(stack: &Stack) {
+async fn requests_with_the_same_key_take_effect_once(stack: &Stack) {
     let create = async |key: &str, size: u64| {
         let body = json!({"filename": "c.png", "content_type": "image/png", "size": size});
         let answer = send(stack, Method::POST, "/api/media", Some(key), Some(body))
@@ -201,7 +202,7 @@ async fn the_same_request_has_its_effect_once(stack: &Stack) {
     assert_eq!(describe("another").await.0, 422);
 }
 
-async fn the_same_bytes_are_known(stack: &Stack) {
+async fn the_same_bytes_are_deduplicated(stack: &Stack) {
     let bytes = png(60, 60, 102);
     let id = upload(stack, "d.png", "image/png", &bytes).await;
     settled(stack, &id).await;
@@ -216,7 +217,7 @@ async fn the_same_bytes_are_known(stack: &Stack) {
     assert_eq!(again.json.get("upload"), None);
 }
 
-/// Sends a file as a request's body.
+/// Uploads a file as the body of a request to the api.
 async fn post_file(
     stack: &Stack,
     name: &str,
@@ -234,22 +235,22 @@ async fn post_file(
     (response.status(), response.json().await.unwrap())
 }
 
-async fn bytes_can_be_sent_directly(stack: &Stack) {
+async fn files_can_be_uploaded_directly(stack: &Stack) {
     let bytes = png(80, 50, 103);
     let direct = async |body: Vec<u8>, name: &str| post_file(stack, name, None, body).await;
     let (status, media) = direct(bytes.clone(), "f.bin").await;
     assert_eq!(status, StatusCode::CREATED, "{media}");
     assert_eq!(media["filename"], "f.bin");
-    // By its bytes, not by its name.
+    // Detected from the bytes, not from the name.
     assert_eq!(media["content_type"], "image/png");
     assert_eq!(media["sha256"], sha256(&bytes));
     let media = settled(stack, media["id"].as_str().unwrap()).await;
-    check_prints(&media, &["display", "large", "small", "thumb"]).await;
+    check_variants(&media, &DEFAULT_VARIANTS).await;
 
-    // A client that has nothing to send doesn't say how much.
+    // reqwest sends no content-length for an empty body.
     assert_eq!(direct(Vec::new(), "g").await.0, StatusCode::LENGTH_REQUIRED);
-    assert_eq!(status_of_too_long(stack), "413");
-    // Larger than what the function may use of memory at once, if it held it.
+    assert_eq!(status_of_too_large(stack), "413");
+    // Larger than the function's memory limit.
     let (status, large) = direct(vec![7; 60 * 1024 * 1024], "i").await;
     assert_eq!(status, StatusCode::CREATED, "{large}");
     let large = settled(stack, large["id"].as_str().unwrap()).await;
@@ -259,8 +260,8 @@ async fn bytes_can_be_sent_directly(stack: &Stack) {
     );
 }
 
-/// Whatever became of the first request.
-async fn bytes_that_are_sent_again_are_stored_once(stack: &Stack) {
+/// The first request stores the bytes, but its response is lost.
+async fn repeated_direct_uploads_are_stored_once(stack: &Stack) {
     let bytes = png(80, 50, 106);
     let mut other_bytes = bytes.clone();
     other_bytes[40] ^= 1;
@@ -268,7 +269,6 @@ async fn bytes_that_are_sent_again_are_stored_once(stack: &Stack) {
         let (status, json) = post_file(stack, "m.png", Some("k3"), bytes.to_vec()).await;
         (status.as_u16(), json)
     };
-    // The bytes are stored, and nobody gets to know it.
     let step = Step {
         target: Some(Target::ObjectStore),
         call: 1,
@@ -293,9 +293,9 @@ async fn bytes_that_are_sent_again_are_stored_once(stack: &Stack) {
     assert_eq!((status, &problem["type"]), (422, &reused), "{problem}");
 }
 
-/// The store itself, without the proxy, which reads a body before it looks whether anybody wants it.
+/// Calls the object store without the proxy, which would collect the body first.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_storage_cannot_take_is_not_the_clients_fault() {
+async fn a_direct_upload_without_storage_is_a_503() {
     let direct = |settings: &mut Settings| {
         let find = |name| settings.iter().position(|(known, _)| *known == name);
         let (from, to) = (find("S3_PUBLIC_ENDPOINT"), find("S3_ENDPOINT"));
@@ -308,8 +308,8 @@ async fn an_upload_that_storage_cannot_take_is_not_the_clients_fault() {
     assert_eq!(answer.0, StatusCode::SERVICE_UNAVAILABLE, "{}", answer.1);
 }
 
-/// What a client is told that announces a byte too many, before it sends the first.
-fn status_of_too_long(stack: &Stack) -> String {
+/// Returns the status for a content-length above the limit, before any byte of the body is sent.
+fn status_of_too_large(stack: &Stack) -> String {
     let address = stack.address();
     let mut stream = std::net::TcpStream::connect(address).unwrap();
     let length = 64 * 1024 * 1024 + 1;
@@ -349,7 +349,7 @@ async fn lists_have_pages_and_filters(stack: &Stack) {
     assert!(ids.len() >= 3);
     assert!(
         ids.is_sorted_by(|one, other| one > other),
-        "newest first, each once"
+        "newest first, without duplicates"
     );
     for query in ["limit=0", "cursor=x", "kind=x", "state=x"] {
         let answer = get(stack, &format!("/api/media?{query}")).await;
@@ -357,7 +357,7 @@ async fn lists_have_pages_and_filters(stack: &Stack) {
     }
 }
 
-async fn what_is_deleted_is_gone(stack: &Stack) {
+async fn deletion_removes_rows_and_objects(stack: &Stack) {
     let id = upload(stack, "j.png", "image/png", &png(30, 30, 104)).await;
     let media = settled(stack, &id).await;
     let path = format!("/api/media/{id}");
@@ -371,10 +371,10 @@ async fn what_is_deleted_is_gone(stack: &Stack) {
     assert_eq!(delete().await, StatusCode::NOT_FOUND);
     assert_eq!(get(stack, &path).await.status, StatusCode::NOT_FOUND);
     assert!(objects(stack, &id).await.is_empty());
-    let print = reqwest::get(media["variants"][0]["url"].as_str().unwrap())
+    let variant = reqwest::get(media["variants"][0]["url"].as_str().unwrap())
         .await
         .unwrap();
-    assert_eq!(print.status(), StatusCode::NOT_FOUND);
+    assert_eq!(variant.status(), StatusCode::NOT_FOUND);
     let task = media["tasks"][0]["id"].as_str().unwrap();
     assert_eq!(
         get(stack, &format!("/api/tasks/{task}")).await.status,
@@ -382,7 +382,7 @@ async fn what_is_deleted_is_gone(stack: &Stack) {
     );
 }
 
-async fn a_failure_is_told_and_can_be_retried(stack: &Stack) {
+async fn a_failure_is_reported_and_can_be_retried(stack: &Stack) {
     let mut broken = png(30, 30, 105);
     broken.truncate(60);
     let id = upload(stack, "k.png", "image/png", &broken).await;
@@ -410,7 +410,7 @@ async fn a_failure_is_told_and_can_be_retried(stack: &Stack) {
     assert_eq!(repeated.json["attempt"], 2, "the same request again");
 }
 
-async fn strangers_cannot_make_us_work(stack: &Stack) {
+async fn unauthenticated_jobs_are_refused(stack: &Stack) {
     for (path, body, status) in [
         ("/jobs/photo", "{}", 400),
         (

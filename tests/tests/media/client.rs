@@ -1,5 +1,4 @@
-//! A client that does what a sensible one would: it asks again when it gets no answer, with the same
-//! idempotency key, and believes what it is told.
+//! A client of the media API that retries requests without a response, with the same idempotency key.
 
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,34 +11,34 @@ use tirage_s3::{Bucket, Key, List, Listing};
 
 use crate::stack::Stack;
 
-/// The bucket's host, where its name is in it; on any port.
+/// The host of URLs with the bucket's name in the host.
 pub(crate) const BUCKET_HOST: &str = "tirage.localhost";
 
-/// Longer than anything here takes that works.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The variants of a photo with default settings.
+pub(crate) const DEFAULT_VARIANTS: [&str; 4] = ["display", "large", "small", "thumb"];
 
-/// An answer, and its body if that is JSON.
-pub(crate) struct Answer {
+/// Longer than any successful operation of these tests takes.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// A response, and its body if that is JSON.
+pub(crate) struct Reply {
     pub(crate) status: StatusCode,
     pub(crate) headers: reqwest::header::HeaderMap,
     pub(crate) json: Value,
 }
 
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(bytes))
 }
 
-/// One request; none if there was no answer.
+/// Sends a request. Returns `None` if there was no response.
 pub(crate) async fn send(
     stack: &Stack,
     method: Method,
     path: &str,
     key: Option<&str>,
     body: Option<Value>,
-) -> Option<Answer> {
+) -> Option<Reply> {
     let mut request = reqwest::Client::new()
         .request(method, stack.at(path))
         .timeout(Duration::from_secs(15));
@@ -50,40 +49,40 @@ pub(crate) async fn send(
         request = request.json(&body);
     }
     let response = request.send().await.ok()?;
-    Some(Answer {
+    Some(Reply {
         status: response.status(),
         headers: response.headers().clone(),
         json: response.json().await.unwrap_or(Value::Null),
     })
 }
 
-pub(crate) async fn get(stack: &Stack, path: &str) -> Answer {
+pub(crate) async fn get(stack: &Stack, path: &str) -> Reply {
     send(stack, Method::GET, path, None, None).await.unwrap()
 }
 
-pub(crate) async fn post(stack: &Stack, path: &str, body: Value) -> Answer {
+pub(crate) async fn post(stack: &Stack, path: &str, body: Value) -> Reply {
     send(stack, Method::POST, path, None, Some(body))
         .await
         .unwrap()
 }
 
-/// The same, until there is an answer that isn't "later".
-async fn insist(
+/// Sends a request until there is a response that isn't a server error.
+async fn send_until_answered(
     stack: &Stack,
     method: Method,
     path: &str,
     key: &str,
     body: Option<Value>,
-) -> Answer {
+) -> Reply {
     let begin = Instant::now();
     loop {
-        let answer = send(stack, method.clone(), path, Some(key), body.clone()).await;
-        if let Some(answer) = answer
-            && !answer.status.is_server_error()
+        let response = send(stack, method.clone(), path, Some(key), body.clone()).await;
+        if let Some(response) = response
+            && !response.status.is_server_error()
         {
-            return answer;
+            return response;
         }
-        assert!(begin.elapsed() < PATIENCE, "{path} is never answered");
+        assert!(begin.elapsed() < TIMEOUT, "no response from {path}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
@@ -97,7 +96,7 @@ pub(crate) fn announcement(filename: &str, content_type: &str, bytes: &[u8]) -> 
     })
 }
 
-/// Announces, uploads and completes; the media's id.
+/// Announces, uploads and completes a file. Returns the media item's id.
 pub(crate) async fn upload(
     stack: &Stack,
     filename: &str,
@@ -106,36 +105,34 @@ pub(crate) async fn upload(
 ) -> String {
     let announced = announcement(filename, content_type, bytes);
     let key = sha256(bytes);
-    let answer = insist(stack, Method::POST, "/api/media", &key, Some(announced)).await;
-    assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
-    let id = answer.json["media"]["id"].as_str().unwrap().to_owned();
-    if answer.json["upload"].is_object() {
-        put(&answer.json["upload"], bytes).await;
+    let response =
+        send_until_answered(stack, Method::POST, "/api/media", &key, Some(announced)).await;
+    assert_eq!(response.status, StatusCode::CREATED, "{}", response.json);
+    let id = response.json["media"]["id"].as_str().unwrap().to_owned();
+    if response.json["upload"].is_object() {
+        put(&response.json["upload"], bytes).await;
     }
     let path = format!("/api/media/{id}/complete");
-    let completed = insist(stack, Method::POST, &path, "complete", None).await;
+    let completed = send_until_answered(stack, Method::POST, &path, "complete", None).await;
     assert_eq!(completed.status, StatusCode::ACCEPTED, "{}", completed.json);
     id
 }
 
-/// Puts the bytes where the answer says, until they are there.
+/// Uploads the bytes to the presigned URL until that succeeds.
 pub(crate) async fn put(upload: &Value, bytes: &[u8]) {
     let begin = Instant::now();
     loop {
         let status = put_once(upload, bytes).await;
         match status {
-            // The second: an earlier try got through, and its answer did not.
+            // The second: an earlier attempt succeeded, but its response was lost.
             Some(StatusCode::OK | StatusCode::PRECONDITION_FAILED) => return,
-            _ => assert!(
-                begin.elapsed() < PATIENCE,
-                "the upload never works: {status:?}"
-            ),
+            _ => assert!(begin.elapsed() < TIMEOUT, "the upload fails: {status:?}"),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
-/// A client that knows the bucket's own name, as browsers and curl know it: not every system does.
+/// Returns an HTTP client that resolves [`BUCKET_HOST`], as browsers and curl do. Not every system does.
 fn storage() -> reqwest::Client {
     reqwest::Client::builder()
         .resolve(BUCKET_HOST, SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
@@ -143,7 +140,7 @@ fn storage() -> reqwest::Client {
         .unwrap()
 }
 
-/// A print, from where its row says.
+/// Fetches a variant from its URL.
 pub(crate) async fn fetch(variant: &Value) -> reqwest::Response {
     let url = variant["url"].as_str().unwrap();
     storage().get(url).send().await.unwrap()
@@ -159,19 +156,22 @@ pub(crate) async fn put_once(upload: &Value, bytes: &[u8]) -> Option<StatusCode>
     Some(request.send().await.ok()?.status())
 }
 
-/// The media, as soon as it is ready or has failed. A schedule sweeps meanwhile.
+/// Polls until the media item is ready or failed, and returns it. Sweeps meanwhile, as a schedule does.
 pub(crate) async fn settled(stack: &Stack, id: &str) -> Value {
     let begin = Instant::now();
     let mut swept = Instant::now();
     loop {
-        let answer = send(stack, Method::GET, &format!("/api/media/{id}"), None, None).await;
-        if let Some(answer) = answer
-            && answer.status == StatusCode::OK
-            && (answer.json["state"] == "ready" || answer.json["state"] == "failed")
+        let response = send(stack, Method::GET, &format!("/api/media/{id}"), None, None).await;
+        if let Some(response) = response
+            && response.status == StatusCode::OK
+            && (response.json["state"] == "ready" || response.json["state"] == "failed")
         {
-            return answer.json;
+            return response.json;
         }
-        assert!(begin.elapsed() < PATIENCE, "media {id} is never done");
+        assert!(
+            begin.elapsed() < TIMEOUT,
+            "media item {id} is never settled"
+        );
         if swept.elapsed() > Duration::from_millis(500) {
             stack.sweep().await;
             swept = Instant::now();
@@ -180,8 +180,8 @@ pub(crate) async fn settled(stack: &Stack, id: &str) -> Value {
     }
 }
 
-/// Every print can be fetched and is what it says.
-pub(crate) async fn check_prints(media: &Value, expected: &[&str]) {
+/// Checks that a media item has the expected variants, and that each has the bytes that its row describes.
+pub(crate) async fn check_variants(media: &Value, expected: &[&str]) {
     let variants = media["variants"].as_array().unwrap();
     let names: BTreeSet<_> = variants
         .iter()
@@ -201,11 +201,11 @@ pub(crate) async fn check_prints(media: &Value, expected: &[&str]) {
     }
 }
 
-/// The names of all objects that are stored for a media.
+/// Returns the names of all stored objects of a media item.
 pub(crate) async fn objects(stack: &Stack, id: &str) -> BTreeSet<String> {
     let bucket = Bucket::from_settings(|name| {
         let name = match name {
-            // The store itself, not the proxy.
+            // The object store itself, not the proxy.
             "S3_ENDPOINT" => "S3_PUBLIC_ENDPOINT",
             name => name,
         };

@@ -1,7 +1,7 @@
-"""Colours by LittleCMS (through Pillow), to compare prints with.
+"""Converts colours with LittleCMS (through Pillow), as a reference for variants.
 
-    colour.py make FOLDER [PHOTO]        pictures in wide colour spaces, and what they are called
-    colour.py compare ORIGINAL PRINT     how far a print is from the original in sRGB
+    colour.py make FOLDER [PHOTO]         writes pictures in wide colour spaces and prints their names
+    colour.py compare ORIGINAL VARIANT    prints the distance of a variant from the original in sRGB
 
 Distances are means over all pixels and channels, of 255.
 """
@@ -17,8 +17,8 @@ from PIL import Image, ImageChops, ImageCms, ImageStat
 
 WIDTH, HEIGHT = 720, 480
 
-# Red, green and blue as XYZ under D50, as the profiles of these names have them; and the exponent of their
-# curve, or none for that of sRGB.
+# Red, green and blue as XYZ under D50, as in the profiles of these names, and the exponent of their curve
+# (None: the curve of sRGB).
 SPACES = {
     "display-p3": (
         ((0.51512, 0.24120, -0.00105), (0.29198, 0.69225, 0.04189), (0.15710, 0.06657, 0.78407)),
@@ -37,12 +37,12 @@ D50 = (0.9642, 1.0, 0.82491)
 
 
 def fixed(*numbers):
-    """s15Fixed16Number"""
+    """Encodes numbers as s15Fixed16Number."""
     return struct.pack(f">{len(numbers)}i", *(round(number * 65536) for number in numbers))
 
 
 def profile(name, primaries, exponent):
-    """A display profile of three curves and a matrix (ICC.1:2022, 8.3.3)."""
+    """Returns a display profile with three curves and a matrix (ICC.1:2022, 8.3.3)."""
     if exponent is None:
         curve = fixed(2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
         curve = b"para" + bytes(4) + struct.pack(">HH", 3, 0) + curve
@@ -63,7 +63,7 @@ def profile(name, primaries, exponent):
 
 
 def sweep():
-    """All hues, from black through full colour to white, and the greys beside them."""
+    """Returns a picture of all hues, from black to white, and of greys."""
     pixels = []
     for y in range(HEIGHT):
         saturation = 1 if y < HEIGHT * 2 // 3 else 0.5
@@ -89,16 +89,16 @@ def make(folder, photo=None):
             print(os.path.basename(path))
 
 
-def compare(original, print_):
-    original, print_ = Image.open(original), Image.open(print_).convert("RGB")
+def compare(original, variant):
+    original, variant = Image.open(original), Image.open(variant).convert("RGB")
     embedded = ImageCms.ImageCmsProfile(io.BytesIO(original.info["icc_profile"]))
     converted = ImageCms.profileToProfile(
         original, embedded, ImageCms.createProfile("sRGB"), outputMode="RGB"
     )
 
     def distance(reference):
-        reference = reference.resize(print_.size, Image.Resampling.LANCZOS)
-        means = ImageStat.Stat(ImageChops.difference(reference, print_)).mean
+        reference = reference.resize(variant.size, Image.Resampling.LANCZOS)
+        means = ImageStat.Stat(ImageChops.difference(reference, variant)).mean
         return sum(means) / len(means)
 
     print(json.dumps({

@@ -1,14 +1,14 @@
-//! Real files, where they are: photos, formats, orientations, and files made to do harm.
+//! Real files, if present: photos, formats, orientations, and hostile files.
 
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::client::{check_prints, settled, upload};
+use crate::client::{DEFAULT_VARIANTS, check_variants, settled, upload};
 use crate::stack::Stack;
 use tirage_tests::repository;
 
-/// `TIRAGE_DATA`, or beside the repository.
+/// Returns the folder of real files: `TIRAGE_DATA`, or a folder beside the repository.
 pub(crate) fn folder() -> Option<PathBuf> {
     let folder = match std::env::var_os("TIRAGE_DATA") {
         Some(folder) => folder.into(),
@@ -26,7 +26,7 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-async fn print(stack: &Stack, file: &Path) -> Value {
+async fn process(stack: &Stack, file: &Path) -> Value {
     let name = file.file_name().unwrap().to_str().unwrap();
     let id = upload(
         stack,
@@ -41,9 +41,9 @@ async fn print(stack: &Stack, file: &Path) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_real_file_is_printed_or_refused_for_a_reason() {
+async fn every_real_file_is_processed_or_fails_with_a_reason() {
     let Some(folder) = folder() else {
-        println!("no real files here: set TIRAGE_DATA to try them");
+        println!("skipped: set TIRAGE_DATA to the folder of real files");
         return;
     };
     let stack = Stack::start().await;
@@ -57,19 +57,19 @@ async fn every_real_file_is_printed_or_refused_for_a_reason() {
     ];
     for part in ["photos", "formats", "orientation", "hostile", "bench"] {
         for file in files(&folder.join(part)) {
-            let media = print(&stack, &file).await;
+            let media = process(&stack, &file).await;
             let name = file.file_name().unwrap().to_str().unwrap();
             if unsupported.contains(&name) {
                 assert_eq!(media["failure"]["status"], 415, "{name}: {media}");
             } else if part != "hostile" {
                 assert_eq!(media["state"], "ready", "{name}: {media}");
-                check_prints(&media, &["display", "large", "small", "thumb"]).await;
+                check_variants(&media, &DEFAULT_VARIANTS).await;
             } else if media["state"] == "failed" {
                 let status = media["failure"]["status"].as_u64().unwrap();
                 assert!([413, 415, 422, 507].contains(&status), "{name}: {media}");
                 assert!(media["failure"]["detail"].is_string(), "{name}: {media}");
             } else {
-                // Only its metadata are broken.
+                // Only the metadata of this file are broken.
                 assert_eq!(name, "bad-exif.jpg");
             }
             if part == "orientation" {

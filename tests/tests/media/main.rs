@@ -1,5 +1,5 @@
-//! The main job, from outside: a photo goes in, its prints come out, and nothing that happens in between
-//! can lose it. Everything is a process of its own and can be killed.
+//! The main job, from outside: a photo is uploaded, its variants come out, and no failure in between loses
+//! it. Each part is a process that tests can kill.
 
 #![allow(
     clippy::unwrap_used,
@@ -16,9 +16,9 @@ mod limits;
 mod live;
 mod nothing_lost;
 mod own_step;
-mod part;
 mod picture;
 mod proxy;
+mod server;
 mod settings;
 mod spin;
 mod stack;

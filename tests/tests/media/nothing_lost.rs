@@ -1,6 +1,6 @@
-//! Kills what can be killed, at every step between upload and done, and lets it recover: every media is
-//! then complete or has failed for a reason that is told; there is no print without a row and no row
-//! without its print, no task is done twice, and no message is left.
+//! Kills each part at every step between upload and completion, and restarts it. Afterwards every media
+//! item is complete or failed with a reason, each variant has a row and each row its variant, no task ran
+//! twice, and no message is left.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -10,18 +10,16 @@ use serde_json::{Value, json};
 use tirage_jobs::{Kind, Message, Secret};
 use tokio::time::sleep;
 
-use crate::client::{check_prints, get, objects, settled, upload};
+use crate::client::{DEFAULT_VARIANTS, check_variants, get, objects, settled, upload};
 use crate::picture::{noise, png};
-use crate::proxy::{Step, Target, Trouble, When};
+use crate::proxy::{Fault, Step, Target, When};
 use crate::stack::{SECRET, Stack, Victim};
 
-const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
-
-/// The calls that functions make from an announcement to a commit: three to announce, seven to
-/// complete, eight to print. Whatever comes after them is the client, asking.
+/// Number of calls that functions make from the announcement to the commit: three to announce, seven to
+/// complete, eight to process. Later calls are polls of the client.
 const CALLS: usize = 18;
 
-/// Kills `victim` before and after each of its calls (or all calls, without a target) in turn.
+/// Kills `victim` before and after each call to `target` (`None`: to any service), one call per photo.
 async fn walk(victim: Victim, target: Option<Target>, calls: std::ops::RangeInclusive<usize>) {
     let stack = Arc::new(Stack::with(&[("LEASE_SECONDS", "3")]).await);
     let mut seed = 0;
@@ -45,7 +43,7 @@ async fn scenario(stack: &Arc<Stack>, victim: Victim, step: Step, seed: u64) {
             let _ = sender.send(());
         }
     });
-    // Whoever is killed comes back a little later, whatever the client does meanwhile.
+    // Restarts the part a little later, independently of the client.
     let reviver = std::thread::spawn({
         let stack = Arc::clone(stack);
         move || {
@@ -59,48 +57,52 @@ async fn scenario(stack: &Arc<Stack>, victim: Victim, step: Step, seed: u64) {
     settled(stack, &id).await;
     assert!(
         stack.proxy.has_acted(),
-        "nothing was killed: the walk is too long"
+        "nothing was killed: there are fewer calls than expected"
     );
     tokio::task::spawn_blocking(move || reviver.join().unwrap())
         .await
         .unwrap();
     let media = settled(stack, &id).await;
     assert_eq!(media["state"], "ready", "{media}");
-    check_prints(&media, &PRINTS).await;
+    check_variants(&media, &DEFAULT_VARIANTS).await;
     assert_eq!(media["tasks"].as_array().unwrap().len(), 1);
     assert_eq!(media["tasks"][0]["state"], "done");
-    only_what_rows_point_at(stack, &id).await;
-    no_message_is_left(stack).await;
+    wait_for_cleanup(stack, &id).await;
+    wait_for_empty_queue(stack).await;
     if victim == Victim::Postgres {
-        // Its devstack takes a second death within five seconds for a defect.
+        // The devstack gives up if Postgres dies twice within five seconds.
         sleep(Duration::from_millis(5500).saturating_sub(begin.elapsed())).await;
     }
 }
 
-/// As soon as the sweep has been there.
-async fn only_what_rows_point_at(stack: &Stack, id: &str) {
+/// Sweeps until only the objects of rows are left.
+async fn wait_for_cleanup(stack: &Stack, id: &str) {
     let begin = Instant::now();
     loop {
         let objects = objects(stack, id).await;
-        let prints: BTreeSet<_> = objects
+        let variants: BTreeSet<_> = objects
             .iter()
             .filter_map(|object| Some(object.split_once('.')?.0))
             .collect();
         assert!(objects.contains("original"), "{objects:?}");
-        assert_eq!(prints, PRINTS.into_iter().collect(), "{objects:?}");
-        if objects.len() == 1 + PRINTS.len() {
+        assert_eq!(
+            variants,
+            DEFAULT_VARIANTS.into_iter().collect(),
+            "{objects:?}"
+        );
+        if objects.len() == 1 + DEFAULT_VARIANTS.len() {
             return;
         }
         assert!(
             begin.elapsed() < Duration::from_secs(30),
-            "{objects:?} stay"
+            "unexpected objects stay: {objects:?}"
         );
         stack.sweep().await;
         sleep(Duration::from_millis(300)).await;
     }
 }
 
-async fn no_message_is_left(stack: &Stack) {
+async fn wait_for_empty_queue(stack: &Stack) {
     let begin = Instant::now();
     loop {
         let attributes = queue(
@@ -126,7 +128,7 @@ async fn no_message_is_left(stack: &Stack) {
     }
 }
 
-/// Asks the queue itself.
+/// Calls the queue's API with the URL of the application's queue.
 async fn queue(stack: &Stack, action: &str, body: impl FnOnce(&str) -> Value) -> Value {
     let url = call_queue(
         stack,
@@ -169,68 +171,68 @@ async fn call_queue(stack: &Stack, action: &str, body: Value) -> Value {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_router_that_is_killed_at_any_step_loses_nothing() {
+async fn nothing_is_lost_when_the_router_is_killed_at_any_step() {
     walk(Victim::Router, None, 1..=CALLS).await;
 }
 
-/// Seven: a look and its first bytes, the original, and four prints.
+/// Seven calls: the original's metadata, its first bytes, the whole original, and four variants.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_object_store_that_is_killed_at_any_step_loses_nothing() {
+async fn nothing_is_lost_when_the_object_store_is_killed_at_any_step() {
     walk(Victim::ObjectStore, Some(Target::ObjectStore), 1..=7).await;
 }
 
-/// From where there may be a message in it.
+/// Starts at the first call after which the queue can hold a message.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_queue_that_is_killed_at_any_step_loses_nothing() {
+async fn nothing_is_lost_when_the_queue_is_killed_at_any_step() {
     walk(Victim::Queue, None, 7..=CALLS).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_postgres_that_is_killed_at_any_step_loses_nothing() {
+async fn nothing_is_lost_when_postgres_is_killed_at_any_step() {
     walk(Victim::Postgres, Some(Target::Database), 1..=10).await;
 }
 
-/// The step gets half of it, and says what it makes of that: nothing that counts.
-async fn an_original_gets_through_trouble(trouble: Trouble, lines: &[(&str, &str)]) {
+/// Injects a fault while the step reads an original, and checks that the task is retried and succeeds.
+async fn check_fault(fault: Fault, lines: &[(&str, &str)]) {
     let stack = Stack::with_manifest(&[], lines).await;
-    stack.proxy.trouble_an_original(trouble);
-    let id = upload(&stack, "trouble.png", "image/png", &noise(400, 300, 1)).await;
+    stack.proxy.inject_fault(fault);
+    let id = upload(&stack, "fault.png", "image/png", &noise(400, 300, 1)).await;
     let media = settled(&stack, &id).await;
-    assert!(stack.proxy.has_troubled());
+    assert!(stack.proxy.has_injected_fault());
     assert_eq!(media["state"], "ready", "{media}");
-    check_prints(&media, &PRINTS).await;
-    // Somebody else took it up, and nobody had to ask.
+    check_variants(&media, &DEFAULT_VARIANTS).await;
+    // A second lease of the same attempt: no client had to retry.
     assert_eq!(media["tasks"][0]["attempt"], 1);
     let stored = objects(&stack, &id).await;
     assert!(stored.contains("thumb.2"), "{stored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_is_cut_off_on_its_way_is_read_again() {
-    an_original_gets_through_trouble(Trouble::Cut, &[]).await;
+async fn an_interrupted_read_of_an_original_is_retried() {
+    check_fault(Fault::Cut, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_is_missing_only_if_the_store_says_so() {
-    an_original_gets_through_trouble(Trouble::Stranger, &[]).await;
+async fn a_404_of_another_server_than_the_object_store_is_retried() {
+    check_fault(Fault::WrongServer, &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_original_that_stalls_on_its_way_is_read_again() {
+async fn a_stalled_read_of_an_original_is_retried() {
     let lines = [("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")];
-    an_original_gets_through_trouble(Trouble::Stall, &lines).await;
+    check_fault(Fault::Stall, &lines).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_that_is_given_back_before_its_message_is_noted_is_not_sent_again() {
-    // The step waits for half an original, which lasts longer than the note takes.
+async fn a_task_released_before_its_message_is_recorded_is_not_sent_again() {
+    // The step stalls for longer than the delay of the record.
     let stack = Stack::with_manifest(
         &[("RESEND_AFTER_SECONDS", "900")],
         &[("\ntimeout_ms = 30_000\n", "\ntimeout_ms = 3_000\n")],
     )
     .await;
-    stack.proxy.trouble_an_original(Trouble::Stall);
-    stack.proxy.delay_notes();
+    stack.proxy.inject_fault(Fault::Stall);
+    stack.proxy.delay_sent_records();
     let id = upload(&stack, "late.png", "image/png", &noise(400, 300, 2)).await;
     let begin = Instant::now();
     loop {
@@ -243,14 +245,14 @@ async fn a_task_that_is_given_back_before_its_message_is_noted_is_not_sent_again
         assert_eq!(swept["sent"], 0, "{swept}");
         sleep(Duration::from_millis(200)).await;
     }
-    assert!(stack.proxy.has_troubled());
-    // Its one message came again.
+    assert!(stack.proxy.has_injected_fault());
+    // Its only message was redelivered.
     let stored = objects(&stack, &id).await;
     assert!(stored.contains("thumb.2"), "{stored:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn messages_that_come_twice_late_or_out_of_order_change_nothing() {
+async fn duplicate_late_and_unordered_messages_change_nothing() {
     let stack = Stack::start().await;
     let id = upload(&stack, "twice.png", "image/png", &png(40, 40, 1)).await;
     let media = settled(&stack, &id).await;
@@ -271,14 +273,14 @@ async fn messages_that_come_twice_late_or_out_of_order_change_nothing() {
             .unwrap();
         answer.status().as_u16()
     };
-    // Late, twice at once, and of attempts that aren't the task's.
+    // Late, concurrent, and of wrong attempts.
     let answers = futures::future::join_all([1, 1, 2, 1, 9].map(&deliver)).await;
     assert_eq!(answers, [204; 5]);
     let again = get(&stack, &format!("/api/media/{id}")).await.json;
     assert_eq!(again["tasks"], media["tasks"]);
     assert_eq!(objects(&stack, &id).await, stored);
-    check_prints(&again, &PRINTS).await;
-    // One lease did it all.
+    check_variants(&again, &DEFAULT_VARIANTS).await;
+    // All variants are of the first lease.
     assert!(
         stored
             .iter()
@@ -287,8 +289,8 @@ async fn messages_that_come_twice_late_or_out_of_order_change_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_message_that_comes_many_times_at_once_is_done_once() {
-    // No queue to speak of: only the test delivers.
+async fn concurrent_deliveries_of_a_message_run_the_task_once() {
+    // Without the queue, only the test delivers messages.
     let stack = Arc::new(Stack::start().await);
     stack.kill(Victim::Queue);
     let id = upload(&stack, "many.png", "image/png", &png(40, 40, 2)).await;
@@ -311,6 +313,6 @@ async fn one_message_that_comes_many_times_at_once_is_done_once() {
     let media = get(&stack, &format!("/api/media/{id}")).await.json;
     assert_eq!(media["state"], "ready", "{media}");
     let stored = objects(&stack, &id).await;
-    assert_eq!(stored.len(), 1 + PRINTS.len(), "{stored:?}");
-    check_prints(&media, &PRINTS).await;
+    assert_eq!(stored.len(), 1 + DEFAULT_VARIANTS.len(), "{stored:?}");
+    check_variants(&media, &DEFAULT_VARIANTS).await;
 }

@@ -1,6 +1,6 @@
-//! Small pictures, made here.
+//! Generates small pictures.
 
-/// A PNG that no other seed gives: a gradient with the seed in its first pixels.
+/// Returns a PNG that differs for each seed: a gradient with the seed in its first pixels.
 pub(crate) fn png(width: u32, height: u32, seed: u64) -> Vec<u8> {
     let mut pixels = Vec::new();
     for y in 0..height {
@@ -13,18 +13,18 @@ pub(crate) fn png(width: u32, height: u32, seed: u64) -> Vec<u8> {
     encode(width, height, &pixels)
 }
 
-/// A PNG that nothing compresses, so that every print of it takes its time: each pixel is chance.
+/// Returns a PNG of random pixels, which doesn't compress, so that encoding each variant takes time.
 pub(crate) fn noise(width: u32, height: u32, seed: u64) -> Vec<u8> {
-    // Xorshift (Marsaglia, 2003): chance enough, and the same each time.
+    // Xorshift (Marsaglia, 2003): random enough, and reproducible.
     let mut state = seed | 1;
-    let chance = std::iter::repeat_with(|| {
+    let random = std::iter::repeat_with(|| {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
         state
     });
     let length = 3 * width as usize * height as usize;
-    let pixels: Vec<_> = chance.flat_map(u64::to_le_bytes).take(length).collect();
+    let pixels: Vec<_> = random.flat_map(u64::to_le_bytes).take(length).collect();
     encode(width, height, &pixels)
 }
 

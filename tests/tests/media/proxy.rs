@@ -1,12 +1,10 @@
-//! Stands between the functions and what they call, and can act at any call: that is how a test kills
-//! something at one step and not the next.
+//! A proxy between the functions and the services that they call. It can run an action at a chosen call, so
+//! that a test kills a part at exactly that step.
 //!
-//! Each call is forwarded as it is, signature and all, but whole: with a length, which it may not have had
-//! when it came. The answer comes back as it is, too, unless an original is to have trouble on its way.
+//! Each call is forwarded unchanged, except that its body is collected and so has a length. Responses are
+//! unchanged, too, unless a test requests a fault.
 
-use std::convert::Infallible;
 use std::io;
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,11 +16,10 @@ use http::{Method, Request, Response};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::{Frame, Incoming};
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpListener;
 
-/// What is called.
+use crate::server::serve;
+
+/// A service behind the proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Target {
     Database,
@@ -30,136 +27,140 @@ pub(crate) enum Target {
     Queue,
 }
 
-/// Whether the call still has its effect.
+/// The time of an action: before the call, which is then not forwarded, or after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
     Before,
     After,
 }
 
-/// One call among many.
+/// The call at which to act.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Step {
-    /// Whose calls are counted; all, if none is named.
+    /// The service whose calls are counted; `None` counts all.
     pub(crate) target: Option<Target>,
-    /// Counted from 1.
+    /// The number of the call, from 1.
     pub(crate) call: usize,
     pub(crate) when: When,
 }
 
-/// What becomes of an original that is read whole.
+/// A fault while an original is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The connection breaks in the middle of it.
+pub(crate) enum Fault {
+    /// The connection breaks after half of the original.
     Cut,
-    /// Nothing comes after the middle.
+    /// The connection stalls after half of the original.
     Stall,
-    /// Something answers that isn't the store.
-    Stranger,
+    /// Another server than the object store responds with 404.
+    WrongServer,
 }
 
-/// What to do at one call.
+/// An action at one call.
 struct Plan {
     step: Step,
     calls_before: usize,
-    act: Box<dyn FnOnce() + Send>,
+    action: Box<dyn FnOnce() + Send>,
 }
 
-/// What is planned, if it hasn't been done.
+/// The planned action, until it has run.
 type State = Mutex<Option<Plan>>;
 
 pub(crate) struct Proxy {
-    addresses: [SocketAddr; 3],
+    urls: [String; 3],
     state: Arc<State>,
-    habits: Arc<Habits>,
+    options: Arc<Options>,
 }
 
-/// What it does to calls without being told when.
+/// Changes to calls that aren't bound to a call's number.
 #[derive(Default)]
-struct Habits {
-    /// Messages are sent twice.
-    doubles: AtomicBool,
-    /// That a message was sent is noted late.
-    late_notes: AtomicBool,
-    /// Of the next original that is read whole.
-    trouble: Mutex<Option<Trouble>>,
+struct Options {
+    /// Sends each message twice.
+    duplicate_messages: AtomicBool,
+    /// Delays the statement that records that a message was sent.
+    delay_sent_records: AtomicBool,
+    /// The fault of the next complete read of an original.
+    fault: Mutex<Option<Fault>>,
 }
 
-/// Long enough for a worker to have begun.
-const LATE: Duration = Duration::from_millis(1500);
+/// Long enough for a worker to start.
+const DELAY: Duration = Duration::from_millis(1500);
 
 impl Proxy {
     pub(crate) async fn start(database: String, objects: String, queue: String) -> Self {
         let state = Arc::new(State::default());
-        let habits = Arc::new(Habits::default());
-        let mut addresses = Vec::new();
+        let options = Arc::new(Options::default());
+        let mut urls = Vec::new();
         for (target, upstream) in [
             (Target::Database, database),
             (Target::ObjectStore, objects),
             (Target::Queue, queue),
         ] {
-            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-            addresses.push(listener.local_addr().unwrap());
-            let way = Way {
+            let forwarder = Arc::new(Forwarder {
                 target,
                 upstream,
                 state: Arc::clone(&state),
-                habits: Arc::clone(&habits),
+                options: Arc::clone(&options),
+            });
+            let handle = move |request| {
+                let forwarder = Arc::clone(&forwarder);
+                async move { forwarder.forward(request).await }
             };
-            tokio::spawn(serve(listener, Arc::new(way)));
+            urls.push(serve(handle).await);
         }
         Self {
-            addresses: addresses.try_into().unwrap(),
+            urls: urls.try_into().unwrap(),
             state,
-            habits,
+            options,
         }
     }
 
-    /// The next original that is read whole has this trouble, and those after it none.
-    pub(crate) fn trouble_an_original(&self, trouble: Trouble) {
-        *self.habits.trouble.lock().unwrap() = Some(trouble);
+    /// Injects a fault into the next complete read of an original.
+    pub(crate) fn inject_fault(&self, fault: Fault) {
+        *self.options.fault.lock().unwrap() = Some(fault);
     }
 
-    /// Whether an original had the trouble that it was to have.
-    pub(crate) fn has_troubled(&self) -> bool {
-        self.habits.trouble.lock().unwrap().is_none()
+    /// `true` if the fault has been injected.
+    pub(crate) fn has_injected_fault(&self) -> bool {
+        self.options.fault.lock().unwrap().is_none()
     }
 
-    /// From now on each message goes into the queue twice.
-    pub(crate) fn double_messages(&self) {
-        self.habits.doubles.store(true, Ordering::Relaxed);
+    /// Sends each message twice from now on.
+    pub(crate) fn duplicate_messages(&self) {
+        let duplicate = &self.options.duplicate_messages;
+        duplicate.store(true, Ordering::Relaxed);
     }
 
-    /// From now on a worker is quicker than the note that its message was sent.
-    pub(crate) fn delay_notes(&self) {
-        self.habits.late_notes.store(true, Ordering::Relaxed);
+    /// Delays the statements that record that a message was sent, so that workers are faster.
+    pub(crate) fn delay_sent_records(&self) {
+        let delay = &self.options.delay_sent_records;
+        delay.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn url(&self, target: Target) -> String {
-        let address = match target {
-            Target::Database => self.addresses[0],
-            Target::ObjectStore => self.addresses[1],
-            Target::Queue => self.addresses[2],
-        };
-        format!("http://{address}")
+        let [database, object_store, queue] = &self.urls;
+        match target {
+            Target::Database => database.clone(),
+            Target::ObjectStore => object_store.clone(),
+            Target::Queue => queue.clone(),
+        }
     }
 
-    /// Counts from now on, and acts at this step.
-    pub(crate) fn plan(&self, step: Step, act: impl FnOnce() + Send + 'static) {
+    /// Counts calls from now on, and runs `action` at this step.
+    pub(crate) fn plan(&self, step: Step, action: impl FnOnce() + Send + 'static) {
         *self.state.lock().unwrap() = Some(Plan {
             step,
             calls_before: 0,
-            act: Box::new(act),
+            action: Box::new(action),
         });
     }
 
-    /// Whether what was planned has happened; it won't any more.
+    /// `true` if the planned action has run. It won't run after this call.
     pub(crate) fn has_acted(&self) -> bool {
         self.state.lock().unwrap().take().is_none()
     }
 }
 
-/// What is planned for this call, which is one more.
+/// Counts a call, and takes the plan if it is for this call.
 fn due(state: &State, target: Target) -> Option<Plan> {
     let mut state = state.lock().unwrap();
     let plan = state.as_mut()?;
@@ -169,86 +170,78 @@ fn due(state: &State, target: Target) -> Option<Plan> {
     state.take_if(|plan| plan.calls_before == plan.step.call)
 }
 
-/// To one of the targets.
-struct Way {
+/// Forwards calls to one of the services.
+struct Forwarder {
     target: Target,
     upstream: String,
     state: Arc<State>,
-    habits: Arc<Habits>,
+    options: Arc<Options>,
 }
 
-type Answer = Response<UnsyncBoxBody<Bytes, io::Error>>;
+type BoxResponse = Response<UnsyncBoxBody<Bytes, io::Error>>;
 
-async fn serve(listener: TcpListener, way: Arc<Way>) {
-    loop {
-        let (stream, _) = listener.accept().await.unwrap();
-        let way = Arc::clone(&way);
-        tokio::spawn(async move {
-            let answer = service_fn(|request| forward(request, &way));
-            let _ = hyper::server::conn::http1::Builder::new()
-                .serve_connection(TokioIo::new(stream), answer)
-                .await;
-        });
+impl Forwarder {
+    async fn forward(&self, request: Request<Incoming>) -> BoxResponse {
+        let due = due(&self.state, self.target);
+        let (head, body) = request.into_parts();
+        let Ok(body) = body.collect().await else {
+            return bad_gateway();
+        };
+        let body = body.to_bytes();
+        let (before, after) = match due {
+            Some(plan) if plan.step.when == When::Before => (Some(plan.action), None),
+            Some(plan) => (None, Some(plan.action)),
+            None => (None, None),
+        };
+        if let Some(act) = before {
+            act();
+            return bad_gateway();
+        }
+        let options = &self.options;
+        if options.delay_sent_records.load(Ordering::Relaxed) && self.is_sent_record(&body) {
+            tokio::time::sleep(DELAY).await;
+        }
+        if options.duplicate_messages.load(Ordering::Relaxed) && is_message(&head) {
+            let _ = self.send(&head, body.clone()).await;
+        }
+        let Ok(upstream) = self.send(&head, body).await else {
+            return bad_gateway();
+        };
+        let mut response = Response::new(());
+        *response.status_mut() = upstream.status();
+        *response.headers_mut() = upstream.headers().clone();
+        let Ok(bytes) = upstream.bytes().await else {
+            return bad_gateway();
+        };
+        if let Some(act) = after {
+            act();
+            return bad_gateway();
+        }
+        response.headers_mut().remove("transfer-encoding");
+        let fault = match is_original(&head) {
+            true => options.fault.lock().unwrap().take(),
+            false => None,
+        };
+        match fault {
+            None => response.map(|()| whole(bytes)),
+            Some(Fault::WrongServer) => wrong_server(),
+            Some(fault) => response.map(|()| half(&bytes, fault)),
+        }
     }
-}
 
-async fn forward(request: Request<Incoming>, way: &Way) -> Result<Answer, Infallible> {
-    let due = due(&way.state, way.target);
-    let (head, body) = request.into_parts();
-    let Ok(body) = body.collect().await else {
-        return Ok(failed());
-    };
-    let body = body.to_bytes();
-    let (before, after) = match due {
-        Some(plan) if plan.step.when == When::Before => (Some(plan.act), None),
-        Some(plan) => (None, Some(plan.act)),
-        None => (None, None),
-    };
-    if let Some(act) = before {
-        act();
-        return Ok(failed());
-    }
-    if way.habits.late_notes.load(Ordering::Relaxed) && is_note(way.target, &body) {
-        tokio::time::sleep(LATE).await;
-    }
-    if way.habits.doubles.load(Ordering::Relaxed) && is_message(&head) {
-        let _ = way.send(&head, body.clone()).await;
-    }
-    let Ok(answered) = way.send(&head, body).await else {
-        return Ok(failed());
-    };
-    let mut response = Response::new(());
-    *response.status_mut() = answered.status();
-    *response.headers_mut() = answered.headers().clone();
-    let Ok(bytes) = answered.bytes().await else {
-        return Ok(failed());
-    };
-    if let Some(act) = after {
-        act();
-        return Ok(failed());
-    }
-    response.headers_mut().remove("transfer-encoding");
-    let trouble = match is_original(&head) {
-        true => way.habits.trouble.lock().unwrap().take(),
-        false => None,
-    };
-    Ok(match trouble {
-        None => response.map(|()| whole(bytes)),
-        Some(Trouble::Stranger) => stranger(),
-        Some(trouble) => response.map(|()| half(&bytes, trouble)),
-    })
-}
-
-impl Way {
     async fn send(&self, head: &Parts, body: Bytes) -> reqwest::Result<reqwest::Response> {
         let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
         reqwest::Client::new()
             .request(head.method.clone(), format!("{}{path}", self.upstream))
-            // The caller's own `Host` is among them, which is signed.
+            // Includes the caller's `Host`, which is signed.
             .headers(head.headers.clone())
             .body(body)
             .send()
             .await
+    }
+
+    fn is_sent_record(&self, body: &[u8]) -> bool {
+        self.target == Target::Database && String::from_utf8_lossy(body).contains("set sent_at")
     }
 }
 
@@ -257,11 +250,7 @@ fn is_message(head: &Parts) -> bool {
     action.is_some_and(|action| action == "AmazonSQS.SendMessage")
 }
 
-fn is_note(target: Target, body: &[u8]) -> bool {
-    target == Target::Database && String::from_utf8_lossy(body).contains("set sent_at")
-}
-
-/// Whether it is for all of an original: the api reads only its start.
+/// `true` for a complete read of an original. The api reads only its start.
 fn is_original(head: &Parts) -> bool {
     head.method == Method::GET
         && head.uri.path().ends_with("/original")
@@ -274,15 +263,15 @@ fn whole(bytes: Bytes) -> UnsyncBoxBody<Bytes, io::Error> {
         .boxed_unsync()
 }
 
-/// Half of what the head announces.
-fn half(bytes: &Bytes, trouble: Trouble) -> UnsyncBoxBody<Bytes, io::Error> {
+/// Returns a body of half the length that the headers announce.
+fn half(bytes: &Bytes, fault: Fault) -> UnsyncBoxBody<Bytes, io::Error> {
     let half = bytes.slice(..bytes.len() / 2);
     let half = futures::stream::iter([Ok(Frame::data(half))]);
-    match trouble {
-        // hyper gives the connection up, since it can't keep its promise.
-        Trouble::Cut => {
+    match fault {
+        // hyper closes the connection when the body fails.
+        Fault::Cut => {
             let end = futures::stream::once(async {
-                // When the half is through.
+                // After the half has been sent.
                 tokio::time::sleep(Duration::from_millis(100)).await;
                 Err(io::Error::other("cut"))
             });
@@ -292,15 +281,15 @@ fn half(bytes: &Bytes, trouble: Trouble) -> UnsyncBoxBody<Bytes, io::Error> {
     }
 }
 
-/// As a dead peer's load balancer would say it.
-fn failed() -> Answer {
+/// The response of a load balancer whose server is dead.
+fn bad_gateway() -> BoxResponse {
     let mut response = Response::new(whole(Bytes::new()));
     *response.status_mut() = http::StatusCode::BAD_GATEWAY;
     response
 }
 
-/// As a load balancer would say it that has lost its way to the store.
-fn stranger() -> Answer {
+/// The response of a load balancer with a wrong route.
+fn wrong_server() -> BoxResponse {
     let mut response = Response::new(whole(Bytes::from_static(b"<h1>Not found</h1>")));
     *response.status_mut() = http::StatusCode::NOT_FOUND;
     response

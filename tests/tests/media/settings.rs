@@ -1,26 +1,26 @@
-//! A photo goes through with each way of saying where the bucket is and who may use it.
+//! Photos are processed with each way to configure the bucket.
 
 use serde_json::Value;
 
-use crate::client::{BUCKET_HOST, announcement, check_prints, objects, post, settled, upload};
+use crate::client::{
+    BUCKET_HOST, DEFAULT_VARIANTS, announcement, check_variants, objects, post, settled, upload,
+};
 use crate::picture::png;
 use crate::stack::{Settings, Stack};
 
-const PRINTS: [&str; 4] = ["display", "large", "small", "thumb"];
-
-/// The media of a photo, made and looked at.
-async fn print(stack: &Stack, seed: u64) -> Value {
+/// Uploads a photo and checks its variants. Returns the media item.
+async fn process(stack: &Stack, seed: u64) -> Value {
     let id = upload(stack, "one.png", "image/png", &png(64, 48, seed)).await;
     let media = settled(stack, &id).await;
     assert_eq!(media["state"], "ready", "{media}");
-    check_prints(&media, &PRINTS).await;
-    assert_eq!(objects(stack, &id).await.len(), 1 + PRINTS.len());
+    check_variants(&media, &DEFAULT_VARIANTS).await;
+    assert_eq!(objects(stack, &id).await.len(), 1 + DEFAULT_VARIANTS.len());
     media
 }
 
-/// Functions and clients alike find it there.
+/// Functions and clients use the same form of the URL.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_buckets_name_may_stand_in_the_hosts() {
+async fn bucket_name_may_be_part_of_the_host() {
     let by_name = |settings: &mut Settings| {
         for (name, value) in settings.iter_mut() {
             if ["S3_ENDPOINT", "S3_PUBLIC_ENDPOINT"].contains(name) {
@@ -34,7 +34,7 @@ async fn the_buckets_name_may_stand_in_the_hosts() {
     };
     let stack = Stack::adapted(by_name, &[]).await;
     let bucket = format!("http://{BUCKET_HOST}:");
-    let media = print(&stack, 1).await;
+    let media = process(&stack, 1).await;
     for variant in media["variants"].as_array().unwrap() {
         let url = variant["url"].as_str().unwrap();
         assert!(url.starts_with(&bucket), "{url}");

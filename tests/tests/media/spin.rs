@@ -1,25 +1,24 @@
 //! The main job under Spin, which runs the same functions from the same manifest.
 //!
-//! Nobody has to have Spin: the test looks at `TIRAGE_SPIN`, the path of Spin 4.1 or newer, and says so
-//! where it isn't set.
+//! Spin is optional: without `TIRAGE_SPIN`, the path of Spin 4.1 or newer, the test is skipped.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 
-use crate::client::{announcement, check_prints, get, objects, post, send, settled, upload};
+use crate::client::{announcement, check_variants, get, objects, post, send, settled, upload};
 use crate::golden::{VARIANTS, golden, make};
 use crate::picture::png;
 use crate::stack::Stack;
 
-const PRINTS: [&str; 6] = ["exact", "fine", "large", "lossy", "plain", "small"];
+const VARIANT_NAMES: [&str; 6] = ["exact", "fine", "large", "lossy", "plain", "small"];
 
-/// A Spin that was not built for release compiles the components for minutes.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// A debug build of Spin compiles the components for minutes.
+const START_TIMEOUT: Duration = Duration::from_secs(300);
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
+async fn photos_are_processed_under_spin() {
     let Some(program) = std::env::var_os("TIRAGE_SPIN") else {
         println!("skipped: TIRAGE_SPIN is not set to the path of Spin 4.1 or newer");
         return;
@@ -30,23 +29,23 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
         .await
         .is_none()
     {
-        assert!(begin.elapsed() < PATIENCE, "Spin never listens");
+        assert!(begin.elapsed() < START_TIMEOUT, "Spin doesn't listen");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
 
     assert_eq!(
         make(&stack).await,
         golden(),
-        "Spin makes other prints than the router"
+        "variants differ from the router's"
     );
 
-    // Straight into the bucket, and once more by the same hash.
+    // Uploaded to the bucket, and announced again with the same hash.
     let photo = png(64, 48, 1);
     let id = upload(&stack, "one.png", "image/png", &photo).await;
     let media = settled(&stack, &id).await;
     assert_eq!(media["state"], "ready", "{media}");
-    check_prints(&media, &PRINTS).await;
-    assert_eq!(objects(&stack, &id).await.len(), 1 + PRINTS.len());
+    check_variants(&media, &VARIANT_NAMES).await;
+    assert_eq!(objects(&stack, &id).await.len(), 1 + VARIANT_NAMES.len());
     let again = post(
         &stack,
         "/api/media",
@@ -58,7 +57,7 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
         (StatusCode::OK, &media["id"])
     );
 
-    // Through the function.
+    // Uploaded through the function.
     let sent = reqwest::Client::new()
         .post(stack.at("/api/media"))
         .header("content-type", "image/png")
@@ -70,14 +69,14 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
     let direct: serde_json::Value = sent.json().await.unwrap();
     let direct = settled(&stack, direct["id"].as_str().unwrap()).await;
     assert_eq!(direct["state"], "ready", "{direct}");
-    check_prints(&direct, &PRINTS).await;
+    check_variants(&direct, &VARIANT_NAMES).await;
 
-    // What is no picture fails with a sentence.
+    // A broken picture fails with a reason.
     let broken = upload(&stack, "broken.png", "image/png", &png(64, 48, 3)[..60]).await;
     let broken = settled(&stack, &broken).await;
     assert_eq!(broken["tasks"][0]["failure"]["status"], 422, "{broken}");
 
-    // The feed has all of it, by a stream that ends by itself.
+    // The change feed has all changes. Under Spin, the stream ends by itself.
     let live = reqwest::Client::new().get(stack.at("/api/live"));
     let live = live.header("last-event-id", "0").send().await.unwrap();
     assert_eq!(live.headers()["content-type"], "text/event-stream");
@@ -89,7 +88,7 @@ async fn a_photo_goes_in_and_its_prints_come_out_under_spin() {
         "{events}"
     );
 
-    // Nothing stays of what is deleted: at once, not only after a sweep.
+    // Deletion removes all objects immediately, without a sweep.
     let deleted = send(
         &stack,
         Method::DELETE,

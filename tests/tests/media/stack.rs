@@ -1,9 +1,8 @@
-//! The whole stack, on folders and ports that stay the same when a part is killed and started again.
+//! The whole stack, on folders and ports that stay the same when a part is killed and restarted.
 //!
-//! The functions reach database, bucket and queue through a [`Proxy`], which can act before or after any
+//! The functions reach database, bucket and queue through a [`Proxy`], which can act before or after each
 //! of their calls.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
@@ -13,14 +12,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tirage_jobs::Secret;
 
-use crate::part::Part;
 use crate::proxy::{Proxy, Target};
-use tirage_tests::{binary, repository};
+use tirage_tests::{Process, binary, repository, unused_address};
 
 pub(crate) const SECRET: &str = "a secret of the tests, which is long enough";
 const PASSWORD: &str = "of-the-gateway";
 
-/// What can be killed.
+/// A part that a test can kill.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Victim {
     Router,
@@ -32,32 +30,32 @@ pub(crate) enum Victim {
 /// The settings of a router.
 pub(crate) type Settings = Vec<(&'static str, String)>;
 
-/// A second router, with a trigger of its own. Killed when dropped.
+/// A second router with its own trigger. Killed when dropped.
 pub(crate) struct Second {
     pub(crate) url: String,
-    _router: Part,
-    _trigger: Part,
+    _router: Process,
+    _trigger: Process,
 }
 
 pub(crate) struct Stack {
     folder: TempDir,
-    _postgres: Part,
-    objects: Mutex<Part>,
-    queue: Mutex<Part>,
-    _gateway: Part,
-    router: Mutex<Part>,
-    _trigger: Part,
+    _postgres: Process,
+    objects: Mutex<Process>,
+    queue: Mutex<Process>,
+    _gateway: Process,
+    router: Mutex<Process>,
+    _trigger: Process,
     pub(crate) url: String,
     pub(crate) proxy: Proxy,
     environment: Settings,
     server: Server,
 }
 
-/// What runs the functions.
+/// The host of the functions.
 enum Server {
-    /// Ours.
+    /// The router.
     Router,
-    /// Spin, whose program this is.
+    /// Spin, with the path of its program.
     Spin(PathBuf),
 }
 
@@ -66,12 +64,12 @@ impl Stack {
         Self::with(&[]).await
     }
 
-    /// With settings of the router's.
+    /// Starts a stack with these settings.
     pub(crate) async fn with(settings: &[(&'static str, &str)]) -> Self {
         Self::with_manifest(settings, &[]).await
     }
 
-    /// With these lines of the manifest in place of those.
+    /// Starts a stack with these settings, and replaces lines of the manifest.
     pub(crate) async fn with_manifest(
         settings: &[(&'static str, &str)],
         lines: &[(&str, &str)],
@@ -84,13 +82,13 @@ impl Stack {
         Self::adapted(set_all, lines).await
     }
 
-    /// With the router's settings as they are after `adapt`.
+    /// Starts a stack with the settings that `adapt` changes.
     pub(crate) async fn adapted(adapt: impl FnOnce(&mut Settings), lines: &[(&str, &str)]) -> Self {
         Self::served_by(Server::Router, adapt, lines).await
     }
 
-    /// With this Spin in the router's place, and settings of the functions'. They meet the object store
-    /// itself, since the proxy would mend what it is particular about.
+    /// Starts a stack with Spin in place of the router. Functions call the object store without the proxy,
+    /// which would change their requests.
     pub(crate) async fn under_spin(program: PathBuf, settings: &[(&'static str, &str)]) -> Self {
         let set_all = |environment: &mut Settings| {
             set(environment, "HTTP_ADDR", &unused_address());
@@ -110,7 +108,7 @@ impl Stack {
     ) -> Self {
         let folder = TempDir::new().unwrap();
         write_manifest(folder.path(), lines);
-        let postgres = Part::start(
+        let postgres = Process::start(
             Command::new(binary("tirage-devstack"))
                 .arg("postgres")
                 .arg("--data")
@@ -134,7 +132,7 @@ impl Stack {
             "{}",
             String::from_utf8_lossy(&migrated.stderr)
         );
-        let gateway = Part::start(
+        let gateway = Process::start(
             Command::new(binary("tirage"))
                 .args([
                     "sql-gateway",
@@ -147,7 +145,7 @@ impl Stack {
                 .envs(database.clone())
                 .env("SQL_GATEWAY_PASSWORD", PASSWORD),
         );
-        let gateway_url = listening(&gateway.line);
+        let gateway_url = gateway.url().to_owned();
         let proxy = Proxy::start(
             gateway_url.clone(),
             objects.field("endpoint"),
@@ -171,19 +169,19 @@ impl Stack {
             ("SQS_ACCESS_KEY_ID", queue.field("access_key_id")),
             ("SQS_SECRET_ACCESS_KEY", queue.field("secret_access_key")),
             ("JOB_SECRET", SECRET.to_owned()),
-            // What takes minutes elsewhere takes seconds here.
+            // Seconds instead of minutes.
             ("SEND_AFTER_SECONDS", "1".to_owned()),
             ("RESEND_AFTER_SECONDS", "4".to_owned()),
             ("UPLOAD_GRACE_SECONDS", "1".to_owned()),
             ("CLEANUP_AFTER_SECONDS", "1".to_owned()),
-            // Gives up late: what is killed here is killed often.
+            // High, since these tests kill the router often.
             ("TASK_MAX_CLAIMS", "50".to_owned()),
             ("HTTP_ADDR", "127.0.0.1:0".to_owned()),
         ];
         environment.extend(database);
         adapt(&mut environment);
         let (router, url) = server.start(folder.path(), &environment);
-        // Wherever it is started again, it is found at the same address.
+        // The router keeps its address when it is restarted.
         set(
             &mut environment,
             "HTTP_ADDR",
@@ -209,7 +207,7 @@ impl Stack {
         format!("{}{path}", self.url)
     }
 
-    /// The address in its URL.
+    /// Returns the router's address.
     pub(crate) fn address(&self) -> &str {
         self.setting("HTTP_ADDR")
     }
@@ -223,7 +221,7 @@ impl Stack {
         find(&self.environment, name)
     }
 
-    /// Starts another router with the same settings but these, and a trigger that calls it.
+    /// Starts a second router, with these additional settings, and a trigger that calls it.
     pub(crate) fn start_second(&self, settings: &[(&'static str, String)]) -> Second {
         let mut environment = self.environment.clone();
         set(&mut environment, "HTTP_ADDR", "127.0.0.1:0");
@@ -242,12 +240,12 @@ impl Stack {
             Victim::Router => self.router.lock().unwrap().kill(),
             Victim::ObjectStore => self.objects.lock().unwrap().kill(),
             Victim::Queue => self.queue.lock().unwrap().kill(),
-            // Its devstack starts it again.
+            // The devstack restarts it.
             Victim::Postgres => kill_process(self.postmaster(), Signal::KILL).unwrap(),
         }
     }
 
-    /// Brings back what was killed.
+    /// Restarts a killed part.
     pub(crate) fn revive(&self, victim: Victim) {
         match victim {
             Victim::Router => {
@@ -264,7 +262,7 @@ impl Stack {
         }
     }
 
-    /// What a schedule would do.
+    /// Runs the sweep, as the schedule does.
     pub(crate) async fn sweep(&self) -> Option<serde_json::Value> {
         sweep(&self.url).await
     }
@@ -276,7 +274,7 @@ impl Stack {
     }
 }
 
-/// What a schedule would do at this router.
+/// Runs the sweep of the router at `url`, as the schedule does.
 pub(crate) async fn sweep(url: &str) -> Option<serde_json::Value> {
     let mac = Secret::new(SECRET).unwrap().schedule_mac("/jobs/sweep");
     let response = reqwest::Client::new()
@@ -289,8 +287,8 @@ pub(crate) async fn sweep(url: &str) -> Option<serde_json::Value> {
     response.json().await.ok()
 }
 
-fn start_objects(folder: &Path) -> Part {
-    Part::start(
+fn start_objects(folder: &Path) -> Process {
+    Process::start(
         Command::new(binary("tirage-devstack"))
             .arg("s3")
             .arg("--data")
@@ -298,8 +296,8 @@ fn start_objects(folder: &Path) -> Part {
     )
 }
 
-fn start_queue(folder: &Path) -> Part {
-    Part::start(
+fn start_queue(folder: &Path) -> Process {
+    Process::start(
         Command::new(binary("tirage-devstack"))
             .arg("queue")
             .arg("--data")
@@ -308,8 +306,8 @@ fn start_queue(folder: &Path) -> Part {
     )
 }
 
-fn start_trigger(queue: &Part, application: &str) -> Part {
-    Part::start(
+fn start_trigger(queue: &Process, application: &str) -> Process {
+    Process::start(
         Command::new(binary("tirage-devstack"))
             .args(["trigger", "--target", &format!("{application}/jobs/photo")])
             .env_clear()
@@ -321,7 +319,7 @@ fn start_trigger(queue: &Part, application: &str) -> Part {
     )
 }
 
-/// Ours with other lines, and what it names beside it.
+/// Writes the repository's manifest with replaced lines, and links the files that it needs.
 fn write_manifest(folder: &Path, lines: &[(&str, &str)]) {
     let mut manifest = std::fs::read_to_string(repository().join("spin.toml")).unwrap();
     for (line, other) in lines {
@@ -329,19 +327,19 @@ fn write_manifest(folder: &Path, lines: &[(&str, &str)]) {
         manifest = manifest.replace(line, other);
     }
     std::fs::write(folder.join("spin.toml"), manifest).unwrap();
-    // Linked, since a copy would look newer than what it was compiled from.
+    // Links, since copies would look newer than their precompiled forms.
     let build = repository().join("build").canonicalize().unwrap();
     std::os::unix::fs::symlink(build, folder.join("build")).unwrap();
     let migrations = repository().join("migrations").canonicalize().unwrap();
     std::os::unix::fs::symlink(migrations, folder.join("migrations")).unwrap();
-    // The web app, of which nothing is wanted.
+    // An empty web app.
     std::fs::create_dir_all(folder.join("frontend/dist")).unwrap();
     std::fs::write(folder.join("frontend/dist/index.html"), "").unwrap();
 }
 
 impl Server {
-    /// Starts it; also where it listens.
-    fn start(&self, folder: &Path, environment: &Settings) -> (Part, String) {
+    /// Starts the host and returns its URL.
+    fn start(&self, folder: &Path, environment: &Settings) -> (Process, String) {
         let manifest = folder.join("spin.toml");
         match self {
             Self::Router => {
@@ -351,9 +349,9 @@ impl Server {
                     .arg(manifest)
                     .env_clear()
                     .envs(environment.iter().map(|(name, value)| (name, value)));
-                let part = Part::start(&mut command);
-                let url = listening(&part.line);
-                (part, url)
+                let process = Process::start(&mut command);
+                let url = process.url().to_owned();
+                (process, url)
             }
             Self::Spin(program) => {
                 let address = find(environment, "HTTP_ADDR").unwrap();
@@ -367,8 +365,8 @@ impl Server {
                             .iter()
                             .map(|(name, value)| (format!("SPIN_VARIABLE_{name}"), value)),
                     );
-                let part = Part::start_group(&mut command);
-                (part, format!("http://{address}"))
+                let process = Process::start_group(&mut command);
+                (process, format!("http://{address}"))
             }
         }
     }
@@ -384,20 +382,7 @@ fn set(environment: &mut Settings, name: &'static str, value: &str) {
     environment.push((name, value.to_owned()));
 }
 
-/// An address on this machine that nobody listens at just now.
-fn unused_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
-}
-
-fn listening(line: &str) -> String {
-    line.trim()
-        .strip_prefix("listening on ")
-        .unwrap()
-        .to_owned()
-}
-
-/// The file of this name below the folder.
+/// Returns the path of a file of this name below a folder.
 fn find_file(folder: PathBuf, name: &str) -> Option<PathBuf> {
     for entry in std::fs::read_dir(folder).ok()?.flatten() {
         let path = entry.path();

@@ -1,4 +1,4 @@
-//! Uploads that nobody completes: what the sweep makes of them, and what it leaves alone.
+//! Uploads that are never completed: which of them the sweep deletes, and which it keeps.
 
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::client::{announcement, get, objects, put_once, send};
 use crate::picture::png;
 use crate::stack::{Stack, sweep};
 
-/// Announces a file under a key; the answer.
+/// Announces a file with an idempotency key, and returns the response.
 async fn announce(stack: &Stack, key: &str, bytes: &[u8]) -> Value {
     let body = announcement("u.png", "image/png", bytes);
     let answer = send(stack, Method::POST, "/api/media", Some(key), Some(body)).await;
@@ -20,20 +20,20 @@ async fn announce(stack: &Stack, key: &str, bytes: &[u8]) -> Value {
     answer.json
 }
 
-/// What takes minutes elsewhere has passed.
-async fn change(stack: &Stack, change: &str) {
+/// Runs a statement that changes the database, in place of waiting for minutes.
+async fn change(stack: &Stack, statement: &str) {
     let mut connection = connect(stack).await;
-    connection.batch_execute(change).await.unwrap();
+    connection.batch_execute(statement).await.unwrap();
 }
 
-/// The only value of the only row.
-async fn ask(stack: &Stack, query: &str) -> String {
+/// Returns the only value of the only row of a query.
+async fn query_value(stack: &Stack, query: &str) -> String {
     let mut connection = connect(stack).await;
     let outcome = connection.execute(query, &[]).await.unwrap();
     outcome.rows[0].text(0).unwrap().to_owned()
 }
 
-/// As the api, for all workspaces.
+/// Connects with the role of the api and access to all workspaces.
 async fn connect(stack: &Stack) -> Connection {
     let base: Config = stack.setting("DATABASE_URL").parse().unwrap();
     let role = role_config(&base, "tirage_api");
@@ -49,14 +49,14 @@ const EXPIRE: &str =
     "update media set upload_expires_at = now() - interval '1 hour' where state = 'uploading'";
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_upload_that_comes_again_or_late_is_not_forgotten() {
+async fn repeated_announcements_extend_uploads_and_late_uploads_are_deleted() {
     let stack = Stack::start().await;
     let bytes = png(30, 30, 200);
     let first = announce(&stack, "one", &bytes).await;
     let id = first["media"]["id"].as_str().unwrap();
     let path = format!("/api/media/{id}");
 
-    // Whoever is given a new URL has the time that it is good for.
+    // A new URL extends the time limit.
     change(&stack, EXPIRE).await;
     let again = announce(&stack, "one", &bytes).await;
     assert_eq!(again["media"]["id"], id);
@@ -68,7 +68,7 @@ async fn an_upload_that_comes_again_or_late_is_not_forgotten() {
     let swept = stack.sweep().await.unwrap();
     assert_eq!(swept["uploads"], 1, "{swept}");
     assert_eq!(get(&stack, &path).await.status, StatusCode::NOT_FOUND);
-    // One that was begun before arrives all the same, and doesn't stay.
+    // An upload that began before the deletion still succeeds, and is deleted later.
     stack.sweep().await.unwrap();
     let status = put_once(&again["upload"], &bytes).await.unwrap();
     assert_eq!(status, StatusCode::OK);
@@ -85,7 +85,7 @@ async fn an_upload_that_comes_again_or_late_is_not_forgotten() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_bucket_that_is_not_there_deletes_nothing() {
+async fn a_missing_bucket_deletes_no_uploads() {
     let stack = Stack::start().await;
     let announced = announce(&stack, "two", &png(30, 30, 201)).await;
     let path = format!("/api/media/{}", announced["media"]["id"].as_str().unwrap());
@@ -105,7 +105,7 @@ async fn a_bucket_that_is_not_there_deletes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_sweep_forgets_and_ends_in_time_whoever_does_not_answer() {
+async fn a_sweep_ends_in_time_when_storage_does_not_answer() {
     let stack = Stack::start().await;
     for seed in 0..10 {
         announce(&stack, &format!("hangs-{seed}"), &png(30, 30, 300 + seed)).await;
@@ -118,7 +118,7 @@ async fn a_sweep_forgets_and_ends_in_time_whoever_does_not_answer() {
              now() - interval '2 days' from generate_series(1, 25000) n",
     )
     .await;
-    // It takes connections, and nothing else.
+    // Accepts connections and never responds.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", silent.local_addr().unwrap());
     let stuck = stack.start_second(&[("S3_ENDPOINT", endpoint)]);
@@ -132,8 +132,8 @@ async fn a_sweep_forgets_and_ends_in_time_whoever_does_not_answer() {
         "{swept}"
     );
     let old = "select count(*) from idempotency where key like 'old-%'";
-    assert_eq!(ask(&stack, old).await, "0");
-    // Those that this sweep postponed are the next one's.
+    assert_eq!(query_value(&stack, old).await, "0");
+    // The next sweep handles the postponed ones.
     let swept = stack.sweep().await.unwrap();
     assert_eq!(swept["uploads"], 10, "{swept}");
 }

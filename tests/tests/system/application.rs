@@ -1,4 +1,4 @@
-//! The bundle itself: descriptions and the web app, through router, component, SQL and Postgres.
+//! The application: descriptions and the web app, through router, component, SQL and Postgres.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tirage_devstack::postgres::Cluster;
 use crate::harness::Router;
 use tirage_tests::{binary, repository};
 
-/// The bundle with a database of its own.
+/// The application with its own database.
 pub(crate) struct Bundle {
     pub(crate) database: Cluster,
 }
@@ -22,7 +22,7 @@ impl Bundle {
         }
     }
 
-    /// Kills Postgres' first process; `database.restart()` brings it back.
+    /// Kills Postgres' main process; `database.restart()` restarts it.
     pub(crate) fn kill_postgres(&self) {
         let postmaster = i32::try_from(self.database.postmaster()).unwrap();
         kill_process(Pid::from_raw(postmaster).unwrap(), Signal::KILL).unwrap();
@@ -55,7 +55,7 @@ pub(crate) async fn get_json(router: &Router, path: &str) -> (u16, Value) {
 }
 
 #[tokio::test]
-async fn descriptions_are_written_and_read_as_existing_clients_expect() {
+async fn descriptions_are_stored_and_listed() {
     let bundle = Bundle::new();
     let router = bundle.router();
     for path in ["/health", "/api/health"] {
@@ -119,7 +119,7 @@ async fn descriptions_are_written_and_read_as_existing_clients_expect() {
 }
 
 #[tokio::test]
-async fn bad_requests_get_clear_problems_and_leave_nothing_behind() {
+async fn invalid_requests_are_problems_and_store_nothing() {
     let bundle = Bundle::new();
     let router = bundle.router();
     let client = Client::new();
@@ -160,7 +160,7 @@ async fn bad_requests_get_clear_problems_and_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn the_web_app_is_served_with_the_right_cache_headers() {
+async fn the_web_app_is_served_with_cache_headers() {
     let bundle = Bundle::new();
     let router = bundle.router();
     let client = Client::new();
@@ -219,13 +219,13 @@ async fn the_web_app_is_served_with_the_right_cache_headers() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_said_so_and_its_return_noticed() {
+async fn a_database_outage_is_a_503_and_ends_without_a_restart() {
     let mut bundle = Bundle::new();
     let router = bundle.router();
     assert_eq!(describe(&router, "before").await.status(), 200);
 
     bundle.kill_postgres();
-    // A session that was open may answer once more before it notices.
+    // An open connection may still serve a request before it notices.
     let begin = std::time::Instant::now();
     let away = loop {
         let answer = describe(&router, "while away").await;
@@ -246,7 +246,7 @@ async fn a_database_that_is_away_is_said_so_and_its_return_noticed() {
 }
 
 #[tokio::test]
-async fn without_a_database_the_router_says_what_is_missing() {
+async fn a_missing_database_url_is_reported_at_start() {
     let output = std::process::Command::new(binary("tirage"))
         .arg("serve")
         .arg("--manifest")
@@ -260,8 +260,8 @@ async fn without_a_database_the_router_says_what_is_missing() {
 }
 
 #[tokio::test]
-async fn the_routers_own_page_needs_no_database() {
-    // Nobody listens there: the health of the API must not wait for it.
+async fn the_health_check_needs_no_database() {
+    // No server listens there. The health check must not wait for the database.
     let router = Router::start(
         &repository().join("spin.toml"),
         &[],

@@ -1,4 +1,4 @@
-//! Starts routers, and tells how they ended.
+//! Starts routers with applications of guests.
 
 use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader, Read as _};
@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tirage_tests::{binary, repository};
 
-/// A folder with a manifest of guests.
+/// A folder with a manifest whose components are guests.
 pub(crate) struct Application {
     folder: TempDir,
     manifest: String,
@@ -25,25 +25,25 @@ impl Application {
         }
     }
 
-    /// Adds a guest at `/<name>/...`, with `settings` in its `tool.tirage` table.
-    pub(crate) fn guest(self, name: &str, settings: &str) -> Self {
-        self.guest_with(name, "", settings)
+    /// Adds a guest at `/<name>/...`, with `options` in its `tool.tirage` table.
+    pub(crate) fn guest(self, name: &str, options: &str) -> Self {
+        self.guest_with(name, "", options)
     }
 
-    /// The same, with lines for the component's own table.
-    pub(crate) fn guest_with(self, name: &str, component: &str, settings: &str) -> Self {
-        self.guest_as(name, name, component, settings)
+    /// Adds a guest, with lines for the component's own table too.
+    pub(crate) fn guest_with(self, name: &str, component: &str, options: &str) -> Self {
+        self.guest_as(name, name, component, options)
     }
 
-    /// The same, for another component than the guest's name says.
+    /// Adds a guest as a component of another name.
     pub(crate) fn guest_as(
         mut self,
         name: &str,
         guest: &str,
         component: &str,
-        settings: &str,
+        options: &str,
     ) -> Self {
-        let world = if settings.contains("world") {
+        let world = if options.contains("world") {
             ""
         } else {
             "world = \"api\""
@@ -59,7 +59,7 @@ source = "{name}.wasm"
 {component}
 [component.{name}.tool.tirage]
 {world}
-{settings}
+{options}
 "#
         )
         .unwrap();
@@ -69,7 +69,7 @@ source = "{name}.wasm"
                 .join("build/guests")
                 .join(guest)
                 .with_extension(extension);
-            // Linked, since a copy would look newer than what it was compiled from.
+            // Links, since copies would look newer than their precompiled forms.
             std::os::unix::fs::symlink(
                 built.canonicalize().expect("guests are built"),
                 self.file(&file),
@@ -97,7 +97,7 @@ source = "{name}.wasm"
         Router::start(&self.file("spin.toml"), arguments, environment)
     }
 
-    /// Starts a router that is expected to refuse, and returns what it says.
+    /// Starts a router that must refuse to start, and returns its error message.
     pub(crate) fn refused(&self, arguments: &[&str], environment: &[(&str, &str)]) -> String {
         self.write();
         let output = command(&self.file("spin.toml"), arguments, environment)
@@ -119,7 +119,7 @@ fn command(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) ->
         .arg("--manifest")
         .arg(manifest)
         .args(arguments)
-        // Nothing of the developer's own environment may decide a test.
+        // The developer's environment must not influence tests.
         .env_clear()
         .env("HTTP_ADDR", "127.0.0.1:0")
         .envs(environment.iter().copied())
@@ -129,7 +129,7 @@ fn command(manifest: &Path, arguments: &[&str], environment: &[(&str, &str)]) ->
     command
 }
 
-/// A router that runs. Killed when dropped.
+/// A running router. Killed when dropped.
 pub(crate) struct Router {
     child: Child,
     pub(crate) stdin: Option<ChildStdin>,
@@ -163,7 +163,7 @@ impl Router {
             std::thread::sleep(Duration::from_millis(100));
             panic!("the router did not start: {line}{}", log.lock().unwrap());
         };
-        // Whoever closes the other end must not break what the router prints later.
+        // Keeps the pipe open, since a closed one would make later output of the router fail.
         std::thread::spawn(move || stdout.read_to_end(&mut Vec::new()));
         Self {
             url: url.to_owned(),
@@ -177,9 +177,9 @@ impl Router {
         format!("{}{path}", self.url)
     }
 
-    /// What it has logged until now.
+    /// Returns the log so far.
     pub(crate) fn log(&self) -> String {
-        // It writes its log every 20 ms.
+        // The router flushes its log every 20 ms.
         std::thread::sleep(Duration::from_millis(200));
         self.log.lock().unwrap().clone()
     }
@@ -189,7 +189,7 @@ impl Router {
         kill_process(pid, signal).unwrap();
     }
 
-    /// Waits for its end; panics if that doesn't come.
+    /// Waits until the router exits, and panics after the time limit.
     pub(crate) fn ended(&mut self, within: Duration) -> ExitStatus {
         let begin = Instant::now();
         loop {
@@ -210,7 +210,7 @@ impl Router {
 
 impl Drop for Router {
     fn drop(&mut self) {
-        // It may be gone already.
+        // Fails if the router has exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,7 @@
 //! The whole system from outside: real binaries, real sockets, a real Postgres.
 //!
-//! `cargo xtask test` builds what these tests need: the binaries beside the test's own, the
-//! functions in `build/`, the misbehaving guests in `build/guests/`.
+//! `cargo xtask test` builds what these tests need: the binaries in the folder of the test's own binary,
+//! the functions in `build/`, the guests in `build/guests/`.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,11 +1,11 @@
-//! What the router makes of its manifest and settings.
+//! The manifest and the settings of the router.
 
 use reqwest::Client;
 
 use crate::harness::Application;
 
 #[test]
-fn a_misspelt_key_is_an_error_with_its_name_and_line() {
+fn an_unknown_key_is_reported_with_its_line() {
     let message = Application::new()
         .guest("hello", "time_out_ms = 5")
         .refused(&[], &[]);
@@ -23,7 +23,7 @@ fn a_component_that_imports_more_than_its_world_is_refused_at_start() {
     assert_eq!(
         message.matches("imports").count(),
         1,
-        "said once: {message}"
+        "reported once: {message}"
     );
 }
 
@@ -82,13 +82,13 @@ fn with_a_key() -> Application {
 }
 
 #[test]
-fn a_required_variable_is_missed_by_name() {
+fn a_missing_required_variable_is_named() {
     let message = with_a_key().refused(&[], &[]);
     assert!(message.contains("api_key"), "{message}");
 }
 
 #[tokio::test]
-async fn a_mode_runs_its_components_and_needs_no_other_settings() {
+async fn a_mode_runs_only_its_components_and_needs_only_their_settings() {
     let router = with_a_key().start_with(&[], &[("APP_MODE", "plain")]);
     let status = async |path: &str| {
         Client::new()
@@ -124,7 +124,7 @@ async fn variables_come_from_the_environment_then_from_the_env_file() {
 }
 
 #[tokio::test]
-async fn settings_that_mean_nothing_here_are_said_so_without_their_values() {
+async fn unused_settings_are_logged_without_their_values() {
     let router = Application::new().guest("hello", "").start_with(
         &[],
         &[("PASETO_ACCESS_KEY", "hush"), ("REDIS_URL", "redis://hush")],
@@ -139,7 +139,7 @@ async fn settings_that_mean_nothing_here_are_said_so_without_their_values() {
 }
 
 #[tokio::test]
-async fn files_are_shown_to_the_component_that_has_them() {
+async fn a_component_sees_only_its_files() {
     let application = Application::new().guest_with(
         "snoop",
         "files = [\"*.txt\"]\nexclude_files = [\"secret.txt\"]\nenvironment = { COLOUR = \"blue\" }",

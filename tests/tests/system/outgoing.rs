@@ -1,9 +1,9 @@
-//! What components may call, as the router's operator sees it: the application itself, and the trace
-//! that a refusal leaves.
+//! Outgoing calls of components: to the application itself, and refused ones in log and metrics.
 
 use reqwest::{Client, Url};
 
 use crate::harness::{Application, Router};
+use tirage_tests::unused_address;
 
 async fn get(router: &Router, path: &str, query: &[(&str, &str)]) -> String {
     let url = Url::parse_with_params(&router.at(path), query).unwrap();
@@ -14,7 +14,7 @@ async fn get(router: &Router, path: &str, query: &[(&str, &str)]) -> String {
 const CALLS_ITSELF: &str = r#"allowed_outbound_hosts = ["http://self"]"#;
 
 #[tokio::test]
-async fn a_component_may_call_its_own_application_by_its_routes() {
+async fn a_component_can_call_routes_of_its_own_application() {
     let application = Application::new()
         .guest_with("call-out", CALLS_ITSELF, "")
         .guest("headers", "")
@@ -48,11 +48,11 @@ static_response = { status_code = 418, body = "a teapot" }
     assert_eq!(call("http://self.alt/nowhere").await["status"], 404);
     let health = call("http://self.alt/.well-known/spin/health").await;
     assert_eq!(health["body"], "OK");
-    assert!(router.log().contains("/headers/a"), "it is in the log");
+    assert!(router.log().contains("/headers/a"), "the call is logged");
 }
 
 #[tokio::test]
-async fn an_application_that_calls_itself_without_end_is_stopped() {
+async fn endless_calls_of_an_application_to_itself_are_stopped() {
     let router = Application::new()
         .guest_with("call-again", CALLS_ITSELF, "")
         .start();
@@ -69,7 +69,7 @@ async fn an_application_that_calls_itself_without_end_is_stopped() {
 }
 
 #[tokio::test]
-async fn an_application_may_not_call_itself_unasked() {
+async fn an_application_cannot_call_itself_unless_the_manifest_allows_it() {
     let router = Application::new()
         .guest_with(
             "call-out",
@@ -82,17 +82,15 @@ async fn an_application_may_not_call_itself_unasked() {
 }
 
 #[tokio::test]
-async fn every_refusal_is_logged_with_component_and_reason_and_counted() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let metrics = free.local_addr().unwrap();
-    drop(free);
+async fn refused_calls_are_logged_with_their_reason_and_counted() {
+    let metrics = unused_address();
     let router = Application::new()
         .guest_with(
             "call-out",
             r#"allowed_outbound_hosts = ["https://*:*", "http://*.example.com"]"#,
             "outgoing_max_response_body_bytes = 1000",
         )
-        .start_with(&["--metrics", &metrics.to_string()], &[]);
+        .start_with(&["--metrics", &metrics], &[]);
     for (query, error, host, reason) in [
         (
             [("url", "http://other.test/"), ("method", "GET")],

@@ -1,4 +1,4 @@
-//! What survives when the router or Postgres is killed, and what several routers do at once.
+//! Data survive killed routers and a killed Postgres, and several routers start together.
 
 use std::process::Command;
 
@@ -9,7 +9,7 @@ use crate::application::{Bundle, describe, get_json};
 use tirage_tests::{binary, repository};
 
 #[tokio::test]
-async fn what_was_answered_survives_a_killed_router() {
+async fn data_survive_a_killed_router() {
     let bundle = Bundle::new();
     let mut router = bundle.router();
     assert_eq!(describe(&router, "kept").await.status(), 200);
@@ -22,14 +22,14 @@ async fn what_was_answered_survives_a_killed_router() {
 }
 
 #[tokio::test]
-async fn what_was_answered_survives_a_killed_postgres() {
+async fn data_survive_a_killed_postgres() {
     let mut bundle = Bundle::new();
     let router = bundle.router();
     assert_eq!(describe(&router, "kept").await.status(), 200);
     bundle.kill_postgres();
     bundle.database.restart().unwrap();
 
-    // The same router, its pool full of dead connections.
+    // The router's pool is full of dead connections.
     let (status, latest) = get_json(&router, "/api/description/latest").await;
     assert_eq!((status, &latest["text"]), (200, &json!("kept")));
     assert_eq!(describe(&router, "and more").await.status(), 200);
@@ -58,7 +58,7 @@ async fn several_routers_start_on_one_empty_database() {
 }
 
 #[test]
-fn migrations_can_be_applied_by_hand_and_twice() {
+fn migrations_can_be_applied_by_command_repeatedly() {
     let bundle = Bundle::new();
     for _ in 0..2 {
         let output = Command::new(binary("tirage"))

@@ -1,4 +1,4 @@
-//! What clients meet: statuses, headers, protocols, many at once, and an orderly end.
+//! The router as clients see it: statuses, headers, protocols, concurrency, and graceful shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::application::Bundle;
 use crate::harness::Application;
 
-/// An answer of the router's own, checked to be a problem document.
+/// Checks that the router's response is a problem document, and returns that.
 async fn problem(response: reqwest::Response) -> Value {
     assert_eq!(
         response.headers()["content-type"],
@@ -65,7 +65,7 @@ async fn each_failure_has_its_status_and_the_next_request_is_served() {
 }
 
 #[tokio::test]
-async fn too_busy_says_when_to_come_back() {
+async fn a_busy_component_answers_503_with_retry_after() {
     let router = Application::new()
         .guest("sleep", "max_concurrency = 1\nqueue_timeout_ms = 100")
         .start();
@@ -80,11 +80,11 @@ async fn too_busy_says_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn a_thousand_connections_at_once_are_served() {
+async fn a_thousand_concurrent_connections_are_served() {
     let router = Application::new().guest("hello", "").start();
     let requests = (0..1000).map(|_| {
         let url = router.at("/hello");
-        // A client each, so that no connection is shared.
+        // A client per request, so that no connection is shared.
         tokio::spawn(async move { Client::new().get(url).send().await?.text().await })
     });
     let requests: Vec<_> = requests.collect();
@@ -94,7 +94,7 @@ async fn a_thousand_connections_at_once_are_served() {
 }
 
 #[tokio::test]
-async fn http_2_without_tls_and_http_1_are_both_spoken() {
+async fn http_1_and_http_2_without_tls_are_supported() {
     let router = Application::new().guest("hello", "").start();
     let h2 = Client::builder().http2_prior_knowledge().build().unwrap();
     let response = h2.get(router.at("/hello")).send().await.unwrap();
@@ -105,7 +105,7 @@ async fn http_2_without_tls_and_http_1_are_both_spoken() {
 }
 
 #[tokio::test]
-async fn head_is_answered_with_the_headers_of_get_by_both_protocols() {
+async fn head_has_the_headers_of_get_in_both_protocols() {
     let bundle = Bundle::new();
     let router = bundle.router();
     let http_2 = Client::builder().http2_prior_knowledge().build().unwrap();
@@ -123,7 +123,7 @@ async fn head_is_answered_with_the_headers_of_get_by_both_protocols() {
 }
 
 #[tokio::test]
-async fn the_routers_headers_cannot_be_forged_and_request_ids_go_through() {
+async fn clients_cannot_forge_the_routers_headers_but_can_set_the_request_id() {
     let router = Application::new().guest("headers", "").start();
     let request = Client::new()
         .get(router.at("/headers/some/path?q=1"))
@@ -154,7 +154,7 @@ async fn the_routers_headers_cannot_be_forged_and_request_ids_go_through() {
         "{client:?}"
     );
 
-    // What could break a log line is not taken over.
+    // A request id that could break a log line is replaced.
     let request = Client::new()
         .get(router.at("/headers"))
         .header("x-request-id", "a b\"c");
@@ -163,7 +163,7 @@ async fn the_routers_headers_cannot_be_forged_and_request_ids_go_through() {
 }
 
 #[tokio::test]
-async fn spins_own_addresses_and_static_responses_answer() {
+async fn well_known_paths_of_spin_and_static_responses_are_served() {
     let router = Application::new()
         .guest("hello", "")
         .toml(
@@ -211,12 +211,12 @@ async fn a_stream_runs_for_a_minute_with_a_deadline_of_two_seconds() {
     let mut response = Client::new().get(url).send().await.unwrap();
     assert!(
         begin.elapsed() < Duration::from_secs(2),
-        "the head waits for nothing"
+        "the head arrives first"
     );
     let mut lines = 0;
     while let Some(chunk) = response.chunk().await.unwrap() {
         lines += chunk.iter().filter(|byte| **byte == b'\n').count();
-        // Each piece arrives when it is made, not when the next one is.
+        // Each chunk arrives when it is sent, not with the next one.
         assert!(begin.elapsed() + Duration::from_secs(2) > Duration::from_secs(lines as u64));
     }
     assert_eq!(lines, 61);
@@ -224,7 +224,7 @@ async fn a_stream_runs_for_a_minute_with_a_deadline_of_two_seconds() {
 }
 
 #[tokio::test]
-async fn sigterm_lets_the_request_in_flight_finish_and_takes_no_other() {
+async fn sigterm_finishes_requests_in_flight_and_refuses_new_ones() {
     let mut router = Application::new().guest("sleep", "").start();
     let request = tokio::spawn(Client::new().get(router.at("/sleep?ms=1500")).send());
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -237,7 +237,7 @@ async fn sigterm_lets_the_request_in_flight_finish_and_takes_no_other() {
 }
 
 #[tokio::test]
-async fn requests_that_outlast_the_drain_do_not_keep_the_router_alive() {
+async fn the_router_exits_when_the_drain_timeout_expires() {
     let mut router = Application::new()
         .guest("sleep", "")
         .start_with(&[], &[("DRAIN_SECONDS", "1")]);
@@ -251,7 +251,7 @@ async fn requests_that_outlast_the_drain_do_not_keep_the_router_alive() {
 }
 
 #[tokio::test]
-async fn a_router_ends_with_its_parent_if_told_to() {
+async fn with_exit_with_stdin_the_router_exits_when_stdin_closes() {
     let mut router = Application::new()
         .guest("hello", "")
         .start_with(&["--exit-with-stdin"], &[]);
@@ -260,7 +260,7 @@ async fn a_router_ends_with_its_parent_if_told_to() {
 }
 
 #[tokio::test]
-async fn an_open_standard_input_does_not_keep_it_alive() {
+async fn an_open_stdin_does_not_delay_the_exit() {
     let mut router = Application::new()
         .guest("hello", "")
         .start_with(&["--exit-with-stdin"], &[]);
@@ -270,7 +270,7 @@ async fn an_open_standard_input_does_not_keep_it_alive() {
 }
 
 #[tokio::test]
-async fn metrics_have_an_address_of_their_own() {
+async fn metrics_are_served_on_their_own_address_only() {
     let router = Application::new()
         .guest("hello", "")
         .guest("trap", "")
@@ -311,7 +311,7 @@ async fn metrics_have_an_address_of_their_own() {
 }
 
 #[tokio::test]
-async fn logs_are_json_if_wanted_and_carry_what_guests_print() {
+async fn logs_can_be_json_and_include_output_of_guests() {
     let router = Application::new()
         .guest("trap", "")
         .start_with(&[], &[("LOG_FORMAT", "json")]);
@@ -330,6 +330,11 @@ async fn logs_are_json_if_wanted_and_carry_what_guests_print() {
             .iter()
             .any(|line| line["request_id"] == "find-me" && line["status"] == 502)
     );
-    assert!(lines.iter().any(|line| line["component"] == "trap"
-        && line["message"].as_str().unwrap().contains("told to trap")));
+    assert!(lines.iter().any(|line| {
+        line["component"] == "trap"
+            && line["message"]
+                .as_str()
+                .unwrap()
+                .contains("trap as requested")
+    }));
 }

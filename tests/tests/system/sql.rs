@@ -1,8 +1,9 @@
-//! The SQL client on WebAssembly: the cases that `tests/sql-cases` also runs natively, in a component
-//! that the router serves, through the gateway in the router's own process.
+//! The SQL client in a component: runs the cases of `tests/sql-cases` in the guest `sql-client`, through
+//! the gateway in the router's process.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::process::Command;
 use std::sync::LazyLock;
 
 use reqwest::{Client, Url};
@@ -11,14 +12,14 @@ use tirage_devstack::postgres::Cluster;
 use tirage_postgres::Connection;
 
 use crate::harness::{Application, Router};
-use tirage_tests::binary;
+use tirage_tests::{Process, binary, unused_address};
 
 const IN_PROCESS: &str = "http://sql.tirage.internal";
 
-/// A database, the router before it, and the gateway on a socket of its own.
+/// A database, a router, and a gateway that listens on a socket.
 struct Stack {
     router: Router,
-    socket: Gateway,
+    gateway: Process,
     _application: Application,
     _cluster: Cluster,
 }
@@ -26,7 +27,7 @@ struct Stack {
 static STACK: LazyLock<Stack> = LazyLock::new(|| {
     let cluster = Cluster::start_temporary().unwrap();
     let superuser = cluster.superuser_url().parse().unwrap();
-    // Not on the test's own runtime, which can't be waited for from within.
+    // On another thread, since a test's runtime can't block on itself.
     std::thread::spawn(move || {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let mut connection = Connection::connect(&superuser).await.unwrap();
@@ -50,7 +51,7 @@ static STACK: LazyLock<Stack> = LazyLock::new(|| {
             r#"allowed_outbound_hosts = ["http://sql.tirage.internal", "http://127.0.0.1:*"]"#,
             &format!("database_role = \"{ROLE}\"\ntimeout_ms = 60000"),
         )
-        // The same component with no role.
+        // The same component without a database role.
         .guest_as(
             "no-role",
             "sql-client",
@@ -59,50 +60,29 @@ static STACK: LazyLock<Stack> = LazyLock::new(|| {
         );
     let router = application.start_with(&["--exit-with-stdin"], &environment);
     Stack {
-        socket: Gateway::start(&application, &environment),
+        gateway: start_gateway(&application, &environment),
         router,
         _application: application,
         _cluster: cluster,
     }
 });
 
-/// `tirage sql-gateway`, which ends with this process, as the router does: nothing in a `static` is
-/// ever dropped.
-struct Gateway {
-    url: String,
-    _child: Child,
-}
-
-impl Gateway {
-    fn start(application: &Application, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(binary("tirage"))
+/// Starts `tirage sql-gateway`. It ends with this process, by its stdin, since a `static` is never dropped.
+fn start_gateway(application: &Application, environment: &[(&str, &str)]) -> Process {
+    Process::start(
+        Command::new(binary("tirage"))
             .args(["sql-gateway", "--exit-with-stdin"])
             .args(["--listen", "127.0.0.1:0", "--manifest"])
             .arg(application.file("spin.toml"))
             .env_clear()
-            .envs(environment.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        stdout.read_line(&mut line).unwrap();
-        let url = line.trim().strip_prefix("listening on ");
-        Self {
-            url: url.expect("the gateway starts").to_owned(),
-            _child: child,
-        }
-    }
+            .envs(environment.iter().copied()),
+    )
 }
 
-/// What `guest` answers when it runs `case` against the gateway at `url`.
+/// Runs `case` in `guest` against the gateway at `url`, and returns the response.
 async fn run(guest: &str, case: &str, url: &str) -> String {
     let stack = &*STACK;
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let nobody = format!("http://{}", free.local_addr().unwrap());
-    drop(free);
+    let unreachable = format!("http://{}", unused_address());
     let connection_string = format!("postgres://{ROLE}:{PASSWORD}@database.test/tirage");
     let url = Url::parse_with_params(
         &stack.router.at(&format!("/{guest}")),
@@ -110,8 +90,8 @@ async fn run(guest: &str, case: &str, url: &str) -> String {
             ("case", case),
             ("url", url),
             ("connection_string", &connection_string),
-            ("socket", &stack.socket.url),
-            ("nobody", &nobody),
+            ("socket", stack.gateway.url()),
+            ("unreachable", &unreachable),
         ],
     )
     .unwrap();
@@ -131,17 +111,58 @@ macro_rules! tests {
 sql_cases::for_each_case!(tests);
 
 #[tokio::test]
-async fn a_component_may_ask_a_gateway_on_a_socket_as_well() {
-    let answer = run("sql-client", "rows_are_counted", &STACK.socket.url).await;
-    assert_eq!(answer, "passed");
+async fn a_component_can_use_a_gateway_on_a_socket() {
+    let response = run("sql-client", "rows_are_counted", STACK.gateway.url()).await;
+    assert_eq!(response, "passed");
 }
 
 #[tokio::test]
-async fn what_policy_refuses_is_an_error_of_its_own() {
-    let not_allowed = run("sql-client", "policy", "http://database.test").await;
-    assert_eq!(not_allowed, "refused: ErrorCode::HttpRequestDenied");
-    let private = run("no-role", "policy", &STACK.socket.url).await;
-    assert_eq!(private, "refused: ErrorCode::HttpRequestDenied");
-    let no_role = run("no-role", "policy", IN_PROCESS).await;
-    assert!(no_role.contains("no database_role"), "{no_role}");
+async fn calls_denied_by_the_policy_are_policy_errors() {
+    const DENIED: &str = r#"Err(Policy("ErrorCode::HttpRequestDenied"))"#;
+    let not_allowed = run("sql-client", "select", "http://database.test").await;
+    assert_eq!(not_allowed, DENIED);
+    let private = run("no-role", "select", STACK.gateway.url()).await;
+    assert_eq!(private, DENIED);
+    let no_role = run("no-role", "select", IN_PROCESS).await;
+    assert!(
+        no_role.starts_with("Err(Policy(") && no_role.contains("no database_role"),
+        "{no_role}"
+    );
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let location = format!("{}/sql", STACK.gateway.url());
+    let server = serve_once(format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n"
+    ));
+    let redirected = run("sql-client", "select", &server).await;
+    assert!(redirected.starts_with("Err(Protocol("), "{redirected}");
+}
+
+#[tokio::test]
+async fn a_connection_that_closes_during_the_response_is_broken() {
+    for response in ["", "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n{"] {
+        let server = serve_once(response.to_owned());
+        let broken = run("sql-client", "select", &server).await;
+        assert!(broken.starts_with("Err(Broken("), "{broken}");
+    }
+}
+
+/// Starts a server that reads one request, sends `response` and closes. Returns its URL.
+fn serve_once(response: String) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = Vec::new();
+        while !request.windows(2).any(|end| end == b"]}") {
+            let mut part = [0; 1024];
+            let read = stream.read(&mut part).unwrap();
+            assert_ne!(read, 0, "the request ends early");
+            request.extend_from_slice(&part[..read]);
+        }
+        stream.write_all(response.as_bytes()).unwrap();
+    });
+    url
 }

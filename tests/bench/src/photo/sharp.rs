@@ -1,4 +1,4 @@
-//! The peer: sharp in Node, by `tests/sharp/measure.js`. And, with its help, what a print is worth.
+//! The peer: sharp in Node, run by `tests/sharp/measure.js`. Also compares the quality of variants.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,13 +9,13 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use ssimulacra2::{ColorPrimaries, Rgb, TransferCharacteristic, compute_frame_ssimulacra2};
 
-/// Sharp, installed in a folder.
+/// Sharp, as installed in a folder.
 pub(crate) struct Sharp {
     package: PathBuf,
     outputs: PathBuf,
 }
 
-/// What sharp took for its prints.
+/// The time and memory that sharp used.
 #[derive(Deserialize)]
 pub(crate) struct Measured {
     pub(crate) milliseconds: Vec<f64>,
@@ -37,16 +37,16 @@ impl Sharp {
         }
     }
 
-    /// Makes the prints of one photo again and again, in a process of its own.
+    /// Makes the variants of one photo repeatedly, in its own process.
     pub(crate) fn measure(
         &self,
-        prints: &Value,
+        variants: &Value,
         input: &Path,
         warm: usize,
         rounds: usize,
     ) -> anyhow::Result<Measured> {
         self.run(json!({
-            "measure": prints,
+            "measure": variants,
             "input": input,
             "warm": warm,
             "rounds": rounds,
@@ -54,12 +54,12 @@ impl Sharp {
         }))
     }
 
-    /// A print of the last measurement.
-    pub(crate) fn print(&self, index: usize) -> anyhow::Result<Vec<u8>> {
-        Ok(fs::read(self.path_of_print(index))?)
+    /// Returns a variant of the last measurement.
+    pub(crate) fn variant(&self, index: usize) -> anyhow::Result<Vec<u8>> {
+        Ok(fs::read(self.variant_path(index))?)
     }
 
-    /// How near our print and sharp's are to the picture: at most 100.
+    /// Returns the quality of our variant and of sharp's: SSIMULACRA2, at most 100.
     pub(crate) fn qualities(
         &self,
         input: &Path,
@@ -70,19 +70,19 @@ impl Sharp {
         fs::write(&path, ours)?;
         Ok((
             self.quality(input, &path)?,
-            self.quality(input, &self.path_of_print(index))?,
+            self.quality(input, &self.variant_path(index))?,
         ))
     }
 
-    /// Beside the picture in the size of the print: where a side is rounded, the two may differ.
-    fn quality(&self, input: &Path, print: &Path) -> anyhow::Result<f64> {
-        let (print, size) = self.pixels(json!({"pixels": print}))?;
-        let (wanted, _) = self.pixels(json!({
+    /// Compares a variant with the picture in the variant's own size, since sizes are rounded differently.
+    fn quality(&self, input: &Path, variant: &Path) -> anyhow::Result<f64> {
+        let (variant, size) = self.pixels(json!({"pixels": variant}))?;
+        let (reference, _) = self.pixels(json!({
             "reference": input,
             "width": size.width,
             "height": size.height,
         }))?;
-        let [wanted, print] = [wanted, print].map(|pixels| {
+        let [reference, variant] = [reference, variant].map(|pixels| {
             Rgb::new(
                 pixels,
                 size.width,
@@ -91,10 +91,10 @@ impl Sharp {
                 ColorPrimaries::BT709,
             )
         });
-        Ok(compute_frame_ssimulacra2(wanted?, print?)?)
+        Ok(compute_frame_ssimulacra2(reference?, variant?)?)
     }
 
-    fn path_of_print(&self, index: usize) -> PathBuf {
+    fn variant_path(&self, index: usize) -> PathBuf {
         self.outputs.join(format!("sharp-{index}"))
     }
 

@@ -1,5 +1,5 @@
-//! Ours: the component `photo` in wasmtime, as the router runs it: compiled ahead, from the pool, an
-//! instance for each photo. On this thread; the request and its answer are in memory.
+//! Ours: the component `photo` in wasmtime, run as in the router: precompiled, from the pool, an instance per
+//! photo. On this thread, with request and response in memory.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -27,24 +27,24 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::peer::NoNetwork;
 
-/// What an instance may hold at most: what the manifest grants.
+/// Memory limit of an instance, the same as in the manifest.
 const MEMORY: usize = 512 << 20;
 
-/// The component, ready to be asked.
+/// The loaded component.
 pub(crate) struct Step {
     runtime: Runtime,
     handler: ProxyHandler<Instances>,
     peak: Arc<AtomicUsize>,
 }
 
-/// What prints took.
+/// The time and memory that the step used, and its output.
 pub(crate) struct Measured {
     pub(crate) milliseconds: Vec<f64>,
     pub(crate) cpu_milliseconds: f64,
-    /// The most memory of any instance.
+    /// Largest memory of any instance.
     pub(crate) peak_bytes: usize,
-    /// Of the last photo.
-    pub(crate) prints: Vec<Bytes>,
+    /// The variants of the last photo.
+    pub(crate) variants: Vec<Bytes>,
 }
 
 impl Step {
@@ -55,7 +55,7 @@ impl Step {
             .build()?;
         let instances = Instances::load(component, &peak)
             .map_err(|error| anyhow::anyhow!("{error:?}"))
-            .context("cannot load the component; cargo xtask build makes it")?;
+            .context("cannot load the component: run cargo xtask build")?;
         let handler = runtime.block_on(async { ProxyHandler::new(instances) });
         Ok(Self {
             runtime,
@@ -64,7 +64,7 @@ impl Step {
         })
     }
 
-    /// Makes the prints of one photo again and again.
+    /// Makes the variants of one photo repeatedly.
     pub(crate) fn measure(
         &self,
         file: &[u8],
@@ -74,22 +74,22 @@ impl Step {
         self.peak.store(0, Ordering::Relaxed);
         let file = Bytes::copy_from_slice(file);
         let mut milliseconds = Vec::new();
-        let mut answer = (String::new(), Bytes::new());
+        let mut response = (String::new(), Bytes::new());
         let cpu = thread_cpu_milliseconds()?;
         for _ in 0..rounds {
             let begin = Instant::now();
-            answer = self.runtime.block_on(self.print(file.clone(), query))?;
+            response = self.runtime.block_on(self.process(file.clone(), query))?;
             milliseconds.push(begin.elapsed().as_secs_f64() * 1000.0);
         }
         Ok(Measured {
             milliseconds,
             cpu_milliseconds: thread_cpu_milliseconds()? - cpu,
             peak_bytes: self.peak.load(Ordering::Relaxed),
-            prints: prints(&answer.0, &answer.1).context("the answer isn't whole")?,
+            variants: variants(&response.0, &response.1).context("the response is incomplete")?,
         })
     }
 
-    async fn print(&self, file: Bytes, query: &str) -> anyhow::Result<(String, Bytes)> {
+    async fn process(&self, file: Bytes, query: &str) -> anyhow::Result<(String, Bytes)> {
         let body = Full::new(file)
             .map_err(|never| match never {})
             .boxed_unsync();
@@ -113,36 +113,36 @@ impl Step {
         let content_type = head.headers.get(http::header::CONTENT_TYPE);
         let boundary = content_type
             .and_then(|value| value.to_str().ok()?.split_once("boundary="))
-            .context("the answer has no boundary")?
+            .context("the response has no boundary")?
             .1;
         Ok((boundary.to_owned(), body))
     }
 }
 
-/// The parts of a multipart answer after the first, each of which says how long it is.
-fn prints(boundary: &str, answer: &Bytes) -> Option<Vec<Bytes>> {
+/// Returns the parts of a multipart response after the first, by their `Content-Length`.
+fn variants(boundary: &str, response: &Bytes) -> Option<Vec<Bytes>> {
     let boundary = format!("--{boundary}\r\n");
     let mut parts = Vec::new();
     let mut at = 0;
-    while answer.get(at..)?.starts_with(boundary.as_bytes()) {
-        let head_length = answer
+    while response.get(at..)?.starts_with(boundary.as_bytes()) {
+        let head_length = response
             .get(at..)?
             .windows(4)
             .position(|four| four == b"\r\n\r\n")?;
-        let head = std::str::from_utf8(answer.get(at..at + head_length)?).ok()?;
+        let head = std::str::from_utf8(response.get(at..at + head_length)?).ok()?;
         let length: usize = head
             .lines()
             .find_map(|line| line.strip_prefix("Content-Length: "))?
             .parse()
             .ok()?;
         let start = at + head_length + 4;
-        parts.push(answer.slice(start..start + length));
+        parts.push(response.slice(start..start + length));
         at = start + length + 2;
     }
     (!parts.is_empty()).then(|| parts.split_off(1))
 }
 
-/// The time that this thread has computed (proc(5), `schedstat`).
+/// Returns the CPU time of this thread (proc(5), `schedstat`).
 fn thread_cpu_milliseconds() -> anyhow::Result<f64> {
     let text = std::fs::read_to_string("/proc/thread-self/schedstat")?;
     let nanoseconds: f64 = text
@@ -161,7 +161,7 @@ struct State {
     memory: Memory,
 }
 
-/// Remembers the most memory that any instance had.
+/// Limits an instance's memory, and records the largest of all instances.
 struct Memory(Arc<AtomicUsize>);
 
 impl ResourceLimiter for Memory {
@@ -254,7 +254,7 @@ impl HandlerState for Instances {
     }
 }
 
-/// No photo here takes too long.
+/// Instances have no deadline.
 struct Never;
 
 impl WorkerExpiration for Never {

@@ -1,5 +1,5 @@
-//! Calls `?url=` with its own query, and so itself, if that is who is there. Answers with a dot and
-//! what it was answered, or with the name of the error.
+//! Calls `?url=` with its own query, which may be this component itself. Responds with a dot and the
+//! body of the response, or with the name of the error.
 
 use guest_support::parameter;
 use spin_sdk::http::body::IncomingBodyExt;

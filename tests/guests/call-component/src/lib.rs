@@ -1,5 +1,5 @@
-//! Sends the body of its request on to the component `echo` and streams that one's answer back:
-//! two components at work on one body, neither of which holds it.
+//! Forwards the request to the component `echo` and streams the response back. Neither component
+//! collects the body.
 
 use spin_sdk::http::{Request, Response, send};
 use spin_sdk::http_service;
@@ -11,7 +11,7 @@ const ECHO: &str = "http://echo.spin.internal/";
 async fn call_component(request: Request) -> Result<Response, ErrorCode> {
     let (mut parts, body) = request.into_parts();
     parts.uri = ECHO.parse().map_err(|_| ErrorCode::HttpRequestUriInvalid)?;
-    // The host that the caller named is this component's, not echo's.
+    // The caller's Host header names this component, not echo.
     parts.headers.remove("host");
     send(Request::from_parts(parts, body)).await
 }

@@ -1,6 +1,6 @@
-//! Calls out as components of the generation before do, through `wasi:http/outgoing-handler@0.2`:
-//! fetches what `scheme`, `authority` and `path` say, and answers with the body, or with the name of
-//! the error. `header=name:value` goes with it. Called with `?again`, it appends its own query.
+//! Calls out through WASI 0.2, with `wasi:http/outgoing-handler@0.2`: fetches the URL of `scheme`,
+//! `authority` and `path`, with the header `header=name:value`, and responds with the body, or with the
+//! name of the error. With `?again`, it appends its own query.
 
 use form_urlencoded::parse;
 use wasip2::exports::http::incoming_handler::Guest;
@@ -19,21 +19,21 @@ impl Guest for CallOut02 {
     fn handle(request: IncomingRequest, outparam: ResponseOutparam) {
         let path = request.path_with_query().unwrap_or_default();
         let query = path.split_once('?').map_or("", |(_, query)| query);
-        let answer = match describe(query) {
+        let text = match describe(query) {
             Ok(outgoing) => fetch(outgoing).unwrap_or_else(|error| format!("{error:?}")),
             Err(refused) => format!("refused: {refused}"),
         };
         let response = OutgoingResponse::new(Fields::new());
-        let body = response.body().expect("the body was not taken before");
+        let body = response.body().expect("the body is taken once");
         ResponseOutparam::set(outparam, Ok(response));
-        let stream = body.write().expect("the stream was not taken before");
-        for chunk in answer.as_bytes().chunks(4096) {
+        let stream = body.write().expect("the stream is taken once");
+        for chunk in text.as_bytes().chunks(4096) {
             stream
                 .blocking_write_and_flush(chunk)
-                .expect("the host takes the body");
+                .expect("the host accepts the body");
         }
         drop(stream);
-        OutgoingBody::finish(body, None).expect("no length was promised");
+        OutgoingBody::finish(body, None).expect("there is no content-length");
     }
 }
 
@@ -74,17 +74,17 @@ fn fetch(request: OutgoingRequest) -> Result<String, ErrorCode> {
     pending.subscribe().block();
     let response = pending
         .get()
-        .expect("it is ready")
-        .expect("it was not taken before")?;
-    let body = response.consume().expect("the body was not taken before");
-    let stream = body.stream().expect("the stream was not taken before");
+        .expect("the response is ready")
+        .expect("the response is taken once")?;
+    let body = response.consume().expect("the body is taken once");
+    let stream = body.stream().expect("the stream is taken once");
     let mut bytes = Vec::new();
     loop {
         match stream.blocking_read(64 << 10) {
             Ok(chunk) => bytes.extend(chunk),
             Err(StreamError::Closed) => break,
             Err(StreamError::LastOperationFailed(error)) => {
-                // The host has a code for it only where the error is one of the protocol's own.
+                // Only errors of the protocol have a code.
                 let text = error.to_debug_string();
                 return Err(http_error_code(&error).unwrap_or(ErrorCode::InternalError(Some(text))));
             }

@@ -1,10 +1,10 @@
-//! Sends the request that its query describes and answers with what came of it, as JSON: `{"status",
-//! "headers", "body"}`, or `{"error"}` with the name that WASI has for the failure.
+//! Sends the request that its query describes and responds with the result as JSON: `{"status",
+//! "headers", "body"}`, `{"error"}` with WASI's name of the failure, or `{"refused"}` with the part that
+//! the host's types reject.
 //!
-//! It speaks to the host without a library in between that would know better: `scheme`, `authority`
-//! and `path` go as they are (from `url`, where they aren't said one by one), so do `method` and
-//! `header=name:value`, which may be repeated. `connect_ms`, `first_byte_ms` and `between_bytes_ms` are
-//! the guest's own patience.
+//! It calls the host directly, so that no library corrects the request: `scheme`, `authority` and `path`
+//! (by default those of `url`), `method` and `header=name:value` (repeatable) are passed unchanged.
+//! `connect_ms`, `first_byte_ms` and `between_bytes_ms` set the guest's own timeouts.
 
 use guest_support::{parameter, parameters};
 use http::Uri;
@@ -29,7 +29,7 @@ async fn call_out(request: Request) -> String {
         .to_string()
 }
 
-/// The request; or what of it the host doesn't even let us say.
+/// Builds the request. The error names the part that the host rejects.
 fn describe(query: &Request) -> Result<types::Request, String> {
     let uri: Option<Uri> = parameter(query, "url").and_then(|url| url.parse().ok());
     let part = |name: &str, of_uri: fn(&Uri) -> Option<String>| {

@@ -1,5 +1,5 @@
-//! Answers with how many requests this instance has had, this one included: more than 1 shows that
-//! the host uses instances again.
+//! Responds with the number of requests of this instance, including this one. More than 1 shows that the
+//! host reuses instances.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,4 +1,4 @@
-//! Allocates and touches memory, a mebibyte at a time, until it gets no more and dies.
+//! Allocates and touches memory, 1 MiB at a time, until an allocation fails and it traps.
 
 use spin_sdk::http::Request;
 use spin_sdk::http_service;

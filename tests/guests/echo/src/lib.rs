@@ -1,5 +1,5 @@
-//! Sends the body of the request back, each chunk as it comes in: both directions are open at
-//! once, and no more than one chunk is held.
+//! Sends the body of the request back, chunk by chunk. Both directions are open at the same time, and at
+//! most one chunk is buffered.
 
 use spin_sdk::http::Request;
 use spin_sdk::http::{IntoResponse, Response};

@@ -1,5 +1,5 @@
-//! Answers with the file `/file`, whose stream it gives to the host without looking at it again: when
-//! the host still reads, this guest is long done.
+//! Responds with the file `/file`, whose stream it passes to the host. The guest is done long before the
+//! host has read the stream.
 
 use spin_sdk::http::Request;
 use spin_sdk::http_service;
@@ -22,7 +22,7 @@ async fn give_away(_request: Request) -> Result<Response, ErrorCode> {
         .await
         .map_err(|error| ErrorCode::InternalError(Some(format!("{error:?}"))))?;
     let (stream, _outcome) = file.read_via_stream(0);
-    // Dropping the sender says that there are no trailers.
+    // Dropping the sender means no trailers.
     let (_, trailers) = wit_future::new(|| Ok(None));
     let (response, _sent) = Response::new(Fields::new(), Some(stream), trailers);
     Ok(response)

@@ -1,5 +1,5 @@
-//! Answers with the head of the request as the component sees it, as JSON: method, URI and the
-//! headers in order, each a pair of name and value.
+//! Responds with the head of the request that the component receives, as JSON: method, URI and the
+//! headers in order, as pairs of name and value.
 
 use serde_json::json;
 use spin_sdk::http::Request;

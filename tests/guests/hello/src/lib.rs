@@ -1,4 +1,4 @@
-//! Answers every request with the same words: the least a component can do.
+//! Responds to every request with the same text: a minimal component.
 
 use spin_sdk::http::Request;
 use spin_sdk::http_service;

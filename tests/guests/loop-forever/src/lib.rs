@@ -1,4 +1,4 @@
-//! Never answers and never lets go of the processor.
+//! Loops forever without yielding, and never responds.
 
 use spin_sdk::http::Request;
 use spin_sdk::http_service;

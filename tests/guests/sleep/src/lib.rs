@@ -1,4 +1,4 @@
-//! Waits `?ms=` milliseconds (default 1000) on the asynchronous clock, then answers.
+//! Waits `?ms=` milliseconds (default 1000) on the asynchronous clock, then responds.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! Looks around and reports, as JSON, everything that it could see or do with no more than Rust's
-//! standard library: a step must find nothing here that is anybody's secret.
+//! Reports, as JSON, everything that it can see or do with Rust's standard library. A step must find no
+//! secrets.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -61,7 +61,7 @@ fn clock_advances() -> bool {
     (0..1_000_000).any(|_| start.elapsed().as_nanos() > 0)
 }
 
-/// The seed of a fresh hash map: what std draws from the host's random numbers.
+/// Returns a number derived from the seed of a hash map, which comes from the host's random numbers.
 fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)

@@ -1,5 +1,5 @@
-//! Streams `?chunks=` lines (default 10), one every `?interval_ms=` (default 1000), the first at
-//! once. While it waits it holds no thread.
+//! Streams `?chunks=` lines (default 10), the first immediately and the others every `?interval_ms=`
+//! (default 1000). It blocks no thread while it waits.
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -1,15 +1,15 @@
-//! What several guests need: the parameters of a request's query.
+//! Helpers of guests: the parameters of a request's query.
 
 use std::str::FromStr;
 
 use spin_sdk::http::Request;
 
-/// The first query parameter called `name`, decoded.
+/// Returns the first query parameter called `name`, decoded.
 pub fn parameter(request: &Request, name: &str) -> Option<String> {
     parameters(request, name).next()
 }
 
-/// All query parameters called `name`, decoded.
+/// Returns all query parameters called `name`, decoded.
 pub fn parameters(request: &Request, name: &str) -> impl Iterator<Item = String> {
     let query = request.uri().query().unwrap_or_default();
     form_urlencoded::parse(query.as_bytes())
@@ -17,7 +17,7 @@ pub fn parameters(request: &Request, name: &str) -> impl Iterator<Item = String>
         .map(|(_, value)| value.into_owned())
 }
 
-/// The first query parameter called `name` as a number, or `default` when it is missing or is none.
+/// Returns the first query parameter called `name` as a number, or `default` if it is missing or invalid.
 pub fn number<T: FromStr>(request: &Request, name: &str, default: T) -> T {
     parameter(request, name)
         .and_then(|value| value.parse().ok())

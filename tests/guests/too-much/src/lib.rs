@@ -1,5 +1,5 @@
-//! Imports outgoing HTTP. Bound to a world that doesn't grant it (`step` or `site`), it must be
-//! refused at start, with the import named, whether or not it would ever make the call.
+//! Imports outgoing HTTP. With a world that doesn't grant it (`step` or `site`), the router must refuse it
+//! at start and name the import, even if no call is ever made.
 
 use spin_sdk::http::{Request, Response, get};
 use spin_sdk::http_service;

@@ -1,4 +1,4 @@
-//! Answers with the variable named by `?name=`, as JSON: `{"value"}`, or `{"error"}`.
+//! Responds with the variable named by `?name=`, as JSON: `{"value"}`, or `{"error"}`.
 
 use guest_support::parameter;
 use serde_json::json;

@@ -39,7 +39,7 @@ pub(crate) fn can_be_created() -> bool {
         && shell::find_in_path("python3").is_some_and(|python| has(&python, "ensurepip"))
 }
 
-/// Returns a Python that has both packages, and creates a virtual environment if there is none.
+/// Returns a Python that has both packages. Creates a virtual environment if necessary.
 ///
 /// # Errors
 /// When the environment can't be created.

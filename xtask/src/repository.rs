@@ -91,11 +91,6 @@ impl Repository {
         command
     }
 
-    /// Returns the `cargo` that started this process.
-    pub(crate) fn cargo(&self) -> &Path {
-        &self.cargo
-    }
-
     /// Returns cargo's target folder for native builds.
     pub(crate) fn target_dir(&self) -> &Path {
         &self.target_dir

@@ -22,7 +22,7 @@ const RUSTFLAGS: &str = "-C target-feature=+simd128";
 /// A Rust toolchain with [`TARGET`].
 #[derive(Debug, Clone)]
 pub(crate) struct WasmToolchain {
-    cargo: PathBuf,
+    repository: Repository,
     /// The folder for build products. Not the native one, so that native and component builds don't
     /// wait for each other's lock.
     pub(crate) target_dir: PathBuf,
@@ -38,7 +38,7 @@ impl WasmToolchain {
             add_target()?;
         }
         Ok(Self {
-            cargo: repository.cargo().to_owned(),
+            repository: repository.clone(),
             target_dir: repository.target_dir().join("functions"),
         })
     }
@@ -48,9 +48,8 @@ impl WasmToolchain {
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
-        let mut command = shell::cargo(&self.cargo);
+        let mut command = self.repository.cargo_command(arguments);
         command
-            .args(arguments)
             .env("CARGO_TARGET_DIR", &self.target_dir)
             .env("RUSTFLAGS", RUSTFLAGS)
             // It would override RUSTFLAGS.

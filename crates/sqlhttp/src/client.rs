@@ -211,7 +211,7 @@ pub enum EndpointError {
 pub struct Options {
     /// Timeout of a whole call, with all its attempts. Default: 10 s.
     pub timeout: Duration,
-    /// How often a call is sent at most while it loses to other transactions. Default: 4.
+    /// Largest number of attempts of a call that loses to other transactions. Default: 4.
     pub attempts: u32,
     /// Pause before the second attempt, doubled for each further one. Each is made up to 50 % shorter or
     /// longer at random. Default: 10 ms.

@@ -8,7 +8,7 @@ create table parent (id int primary key);
 create table child (id int primary key, parent int constraint child_has_parent references parent);
 create table kept (id int);
 
--- Two doctors on call, of whom one must stay: the textbook example of write skew.
+-- Two doctors on call, one of which must stay: the textbook example of write skew.
 create table duty (who text primary key, on_call bool);
 insert into duty values ('a', true), ('b', true);
 create sequence duty_arrivals;

@@ -9,6 +9,7 @@ mod router;
 mod sql;
 mod statistics;
 mod uploads;
+mod wasi;
 
 use clap::Parser;
 

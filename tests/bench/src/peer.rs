@@ -12,17 +12,15 @@ use http_body_util::BodyExt as _;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
-use wasmtime::component::{Component, GuestTaskId, Linker, ResourceTable};
+use wasmtime::component::GuestTaskId;
 use wasmtime::{Config, Engine, Store, StoreContextMut};
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState,
     WorkerStatus,
 };
-use wasmtime_wasi_http::p3::bindings::ServicePre;
-use wasmtime_wasi_http::{
-    Error, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks, WasiHttpView,
-};
+use wasmtime_wasi_http::{WasiBody, WasiHttpView};
+
+use crate::wasi::{self, State};
 
 /// Serves `component` on a free port of loopback and prints the address.
 ///
@@ -43,12 +41,7 @@ async fn run(component: &Path) -> wasmtime::Result<()> {
         .epoch_interruption(true)
         .allocation_strategy(wasmtime::InstanceAllocationStrategy::pooling());
     let engine = Engine::new(&config)?;
-    let mut linker = Linker::<State>::new(&engine);
-    wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-    wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-    wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-    let component = Component::from_file(&engine, component)?;
-    let pre = ServicePre::new(linker.instantiate_pre(&component)?)?;
+    let pre = wasi::load(&engine, component)?;
     std::thread::spawn({
         let engine = engine.clone();
         move || loop {
@@ -56,10 +49,7 @@ async fn run(component: &Path) -> wasmtime::Result<()> {
             engine.increment_epoch();
         }
     });
-    let handler = ProxyHandler::new(Instances {
-        engine,
-        pre: ProxyPre::P3(pre),
-    });
+    let handler = ProxyHandler::new(Instances { engine, pre });
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on http://{}", listener.local_addr()?);
     loop {
@@ -87,79 +77,25 @@ async fn run(component: &Path) -> wasmtime::Result<()> {
     }
 }
 
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    http: WasiHttpCtx,
-    hooks: NoNetwork,
-}
-
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: &mut self.hooks,
-        }
-    }
-}
-
-/// Refuses every outgoing call.
-pub(crate) struct NoNetwork;
-
-type Sent = Result<
-    (
-        http::Response<WasiBody>,
-        Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ),
-    Error,
->;
-
-impl WasiHttpHooks for NoNetwork {
-    fn send_request(
-        &mut self,
-        _: http::Request<WasiBody>,
-        _: Option<RequestOptions>,
-        _: Box<dyn Future<Output = Result<(), Error>> + Send>,
-    ) -> Box<dyn Future<Output = Sent> + Send> {
-        Box::new(async { Err(Error::HttpRequestDenied) })
-    }
-}
-
 struct Instances {
     engine: Engine,
-    pre: ProxyPre<State>,
+    pre: ProxyPre<State<()>>,
 }
 
 impl HandlerState for Instances {
-    type StoreData = State;
+    type StoreData = State<()>;
     type WorkerExpiration = Expiration;
     type WorkerState = Worker;
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Expiration, Worker>> {
-        let state = State {
-            wasi: WasiCtx::builder().build(),
-            table: ResourceTable::new(),
-            http: WasiHttpCtx::new(),
-            hooks: NoNetwork,
-        };
-        let mut store = Store::new(&self.engine, state);
+    async fn instantiate(&self) -> wasmtime::Result<Instance<State<()>, Expiration, Worker>> {
+        let mut store = Store::new(&self.engine, State::new(()));
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
         let proxy = self.pre.instantiate_async(&mut store).await?;
         Ok(Instance {
             store,
             proxy,
-            view: State::http,
+            view: WasiHttpView::http,
             expiration: Expiration(Box::pin(tokio::time::sleep(Duration::from_secs(1)))),
             state: Worker,
         })
@@ -190,7 +126,7 @@ impl WorkerExpiration for Expiration {
 struct Worker;
 
 impl WorkerState for Worker {
-    type StoreData = State;
+    type StoreData = State<()>;
     type RequestData = ();
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
@@ -203,14 +139,14 @@ impl WorkerState for Worker {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, State>,
+        _: StoreContextMut<'_, State<()>>,
         (): (),
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         Box::pin(tokio::time::sleep(Duration::from_secs(30)))
     }
 
-    fn drop(&self, store: Store<State>, _: wasmtime::Result<()>) {
+    fn drop(&self, store: Store<State<()>>, _: wasmtime::Result<()>) {
         drop(store);
     }
 }

@@ -56,7 +56,7 @@ fn respond(reply: Reply) -> Response<UnsyncBoxBody<Bytes, io::Error>> {
     };
     let end = futures::stream::iter([reply]).filter_map(async |reply| match reply {
         Reply::Cut => {
-            // When what came before is through.
+            // After the beginning has been sent.
             tokio::time::sleep(Duration::from_millis(100)).await;
             Some(Err(io::Error::other("cut")))
         }

@@ -12,20 +12,18 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use tokio::runtime::Runtime;
-use wasmtime::component::{Component, GuestTaskId, Linker, ResourceTable};
+use wasmtime::component::GuestTaskId;
 use wasmtime::{
     Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, ResourceLimiter, Store,
     StoreContextMut,
 };
-use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::WasiHttpView;
 use wasmtime_wasi_http::handler::{
     HandlerState, Instance, ProxyHandler, ProxyPre, ShouldAccept, WorkerExpiration, WorkerState,
     WorkerStatus,
 };
-use wasmtime_wasi_http::p3::bindings::ServicePre;
-use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-use crate::peer::NoNetwork;
+use crate::wasi::{self, State};
 
 /// Memory limit of an instance, the same as in the manifest.
 const MEMORY: usize = 512 << 20;
@@ -153,14 +151,6 @@ fn thread_cpu_milliseconds() -> anyhow::Result<f64> {
     Ok(nanoseconds / 1e6)
 }
 
-struct State {
-    wasi: WasiCtx,
-    table: ResourceTable,
-    http: WasiHttpCtx,
-    hooks: NoNetwork,
-    memory: Memory,
-}
-
 /// Limits an instance's memory, and records the largest of all instances.
 struct Memory(Arc<AtomicUsize>);
 
@@ -180,28 +170,9 @@ impl ResourceLimiter for Memory {
     }
 }
 
-impl WasiView for State {
-    fn ctx(&mut self) -> WasiCtxView<'_> {
-        WasiCtxView {
-            ctx: &mut self.wasi,
-            table: &mut self.table,
-        }
-    }
-}
-
-impl WasiHttpView for State {
-    fn http(&mut self) -> WasiHttpCtxView<'_> {
-        WasiHttpCtxView {
-            ctx: &mut self.http,
-            table: &mut self.table,
-            hooks: &mut self.hooks,
-        }
-    }
-}
-
 struct Instances {
     engine: Engine,
-    pre: ProxyPre<State>,
+    pre: ProxyPre<State<Memory>>,
     peak: Arc<AtomicUsize>,
 }
 
@@ -214,40 +185,29 @@ impl Instances {
             .wasm_component_model_async(true)
             .allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
         let engine = Engine::new(&config)?;
-        let mut linker = Linker::<State>::new(&engine);
-        wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        wasmtime_wasi::p3::add_to_linker(&mut linker)?;
-        wasmtime_wasi_http::p3::add_to_linker(&mut linker)?;
-        let component = Component::from_file(&engine, component)?;
-        let pre = ServicePre::new(linker.instantiate_pre(&component)?)?;
+        let pre = wasi::load(&engine, component)?;
         Ok(Self {
             engine,
-            pre: ProxyPre::P3(pre),
+            pre,
             peak: peak.clone(),
         })
     }
 }
 
 impl HandlerState for Instances {
-    type StoreData = State;
+    type StoreData = State<Memory>;
     type WorkerExpiration = Never;
     type WorkerState = OneRequest;
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<State, Never, OneRequest>> {
-        let state = State {
-            wasi: WasiCtx::builder().build(),
-            table: ResourceTable::new(),
-            http: WasiHttpCtx::new(),
-            hooks: NoNetwork,
-            memory: Memory(self.peak.clone()),
-        };
+    async fn instantiate(&self) -> wasmtime::Result<Instance<State<Memory>, Never, OneRequest>> {
+        let state = State::new(Memory(self.peak.clone()));
         let mut store = Store::new(&self.engine, state);
-        store.limiter(|state| &mut state.memory);
+        store.limiter(|state| &mut state.own);
         let proxy = self.pre.instantiate_async(&mut store).await?;
         Ok(Instance {
             store,
             proxy,
-            view: State::http,
+            view: WasiHttpView::http,
             expiration: Never,
             state: OneRequest,
         })
@@ -274,7 +234,7 @@ impl WorkerExpiration for Never {
 struct OneRequest;
 
 impl WorkerState for OneRequest {
-    type StoreData = State;
+    type StoreData = State<Memory>;
     type RequestData = ();
 
     fn should_accept_request(&self, _: usize, total: usize) -> ShouldAccept {
@@ -287,14 +247,14 @@ impl WorkerState for OneRequest {
 
     fn on_request_start(
         &self,
-        _: StoreContextMut<'_, State>,
+        _: StoreContextMut<'_, State<Memory>>,
         (): (),
         _: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
         Box::pin(std::future::pending())
     }
 
-    fn drop(&self, store: Store<State>, _: wasmtime::Result<()>) {
+    fn drop(&self, store: Store<State<Memory>>, _: wasmtime::Result<()>) {
         drop(store);
     }
 }

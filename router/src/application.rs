@@ -8,9 +8,7 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use bytes::Bytes;
 use tempfile::TempDir;
-use tirage_host::{
-    Allocator, ComponentSpec, Host, InternalService, Limits, OutgoingLimits, ReadOnlyFolder,
-};
+use tirage_host::{Allocator, ComponentSpec, Host, InternalService, ReadOnlyFolder};
 use tirage_manifest::{
     Component, ComponentId, FileMount, Manifest, Resolved, RouteMatch, Routes, Selection, Target,
 };
@@ -57,7 +55,7 @@ pub(crate) fn load(
         .filter(|(id, component)| {
             let calls =
                 |resolved: &Resolved| resolved.allowed_hosts.allows("http", sql::HOST_NAME, None);
-            component.settings.database_role.is_some() && resolved.get(*id).is_some_and(calls)
+            component.options.database_role.is_some() && resolved.get(*id).is_some_and(calls)
         })
         .map(|(id, _)| id.to_string())
         .collect();
@@ -72,8 +70,8 @@ pub(crate) fn load(
         builder = builder.component(ComponentSpec {
             id: id.to_string(),
             source: folder.join(&component.source),
-            world: component.settings.world,
-            limits: limits(&component.settings.limits),
+            world: component.options.world,
+            limits: component.options.limits,
             environment: component.environment.clone().into_iter().collect(),
             folders,
             variables: resolved
@@ -137,31 +135,6 @@ fn live(
             Live::new(feed, component.clone(), sql, max_streams).map(Some)
         }
         _ => Ok(None),
-    }
-}
-
-fn limits(limits: &tirage_manifest::Limits) -> Limits {
-    Limits {
-        memory_bytes: (limits.memory_mib.get() as usize) << 20,
-        timeout: limits.timeout,
-        max_concurrency: limits.max_concurrency.get(),
-        queue_timeout: limits.queue_timeout,
-        requests_per_instance: limits.requests_per_instance.get(),
-        concurrent_requests_per_instance: limits.concurrent_requests_per_instance.get(),
-        max_request_body_bytes: limits.max_request_body_bytes.get(),
-        outgoing: outgoing_limits(&limits.outgoing),
-    }
-}
-
-fn outgoing_limits(limits: &tirage_manifest::OutgoingLimits) -> OutgoingLimits {
-    OutgoingLimits {
-        max_concurrency: limits.max_concurrency.get(),
-        connect_timeout: limits.connect_timeout,
-        timeout: limits.timeout,
-        total_timeout: limits.total_timeout,
-        max_response_header_bytes: limits.max_response_header_bytes.get(),
-        max_response_headers: limits.max_response_headers.get(),
-        max_response_body_bytes: limits.max_response_body_bytes.get(),
     }
 }
 

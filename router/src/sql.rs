@@ -94,7 +94,7 @@ impl Database {
             let calls_gateway = resolved
                 .get(*id)
                 .is_some_and(|resolved| resolved.allowed_hosts.allows("http", HOST_NAME, None));
-            if let Some(role) = &component.settings.database_role
+            if let Some(role) = &component.options.database_role
                 && calls_gateway
             {
                 let config = config_of(environment, role)
@@ -260,7 +260,7 @@ fn roles(manifest: &Manifest, environment: &Environment) -> anyhow::Result<Vec<C
     let roles: BTreeSet<_> = manifest
         .components
         .values()
-        .filter_map(|component| component.settings.database_role.as_ref())
+        .filter_map(|component| component.options.database_role.as_ref())
         .collect();
     roles
         .into_iter()

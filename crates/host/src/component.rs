@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tirage_manifest::Limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use wasmtime_wasi_http::handler::{
@@ -15,7 +16,6 @@ use wasmtime_wasi_http::handler::{
 };
 
 use crate::body::{limit_request, watch_response};
-use crate::limits::Limits;
 use crate::metrics::ComponentMetrics;
 use crate::worker::{Assignment, Instances};
 use crate::{CallError, Request, Response};
@@ -40,11 +40,11 @@ struct Inner {
 
 impl Component {
     pub(crate) fn new(instances: Instances) -> Self {
-        let limits = instances.limits.clone();
+        let limits = instances.limits;
         let metrics = instances.metrics.clone();
         Self(Arc::new(Inner {
             handler: ProxyHandler::new(instances),
-            turns: Arc::new(Semaphore::new(limits.max_concurrency)),
+            turns: Arc::new(Semaphore::new(limits.max_concurrency.get())),
             limits,
             metrics,
         }))
@@ -66,7 +66,7 @@ impl Component {
 
 impl Inner {
     async fn call(&self, request: Request) -> Result<Response, CallError> {
-        let limit = self.limits.max_request_body_bytes;
+        let limit = self.limits.max_request_body_bytes.get();
         let too_large = CallError::BodyTooLarge { limit };
         if http_body::Body::size_hint(request.body()).lower() > limit {
             return Err(too_large);

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tirage_manifest::{AllowedHosts, World};
+use tirage_manifest::{AllowedHosts, Limits, World};
 use wasmtime::Engine;
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{InstancePre, Linker};
@@ -14,7 +14,6 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::component::Component;
 use crate::engine::{self, Allocator, EngineError, PoolSize};
-use crate::limits::Limits;
 use crate::metrics::HostMetrics;
 use crate::outgoing::{AttributedClient, InternalService, Network, Outgoing};
 use crate::precompiled::{self, LoadError};
@@ -152,7 +151,7 @@ impl HostBuilder {
                     let outgoing = Outgoing::new(
                         Arc::clone(&id),
                         spec.allowed_hosts,
-                        spec.limits.outgoing.clone(),
+                        spec.limits.outgoing,
                         network.clone(),
                         metrics.clone(),
                     );
@@ -165,7 +164,7 @@ impl HostBuilder {
                             folders: spec.folders,
                             variables: spec.variables,
                             outgoing,
-                            memory_bytes: spec.limits.memory_bytes,
+                            memory_bytes: spec.limits.memory_bytes(),
                         },
                         limits: spec.limits,
                         metrics,
@@ -245,13 +244,13 @@ fn name_of(wasm: &Path) -> String {
 fn pool_size(components: &[ComponentSpec]) -> PoolSize {
     let busy: usize = components
         .iter()
-        .map(|spec| spec.limits.max_concurrency)
+        .map(|spec| spec.limits.max_concurrency.get())
         .sum();
     PoolSize {
         instances: u32::try_from(busy + busy / 4 + 8).unwrap_or(u32::MAX),
         memory_bytes: components
             .iter()
-            .map(|spec| spec.limits.memory_bytes)
+            .map(|spec| spec.limits.memory_bytes())
             .max()
             .unwrap_or(1 << 20),
     }

@@ -12,7 +12,7 @@ use wasmtime_wasi::{FsPerms, WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::GuestLog;
-use crate::limits::MemoryLimiter;
+use crate::memory_limiter::MemoryLimiter;
 use crate::outgoing::{Callers, Outgoing};
 use crate::variables::Variables;
 

@@ -15,6 +15,7 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use tirage_manifest::Limits;
 use wasmtime::component::GuestTaskId;
 use wasmtime::{Engine, Store, StoreContextMut};
 use wasmtime_wasi_http::WasiHttpView;
@@ -24,7 +25,6 @@ use wasmtime_wasi_http::handler::{
 };
 
 use crate::Request;
-use crate::limits::Limits;
 use crate::metrics::ComponentMetrics;
 use crate::outgoing::Depth;
 use crate::state::{InstanceState, Surroundings};
@@ -159,8 +159,8 @@ impl HandlerState for Instances {
         let (requests, concurrent_requests) = match &proxy {
             Proxy::P2(_) => (1, 1),
             Proxy::P3(_) => (
-                self.limits.requests_per_instance,
-                self.limits.concurrent_requests_per_instance,
+                self.limits.requests_per_instance.get(),
+                self.limits.concurrent_requests_per_instance.get(),
             ),
         };
         self.metrics.instance_started();

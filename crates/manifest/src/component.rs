@@ -5,12 +5,12 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 use crate::{
+    component_options::ComponentOptions,
     document::{Item, Keys},
     error::{Error, Location, Problem},
     files::Files,
     hosts::{AllowedHost, AllowedHosts, HostTemplate},
     id::{ComponentId, VariableName},
-    settings::Settings,
     template::Template,
     variables::{Value, Values, Variables},
 };
@@ -33,7 +33,7 @@ pub struct Component {
     /// How the component is built.
     pub build: Option<Build>,
     /// `[component.<id>.tool.tirage]`.
-    pub settings: Settings,
+    pub options: ComponentOptions,
     /// Where the manifest defines it.
     #[serde(skip)]
     pub location: Location,
@@ -146,7 +146,7 @@ impl Component {
                 .collect::<Result<_, _>>()?,
             files: Files::read(&mut table)?,
             build: table.take("build").map(Build::read).transpose()?,
-            settings: Settings::read(&mut table)?,
+            options: ComponentOptions::read(&mut table)?,
             location: table.location(),
         })
     }

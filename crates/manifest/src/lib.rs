@@ -35,34 +35,37 @@
 
 mod application_options;
 mod component;
+mod component_options;
 mod document;
 mod error;
 mod files;
 mod headers;
 mod hosts;
 mod id;
+mod limits;
 mod manifest;
 mod normalize;
 mod route;
 mod routes;
 mod selection;
-mod settings;
+
 mod template;
 mod trigger;
 mod variables;
 
 pub use application_options::{ApplicationOptions, LiveFeed};
 pub use component::{Build, Component};
+pub use component_options::{ComponentOptions, World};
 pub use error::{Error, Location, Problem};
 pub use files::{FileMount, FilePattern, Files, FilesError, MountedFile};
 pub use headers::{PATH_MATCH_PREFIX, SPIN_HEADERS, is_spin_header, strip_spin_headers};
 pub use hosts::{AllowedHost, AllowedHosts, Grant, HostError, HostTemplate, chained_component};
 pub use id::{ComponentId, DatabaseRole, IdError, Mode, VariableName};
+pub use limits::{Limits, OutgoingLimits};
 pub use manifest::{Application, Manifest};
 pub use route::{Route, RouteError};
 pub use routes::{RouteMatch, Routes, Shadowed};
 pub use selection::{ResolveError, Resolved, RouteWarning, SelectError, Selection};
-pub use settings::{Limits, OutgoingLimits, Settings, World};
 pub use template::{Part, Template, TemplateError};
 pub use trigger::{HttpTrigger, StaticResponse, Target, TriggerRoute};
 pub use variables::{MissingVariables, Unresolved, Value, Values, Variable, Variables};

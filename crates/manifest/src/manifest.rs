@@ -7,11 +7,11 @@ use serde::Serialize;
 use crate::{
     application_options::ApplicationOptions,
     component::Component,
+    component_options::take_tool,
     document::{Document, Item, Keys},
     error::{Error, Problem},
     id::ComponentId,
     normalize,
-    settings::take_tool,
     trigger::{HttpTrigger, WrittenTrigger},
     variables::Variables,
 };

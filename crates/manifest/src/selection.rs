@@ -118,7 +118,7 @@ impl Manifest {
     /// No component has the mode, or one that has it names in `allowed_outbound_hosts` (other
     /// than by a template or a `*`) a component that has not.
     pub fn select(&self, mode: &str) -> Result<Selection<'_>, SelectError> {
-        let modes = self.components.values().flat_map(|c| &c.settings.modes);
+        let modes = self.components.values().flat_map(|c| &c.options.modes);
         if mode != ALL && !modes.clone().any(|known| known.as_str() == mode) {
             let mut known: Vec<_> = modes.map(Mode::to_string).chain([ALL.to_owned()]).collect();
             known.sort();
@@ -129,7 +129,7 @@ impl Manifest {
                 known,
             });
         }
-        let runs = |component: &Component| mode == ALL || component.settings.modes.contains(mode);
+        let runs = |component: &Component| mode == ALL || component.options.modes.contains(mode);
         let components: BTreeMap<_, _> = self
             .components
             .iter()

@@ -42,7 +42,7 @@ fn its_entry_fits_into_the_manifest() {
     let text = format!("{}\n{}", file("spin.toml"), block("spin.toml"));
     let manifest = Manifest::parse(&text).unwrap();
     let id: ComponentId = "checksum".parse().unwrap();
-    assert_eq!(manifest.components[&id].settings.world, World::Step);
+    assert_eq!(manifest.components[&id].options.world, World::Step);
 
     let of_step = Target::Component(id);
     let is_private = |trigger: &&tirage_manifest::HttpTrigger| {
@@ -63,7 +63,7 @@ fn a_file_through_the_api_has_the_time_that_it_takes_at_the_documented_speed() {
     assert!(limits.contains("64 MiB at 2 Mbit/s"), "another speed");
     let manifest = Manifest::parse(&file("spin.toml")).unwrap();
     let api: ComponentId = "api".parse().unwrap();
-    let limits = manifest.components[&api].settings.limits;
+    let limits = manifest.components[&api].options.limits;
     let takes = Duration::from_secs(limits.max_request_body_bytes.get() * 8 / speed);
     for allowed in [
         limits.timeout,

@@ -11,13 +11,12 @@ use std::time::Duration;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::{Client, Error as ClientError};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tirage_manifest::AllowedHosts;
+use tirage_manifest::{AllowedHosts, OutgoingLimits};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::{CONNECT_TIMEOUT, ConnectError, Connector};
-use super::limits::OutgoingLimits;
 use super::response_body::{Allowance, ResponseBody};
 use crate::{Request, Response};
 
@@ -40,12 +39,12 @@ impl Internet {
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_HOST)
-            .http1_max_headers(limits.max_response_headers)
-            .http1_max_buf_size(LEAST_BUFFER.max(limits.max_response_header_bytes as usize))
-            .build(Connector::new(allowed, limits.max_concurrency));
+            .http1_max_headers(limits.max_response_headers.get())
+            .http1_max_buf_size(LEAST_BUFFER.max(limits.max_response_header_bytes.get() as usize))
+            .build(Connector::new(allowed, limits.max_concurrency.get()));
         Self {
             client,
-            turns: Arc::new(Semaphore::new(limits.max_concurrency)),
+            turns: Arc::new(Semaphore::new(limits.max_concurrency.get())),
             limits,
         }
     }
@@ -74,7 +73,7 @@ impl Internet {
         let allowance = Allowance {
             pause: between_bytes,
             deadline,
-            bytes: self.limits.max_response_body_bytes,
+            bytes: self.limits.max_response_body_bytes.get(),
         };
         let body = ResponseBody::new(body, allowance, turn)?;
         Ok(Response::from_parts(head, body.boxed_unsync()))
@@ -96,14 +95,14 @@ impl Internet {
             .iter()
             .map(|(name, value)| name.as_str().len() + value.len() + 4)
             .sum();
-        match size > self.limits.max_response_header_bytes as usize {
+        match size > self.limits.max_response_header_bytes.get() as usize {
             true => Err(self.header_section_size()),
             false => Ok(()),
         }
     }
 
     fn header_section_size(&self) -> Error {
-        Error::HttpResponseHeaderSectionSize(Some(self.limits.max_response_header_bytes))
+        Error::HttpResponseHeaderSectionSize(Some(self.limits.max_response_header_bytes.get()))
     }
 
     fn explain(&self, error: &ClientError) -> Error {

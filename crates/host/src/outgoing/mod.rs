@@ -11,7 +11,6 @@ mod caller;
 mod connector;
 mod destination;
 mod internet;
-mod limits;
 mod response_body;
 
 use std::collections::HashMap;
@@ -20,7 +19,9 @@ use std::pin::Pin;
 use std::sync::{Arc, Weak};
 
 use http::HeaderName;
-use tirage_manifest::{AllowedHosts, RouteMatch, chained_component, strip_spin_headers};
+use tirage_manifest::{
+    AllowedHosts, OutgoingLimits, RouteMatch, chained_component, strip_spin_headers,
+};
 use wasmtime_wasi_http::{
     DEFAULT_FORBIDDEN_HEADERS, Error, ForbiddenHeaderFilter, RequestOptions, WasiBody,
     WasiHttpHooks,
@@ -32,7 +33,6 @@ use crate::{CallError, Request, Response};
 pub(crate) use caller::{AttributedClient, Callers, Depth};
 use destination::Destination;
 use internet::Internet;
-pub use limits::OutgoingLimits;
 
 /// A service of the router's own that components call by a host name, without a socket.
 pub trait InternalService: Send + Sync {

@@ -8,7 +8,7 @@ use tirage_host::{Allocator, Variables};
 use tirage_manifest::World;
 
 use crate::harness::{
-    ask, ask_json, get, guest, post, post_in_pieces, start, text, try_start_with,
+    ask, ask_json, get, guest, positive, post, post_in_pieces, start, text, try_start_with,
 };
 
 #[tokio::test]
@@ -82,7 +82,7 @@ async fn a_stream_that_the_guest_gave_away_outlives_its_idleness() {
 #[tokio::test]
 async fn an_instance_serves_as_many_requests_as_it_may() {
     let mut reused = guest("count");
-    reused.limits.requests_per_instance = 3;
+    reused.limits.requests_per_instance = positive(3);
     let host = start([reused]);
     let mut counts = Vec::new();
     for _ in 0..5 {
@@ -94,7 +94,7 @@ async fn an_instance_serves_as_many_requests_as_it_may() {
 #[tokio::test]
 async fn a_step_gets_a_fresh_instance_for_each_request() {
     let mut fresh = guest("count");
-    fresh.limits.requests_per_instance = 1;
+    fresh.limits.requests_per_instance = positive(1);
     let host = start([fresh]);
     for _ in 0..3 {
         assert_eq!(ask(&host, "count", "/").await, "1");
@@ -104,7 +104,7 @@ async fn a_step_gets_a_fresh_instance_for_each_request() {
 #[tokio::test]
 async fn requests_that_wait_share_an_instance() {
     let mut spec = guest("sleep");
-    spec.limits.max_concurrency = 8;
+    spec.limits.max_concurrency = positive(8);
     let host = start([spec]);
     let begin = std::time::Instant::now();
     let calls = (0..8).map(|_| ask(&host, "sleep", "/?ms=200"));

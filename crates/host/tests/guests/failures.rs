@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use http_body_util::BodyExt as _;
 use tirage_host::CallError;
 
-use crate::harness::{ask, error, get, guest, post, start};
+use crate::harness::{ask, error, get, guest, positive, post, start};
 
 #[tokio::test]
 async fn a_trap_fails_its_request_and_no_other() {
@@ -103,7 +103,7 @@ async fn a_guest_that_eats_memory_is_told_from_one_that_traps() {
 #[tokio::test]
 async fn too_many_at_once_wait_and_then_are_turned_away() {
     let mut spec = guest("sleep");
-    spec.limits.max_concurrency = 2;
+    spec.limits.max_concurrency = positive(2);
     spec.limits.queue_timeout = Duration::from_millis(100);
     let host = start([spec]);
     let calls = (0..4).map(|_| host.call("sleep", get("/?ms=400")));
@@ -122,7 +122,7 @@ async fn too_many_at_once_wait_and_then_are_turned_away() {
 #[tokio::test]
 async fn an_unread_answer_keeps_its_place_and_a_dropped_one_gives_it_back() {
     let mut spec = guest("stream-slowly");
-    spec.limits.max_concurrency = 1;
+    spec.limits.max_concurrency = positive(1);
     spec.limits.queue_timeout = Duration::from_millis(50);
     let host = start([spec]);
     let response = host

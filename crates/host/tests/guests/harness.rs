@@ -1,5 +1,6 @@
 //! Starts hosts of guests and talks to them.
 
+use std::num::NonZeroU64;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -7,10 +8,10 @@ use bytes::Bytes;
 use http_body::Frame;
 use http_body_util::{BodyExt as _, Empty, Full, StreamBody};
 use tirage_host::{
-    Allocator, Body, BodyError, CallError, ComponentSpec, Host, HostError, Limits, OutgoingLimits,
-    Request, Response, Variables,
+    Allocator, Body, BodyError, CallError, ComponentSpec, Host, HostError, Request, Response,
+    Variables,
 };
-use tirage_manifest::{AllowedHosts, ComponentId, World};
+use tirage_manifest::{AllowedHosts, ComponentId, Limits, OutgoingLimits, World};
 use tokio::sync::mpsc;
 
 /// Where the guests are built to.
@@ -24,23 +25,29 @@ pub(crate) fn guests() -> PathBuf {
 /// Limits that tests don't wait long for.
 pub(crate) fn limits() -> Limits {
     Limits {
-        memory_bytes: 64 << 20,
+        memory_mib: positive(64),
         timeout: Duration::from_millis(600),
-        max_concurrency: 16,
+        max_concurrency: positive(16),
         queue_timeout: Duration::from_millis(500),
-        requests_per_instance: 128,
-        concurrent_requests_per_instance: 16,
-        max_request_body_bytes: 1 << 20,
+        requests_per_instance: positive(128),
+        concurrent_requests_per_instance: positive(16),
+        max_request_body_bytes: positive(1 << 20),
         outgoing: OutgoingLimits {
-            max_concurrency: 8,
+            max_concurrency: positive(8),
             connect_timeout: Duration::from_secs(2),
             timeout: Duration::from_secs(5),
             total_timeout: Duration::from_secs(10),
-            max_response_header_bytes: 16 << 10,
-            max_response_headers: 50,
-            max_response_body_bytes: 1 << 20,
+            max_response_header_bytes: positive(16 << 10),
+            max_response_headers: positive(50),
+            max_response_body_bytes: positive(1 << 20),
         },
     }
+}
+
+/// Converts a number to a `NonZero` integer of the width that the limit has.
+pub(crate) fn positive<N: TryFrom<NonZeroU64>>(number: u64) -> N {
+    let number = NonZeroU64::new(number).expect("limits are positive");
+    N::try_from(number).ok().expect("the number fits")
 }
 
 /// The guest `name` in the world of functions, allowed to call nobody.

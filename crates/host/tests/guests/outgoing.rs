@@ -11,7 +11,7 @@ use tirage_host::{Host, InternalService, Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{allowed, ask, ask_json, guest, post, post_in_pieces, start};
+use crate::harness::{allowed, ask, ask_json, guest, positive, post, post_in_pieces, start};
 use crate::servers::{friendly, repeating, server};
 
 async fn call_out(entries: &[&str], url: &str) -> serde_json::Value {
@@ -319,8 +319,8 @@ async fn calls_that_go_round_in_circles_end() {
     let mut spec = guest("call-again");
     spec.limits.timeout = Duration::from_secs(10);
     // All of a call's levels may meet in one instance, and those of other calls too.
-    spec.limits.max_concurrency = 200;
-    spec.limits.concurrent_requests_per_instance = 200;
+    spec.limits.max_concurrency = positive(200);
+    spec.limits.concurrent_requests_per_instance = positive(200);
     spec.allowed_hosts = allowed(&["http://call-again.spin.internal"]);
     let host = start([spec]);
     let target = "/?url=http://call-again.spin.internal/";
@@ -334,7 +334,7 @@ async fn calls_that_go_round_in_circles_end() {
 async fn also_those_of_components_of_the_generation_before() {
     let mut spec = guest("call-out-02");
     spec.limits.timeout = Duration::from_secs(10);
-    spec.limits.max_concurrency = 20;
+    spec.limits.max_concurrency = positive(20);
     spec.allowed_hosts = allowed(&["http://call-out-02.spin.internal"]);
     let host = start([spec]);
     let target = "/?authority=call-out-02.spin.internal&again=1";

@@ -5,10 +5,11 @@ use std::future::pending;
 use std::time::Duration;
 
 use serde_json::Value;
-use tirage_host::{Host, OutgoingLimits};
+use tirage_host::Host;
+use tirage_manifest::OutgoingLimits;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{allowed, ask_json, guest, limits, start};
+use crate::harness::{allowed, ask_json, guest, limits, positive, start};
 use crate::servers::{Server, friendly, repeating, saying, server};
 
 /// A host with the guest that calls out, under these limits.
@@ -154,8 +155,8 @@ async fn too_many_headers_and_too_long_ones() {
         ),
     ] {
         let host = host(|limits| {
-            limits.max_response_headers = count;
-            limits.max_response_header_bytes = bytes;
+            limits.max_response_headers = positive(count);
+            limits.max_response_header_bytes = positive(bytes);
         });
         let answer = fetch(&host, &server).await;
         assert_eq!(answer["error"], expected, "{count} headers, {bytes} bytes");
@@ -292,7 +293,7 @@ async fn no_more_calls_at_once_than_allowed_and_as_many_as_before_when_one_has_e
     .await;
     let quick = friendly().await;
     let host = host(|limits| {
-        limits.max_concurrency = 1;
+        limits.max_concurrency = positive(1);
         limits.connect_timeout = Duration::from_millis(300);
         limits.timeout = Duration::from_millis(1500);
     });

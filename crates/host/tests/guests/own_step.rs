@@ -3,7 +3,7 @@
 use tirage_host::ComponentSpec;
 use tirage_manifest::World;
 
-use crate::harness::{allowed, ask_json, guest, post, start, text};
+use crate::harness::{allowed, ask_json, guest, positive, post, start, text};
 
 const SHA256_OF_BYTES: &str = "277089d91c0bdf4f2e6862ba7e4a07605119431f5d13f726dd352b06f1b206a9";
 const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -12,8 +12,8 @@ const SHA256_OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934
 fn step() -> ComponentSpec {
     let mut spec = guest("checksum");
     spec.world = World::Step;
-    spec.limits.requests_per_instance = 1;
-    spec.limits.concurrent_requests_per_instance = 1;
+    spec.limits.requests_per_instance = positive(1);
+    spec.limits.concurrent_requests_per_instance = positive(1);
     spec
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tirage_host::ComponentSpec;
 
-use crate::harness::{allowed, ask_json, guest, start};
+use crate::harness::{allowed, ask_json, guest, positive, start};
 use crate::servers::{friendly, server};
 
 fn call_out(id: &str, entries: &[&str]) -> ComponentSpec {
@@ -20,7 +20,7 @@ async fn calls_one_after_the_other_share_a_connection() {
     let server = friendly().await;
     let mut spec = call_out("caller", &[&server.origin()]);
     // Instances come and go; connections are the component's.
-    spec.limits.requests_per_instance = 1;
+    spec.limits.requests_per_instance = positive(1);
     let host = start([spec]);
     for _ in 0..5 {
         let answer = ask_json(&host, "caller", &format!("/?url={}", server.origin())).await;

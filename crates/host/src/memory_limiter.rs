@@ -1,43 +1,17 @@
-//! What one component may use, and the part of it that wasmtime asks us about while a guest runs.
+//! Limits of an instance's memories and tables, which wasmtime asks for while a guest runs.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use wasmtime::ResourceLimiter;
 
-use crate::OutgoingLimits;
-
-/// The limits of one component. Each has a safe default in the manifest crate and an answer of its
-/// own when it is hit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Linear memory of one instance, all its memories together, in bytes. Beyond: the guest's
-    /// allocation fails; if it dies of that, [`CallError::OutOfMemory`](crate::CallError).
-    pub memory_bytes: usize,
-    /// Time until the response's head, and then the longest pause between two pieces of its body.
-    /// Beyond: [`CallError::DeadlineExceeded`](crate::CallError), or an aborted body.
-    pub timeout: Duration,
-    /// Requests in flight, until the end of the response's body.
-    pub max_concurrency: usize,
-    /// How long a request waits for its turn when `max_concurrency` is reached. Beyond:
-    /// [`CallError::TooBusy`](crate::CallError).
-    pub queue_timeout: Duration,
-    /// Requests that one instance serves in its life. 1: a fresh instance for each, as components of
-    /// WASI 0.2 always get.
-    pub requests_per_instance: usize,
-    /// Requests that one instance serves at the same time.
-    pub concurrent_requests_per_instance: usize,
-    /// Bytes of a request's body. Beyond: [`CallError::BodyTooLarge`](crate::CallError).
-    pub max_request_body_bytes: u64,
-    /// What its calls to the network may use.
-    pub outgoing: OutgoingLimits,
-}
-
-/// Table elements that a guest may have, all its tables together: function pointers, in practice.
+/// Maximum number of table elements (in practice: function pointers) of all tables of an instance.
 const MAX_TABLE_ELEMENTS: usize = 100_000;
 
-/// Answers wasmtime when a guest wants to grow, and remembers when it had to say no.
+/// Limits the memories of one instance together, and its tables together.
+///
+/// Sets `refused` when it refuses memory, so that the host can tell a guest that ran out of memory
+/// from one that trapped.
 pub(crate) struct MemoryLimiter {
     limit_bytes: usize,
     used_bytes: usize,

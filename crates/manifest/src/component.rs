@@ -1,4 +1,4 @@
-//! A component: a WebAssembly file, and what it is given.
+//! A component: a WebAssembly file, its configuration and its permissions.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -15,26 +15,26 @@ use crate::{
     variables::{Value, Values, Variables},
 };
 
-/// `[component.<id>]`, or the component that a trigger defines in its own table.
+/// `[component.<id>]`, or a component that a trigger defines inline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Component {
-    /// What it does, in words.
+    /// Description for humans.
     pub description: Option<String>,
-    /// The WebAssembly file, from the manifest's folder.
+    /// Path of the WebAssembly file, relative to the manifest's folder.
     pub source: PathBuf,
-    /// The environment variables that the component sees. No templates: the text is the value.
+    /// Environment variables of the component. The values are literal, not templates.
     pub environment: BTreeMap<String, String>,
-    /// The variables that the component can ask for.
+    /// Variables that the component can read through `spin:variables`.
     pub variables: BTreeMap<VariableName, Template>,
-    /// The hosts that the component may reach.
+    /// Hosts that the component may call.
     pub allowed_outbound_hosts: Vec<HostTemplate>,
-    /// The files that the component may read.
+    /// Files that the component may read.
     pub files: Files,
-    /// How the component is built.
+    /// Commands that build the component.
     pub build: Option<Build>,
     /// `[component.<id>.tool.tirage]`.
     pub options: ComponentOptions,
-    /// Where the manifest defines it.
+    /// Location of its table.
     #[serde(skip)]
     pub location: Location,
 }
@@ -42,17 +42,18 @@ pub struct Component {
 /// `[component.<id>.build]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Build {
-    /// The commands, run one after the other.
+    /// Commands, run one after the other.
     pub commands: Vec<String>,
-    /// The folder to run them in, from the manifest's.
+    /// Folder in which they run, relative to the manifest's.
     pub workdir: Option<PathBuf>,
-    /// Patterns of the files that the component is built from.
+    /// Patterns of the source files.
     pub watch: Vec<String>,
 }
 
 impl Component {
-    /// The variables that it needs, be it for itself or for its allowed hosts; some maybe twice.
-    pub fn needs(&self) -> impl Iterator<Item = &VariableName> {
+    /// Returns the variables that its templates use, those of allowed hosts included. A variable may
+    /// occur more than once.
+    pub fn required_variables(&self) -> impl Iterator<Item = &VariableName> {
         let hosts = self
             .allowed_outbound_hosts
             .iter()
@@ -63,11 +64,11 @@ impl Component {
             .flat_map(Template::variables)
     }
 
-    /// The values of its variables.
+    /// Renders the values of its variables.
     ///
     /// # Errors
     ///
-    /// `values` lacks one that [`Component::needs`] names.
+    /// `values` lacks one of [`Component::required_variables`].
     pub fn variables(
         &self,
         values: &Values,
@@ -78,12 +79,12 @@ impl Component {
             .collect()
     }
 
-    /// The hosts that it may reach, in an application of the components `running`.
+    /// Renders its allowed hosts. `running` are the ids that `http://*.spin.internal` stands for.
     ///
     /// # Errors
     ///
-    /// With these values, an entry is no allowed host; or `values` lacks one that
-    /// [`Component::needs`] names.
+    /// An entry is invalid with these values, or `values` lacks one of
+    /// [`Component::required_variables`].
     pub fn allowed_hosts<'c>(
         &self,
         values: &Values,
@@ -98,8 +99,8 @@ impl Component {
     }
 
     pub(crate) fn read(item: Item<'_>, declared: &Variables) -> Result<Self, Error> {
-        const STORES: &str = "state lives in Postgres, files in S3";
-        const COMPOSE: &str = "compose the component before it is served (for example with wac)";
+        const STORES: &str = "keep state in Postgres and files in S3";
+        const COMPOSE: &str = "compose the component at build time (for example with wac)";
         const KEYS: Keys = Keys {
             known: &[
                 "source",
@@ -120,7 +121,7 @@ impl Component {
                 ("allowed_http_hosts", "use `allowed_outbound_hosts`"),
                 ("dependencies", COMPOSE),
                 ("dependencies_inherit_configuration", COMPOSE),
-                ("profile", "build what the manifest names as `source`"),
+                ("profile", "build the file that `source` names"),
             ],
         };
         let mut table = item.table(&KEYS)?;
@@ -176,14 +177,14 @@ fn source(item: &Item<'_>) -> Result<PathBuf, Error> {
     if item.is_table() {
         return Err(item.error(Problem::Unsupported {
             what: format!("{} = {{ … }}", item.key()),
-            instead: "name a file, built or fetched before, not a URL or a registry",
+            instead: "name a local file, not a URL or a registry",
         }));
     }
     match item.string()? {
         "" => Err(item.error(Problem::InvalidValue {
             key: item.key(),
             found: String::new(),
-            reason: "it is the path of a file",
+            reason: "expected the path of a file",
         })),
         path => Ok(path.into()),
     }

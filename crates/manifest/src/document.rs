@@ -1,12 +1,12 @@
-//! Reading TOML with a place for every mistake.
+//! TOML values with the location of each, so that every error names file, line and column.
 //!
-//! A [`Document`] is the text and the name of its file; [`Item`] is one value in it, with the key
-//! that leads to it and where it stands; [`Table`] is a table whose keys have been checked against
-//! the ones that it may have. Whoever reads a value takes it out as the type that he needs, and
-//! whatever goes wrong becomes an [`Error`] with file, line and column.
+//! A [`Document`] is the text and the name of its file. An [`Item`] is one value in it, with its key
+//! path and its location. A [`Table`] is a table whose keys have been checked against [`Keys`]. The
+//! readers of the other modules take each value out as the type that they need; a failure becomes an
+//! [`Error`].
 //!
-//! This is not serde: serde knows nothing of keys that are known but not supported, proposes no
-//! near misses, and loses the place of a value inside an untagged enum.
+//! This module replaces serde, because serde can't report keys that are known but unsupported, makes
+//! no suggestions, and loses the location of a value inside an untagged enum.
 
 use std::{borrow::Cow, fmt, num::NonZeroU64, str::FromStr, sync::Arc};
 
@@ -15,7 +15,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::error::{Error, Location, Problem, near_miss};
+use crate::error::{Error, Location, Problem, suggest};
 
 /// The text of a manifest and the name of its file.
 pub(crate) struct Document<'d> {
@@ -27,13 +27,13 @@ pub(crate) struct Document<'d> {
 #[derive(Clone)]
 pub(crate) struct Item<'d> {
     document: &'d Document<'d>,
-    /// The dotted path of keys that leads here.
+    /// The keys that lead to this value.
     path: Path,
     offset: usize,
     value: DeValue<'d>,
 }
 
-/// A table of which every key is known.
+/// A table whose keys are all known.
 pub(crate) struct Table<'d> {
     document: &'d Document<'d>,
     path: Path,
@@ -43,13 +43,13 @@ pub(crate) struct Table<'d> {
 
 /// The keys that a table may have.
 pub(crate) struct Keys {
-    /// Those that are read.
+    /// Keys that this host reads.
     pub(crate) known: &'static [&'static str],
-    /// Those that Spin knows and this host does not serve, with what to do instead.
+    /// Keys that Spin knows and this host doesn't support, each with an alternative.
     pub(crate) unsupported: &'static [(&'static str, &'static str)],
 }
 
-/// A dotted path of keys; the root's is empty.
+/// The path of keys that leads to a value; empty for the root.
 #[derive(Clone, Default)]
 struct Path(Vec<String>);
 
@@ -61,7 +61,7 @@ impl<'d> Document<'d> {
         }
     }
 
-    /// Parses the text; the result is a table.
+    /// Parses the text; the root is always a table.
     pub(crate) fn root(&'d self) -> Result<Item<'d>, Error> {
         let table = DeTable::parse(self.text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -107,19 +107,19 @@ impl<'d> Table<'d> {
         Ok(table)
     }
 
-    /// Takes out the value of `key`.
+    /// Takes out the value of `key`, if the table has it.
     pub(crate) fn take(&mut self, key: &str) -> Option<Item<'d>> {
         let index = self.entries.iter().position(|(k, _)| k.get_ref() == key)?;
         let (_, value) = self.entries.remove(index);
         Some(Item::new(self.document, self.path.join(key), value))
     }
 
-    /// Takes out the value of a key that must be there.
+    /// Takes out the value of a required key.
     pub(crate) fn require(&mut self, key: &'static str) -> Result<Item<'d>, Error> {
         self.take(key).ok_or_else(|| self.missing(key))
     }
 
-    /// Takes out the string that `key` has.
+    /// Takes out the string of `key`, if the table has it.
     pub(crate) fn text(&mut self, key: &str) -> Result<Option<String>, Error> {
         match self.take(key) {
             Some(item) => Ok(Some(item.string()?.to_owned())),
@@ -127,22 +127,22 @@ impl<'d> Table<'d> {
         }
     }
 
-    /// Takes out the values of the array that `key` has; none without it.
+    /// Takes out the elements of the array `key`; without the key, the result is empty.
     pub(crate) fn array(&mut self, key: &str) -> Result<Vec<Item<'d>>, Error> {
         self.take(key).map_or(Ok(Vec::new()), Item::array)
     }
 
-    /// Takes out the keys and values of the table that `key` has; none without it.
+    /// Takes out the keys and values of the table `key`; without the key, the result is empty.
     pub(crate) fn entries(&mut self, key: &str) -> Result<Vec<(Item<'d>, Item<'d>)>, Error> {
         self.take(key).map_or(Ok(Vec::new()), Item::entries)
     }
 
-    /// Takes out the strings of the array that `key` has; none without it.
+    /// Takes out the strings of the array `key`; without the key, the result is empty.
     pub(crate) fn strings(&mut self, key: &str) -> Result<Vec<String>, Error> {
         self.take(key).map_or(Ok(Vec::new()), Item::strings)
     }
 
-    /// The error of a table that lacks a key.
+    /// Returns the error of a missing key.
     pub(crate) fn missing(&self, key: &'static str) -> Error {
         self.error(Problem::MissingKey {
             key,
@@ -150,12 +150,12 @@ impl<'d> Table<'d> {
         })
     }
 
-    /// An error at the head of this table.
+    /// Returns an error located at the start of this table.
     pub(crate) fn error(&self, problem: impl Into<Problem>) -> Error {
         self.location().error(problem)
     }
 
-    /// Where this table begins.
+    /// Returns the location of the start of this table.
     pub(crate) fn location(&self) -> Location {
         self.document.locate(self.offset)
     }
@@ -174,7 +174,7 @@ impl<'d> Table<'d> {
             None => Problem::UnknownKey {
                 key: name.to_owned(),
                 table: self.path.to_string(),
-                suggestion: near_miss(name, keys.known.iter().copied()),
+                suggestion: suggest(name, keys.known.iter().copied()),
             },
         };
         Err(self.document.locate(key.span().start).error(problem))
@@ -191,17 +191,17 @@ impl<'d> Item<'d> {
         }
     }
 
-    /// Where this value begins.
+    /// Returns the location of the start of this value.
     pub(crate) fn location(&self) -> Location {
         self.document.locate(self.offset)
     }
 
-    /// The key of this value, with those that lead to it.
+    /// Returns the dotted path of this value's keys.
     pub(crate) fn key(&self) -> String {
         self.path.dotted()
     }
 
-    /// An error at this value.
+    /// Returns an error located at this value.
     pub(crate) fn error(&self, problem: impl Into<Problem>) -> Error {
         self.location().error(problem)
     }
@@ -220,7 +220,7 @@ impl<'d> Item<'d> {
             .ok_or_else(|| self.wrong_type("a string"))
     }
 
-    /// A string, read as a `T`.
+    /// Parses a string as a `T`.
     pub(crate) fn parse<T>(&self) -> Result<T, Error>
     where
         T: FromStr<Err: Into<Problem>>,
@@ -230,7 +230,7 @@ impl<'d> Item<'d> {
             .map_err(|error: T::Err| self.error(error))
     }
 
-    /// A string that stands for one of `choices`.
+    /// Reads a string that is one of `names`, and returns the value at the same index of `values`.
     pub(crate) fn choice<T: Copy>(
         &self,
         names: &'static [&'static str],
@@ -246,7 +246,7 @@ impl<'d> Item<'d> {
                     key: self.key(),
                     choices: names,
                     found: found.to_owned(),
-                    suggestion: near_miss(found, names.iter().copied()),
+                    suggestion: suggest(found, names.iter().copied()),
                 })
             })
     }
@@ -257,27 +257,27 @@ impl<'d> Item<'d> {
             .ok_or_else(|| self.wrong_type("true or false"))
     }
 
-    /// An integer from 1 to `most`.
-    pub(crate) fn positive<N: TryFrom<NonZeroU64>>(&self, most: u64) -> Result<N, Error> {
+    /// Reads an integer from 1 to `maximum`.
+    pub(crate) fn positive<N: TryFrom<NonZeroU64>>(&self, maximum: u64) -> Result<N, Error> {
         let integer = self
             .value
             .as_integer()
             .ok_or_else(|| self.wrong_type("an integer"))?;
         u64::from_str_radix(integer.as_str(), integer.radix())
             .ok()
-            .filter(|number| *number <= most)
+            .filter(|number| *number <= maximum)
             .and_then(NonZeroU64::new)
             .and_then(|number| N::try_from(number).ok())
             .ok_or_else(|| {
                 self.error(Problem::OutOfRange {
                     key: self.key(),
-                    most,
+                    maximum,
                     found: integer.to_string(),
                 })
             })
     }
 
-    /// The values of an array. All have the array's key.
+    /// Returns the elements of an array. Each has the array's key.
     pub(crate) fn array(self) -> Result<Vec<Self>, Error> {
         match self.value {
             DeValue::Array(values) => Ok(values
@@ -288,7 +288,7 @@ impl<'d> Item<'d> {
         }
     }
 
-    /// The strings of an array.
+    /// Returns the strings of an array.
     pub(crate) fn strings(self) -> Result<Vec<String>, Error> {
         let strings = self.array()?;
         strings
@@ -297,7 +297,7 @@ impl<'d> Item<'d> {
             .collect()
     }
 
-    /// A table whose keys are those of `keys`.
+    /// Reads a table and checks its keys against `keys`.
     pub(crate) fn table(self, keys: &Keys) -> Result<Table<'d>, Error> {
         match self.value {
             DeValue::Table(table) => Table::new(self.document, self.path, self.offset, table, keys),
@@ -305,7 +305,7 @@ impl<'d> Item<'d> {
         }
     }
 
-    /// The value of one key of a table, before the others are looked at.
+    /// Returns the value of one key of a table without checking the other keys.
     pub(crate) fn peek(&self, key: &str) -> Option<Self> {
         let (_, value) = self
             .value
@@ -315,7 +315,7 @@ impl<'d> Item<'d> {
         Some(Self::new(self.document, self.path.join(key), value.clone()))
     }
 
-    /// The keys and values of a table whose keys are free.
+    /// Returns the keys and values of a table that may have any keys.
     pub(crate) fn entries(self) -> Result<Vec<(Self, Self)>, Error> {
         let DeValue::Table(table) = self.value else {
             return Err(self.wrong_type("a table"));
@@ -338,20 +338,20 @@ impl<'d> Item<'d> {
         self.error(Problem::WrongType {
             key: self.key(),
             expected,
-            found: self.kind(),
+            found: self.type_name(),
         })
     }
 
-    /// The value as a message shows it, if it is short by nature, else what it is.
-    pub(crate) fn shown(&self) -> String {
+    /// Formats a string or an integer for a message; of other values, names the type.
+    pub(crate) fn display(&self) -> String {
         match &self.value {
             DeValue::String(text) => format!("{text:?}"),
             DeValue::Integer(integer) => integer.to_string(),
-            _ => self.kind().to_owned(),
+            _ => self.type_name().to_owned(),
         }
     }
 
-    fn kind(&self) -> &'static str {
+    fn type_name(&self) -> &'static str {
         match self.value {
             DeValue::String(_) => "a string",
             DeValue::Integer(_) => "an integer",
@@ -376,7 +376,7 @@ impl Path {
     }
 }
 
-/// How a message calls the table at this path.
+/// Formats the table at this path for a message.
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0.is_empty() {
@@ -387,7 +387,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// A table's entries as they stand in the text, so that the first mistake is the one reported.
+/// Sorts a table's entries by their location, so that the first mistake in the text is reported.
 fn in_order<'d>(table: DeTable<'d>) -> Vec<(Spanned<Cow<'d, str>>, Spanned<DeValue<'d>>)> {
     let mut entries: Vec<_> = table.into_iter().collect();
     entries.sort_by_key(|(key, _)| key.span().start);

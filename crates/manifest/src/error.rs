@@ -1,8 +1,8 @@
-//! What can be wrong with a manifest, and where.
+//! Errors of a manifest, with their locations.
 //!
-//! Every problem is one value of [`Problem`], so that all messages can be read in one place; an
-//! [`Error`] adds the file, line and column. Only the first problem is reported: a wrong key often
-//! makes those after it meaningless.
+//! Every problem is a variant of [`Problem`], so that all messages are in one place. [`Error`] adds
+//! file, line and column. Only the first problem is reported, because a wrong key often causes those
+//! after it.
 
 use std::{fmt, io, path::PathBuf, sync::Arc};
 
@@ -13,96 +13,96 @@ use crate::{
     variables::Unresolved,
 };
 
-/// Why a manifest was refused.
+/// An error of reading a manifest.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The file could not be read, or is not UTF-8.
-    #[error("{}: {source}", path.display())]
+    /// The file can't be read, or isn't UTF-8.
+    #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// The manifest's path, as it was given.
+        /// Path of the manifest.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
     /// The text is not a manifest that this host can serve.
     #[error("{location}: {problem}")]
     Invalid {
-        /// Where the offending text begins.
+        /// Start of the text that is in error.
         location: Location,
-        /// What is wrong with it.
+        /// The problem.
         problem: Box<Problem>,
     },
 }
 
-/// A place in a manifest; displayed as `file:line:column`.
+/// A position in a manifest, displayed as `file:line:column`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The file's name, as it was given.
+    /// Name of the file, as passed by the caller.
     pub file: Arc<str>,
-    /// The line, counted from 1.
+    /// Line, counted from 1.
     pub line: usize,
-    /// The column, counted from 1 in characters.
+    /// Column in characters, counted from 1.
     pub column: usize,
 }
 
-/// What is wrong at a [`Location`].
+/// A problem at a [`Location`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Problem {
-    /// The text is not TOML.
+    /// Invalid TOML.
     #[error("{0}")]
     Syntax(String),
-    /// Not manifest version 2.
-    #[error("this host reads spin_manifest_version = 2, not {0}")]
+    /// A manifest version other than 2.
+    #[error("unsupported spin_manifest_version {0}: expected 2")]
     Version(String),
     /// A key that neither Spin nor this host knows.
     #[error("unknown key `{key}` in {table}{}", Suggestion(suggestion))]
     UnknownKey {
-        /// The key as written.
+        /// The key.
         key: String,
-        /// The table that it stands in.
+        /// The table that contains it.
         table: String,
-        /// The known key that is closest to it, if one is close.
+        /// The most similar known key, if one is similar.
         suggestion: Option<String>,
     },
-    /// A key or value that Spin knows and this host does not serve.
+    /// A key or value that Spin supports and this host doesn't.
     #[error("`{what}` is not supported by this host: {instead}")]
     Unsupported {
-        /// The key, with its value if that is the point.
+        /// The key, and its value if only the value is unsupported.
         what: String,
-        /// What to do instead.
+        /// An alternative.
         instead: &'static str,
     },
     /// A required key is missing.
-    #[error("{table} needs the key `{key}`")]
+    #[error("missing key `{key}` in {table}")]
     MissingKey {
         /// The missing key.
         key: &'static str,
-        /// The table that needs it.
+        /// The table that requires it.
         table: String,
     },
-    /// A value of another TOML type than the key takes.
+    /// A value of the wrong TOML type.
     #[error("`{key}` must be {expected}, not {found}")]
     WrongType {
         /// The key.
         key: String,
-        /// What it takes.
+        /// The expected type.
         expected: &'static str,
-        /// What was found.
+        /// The type of the value.
         found: &'static str,
     },
-    /// A number outside the limits of its key.
-    #[error("`{key}` must be between 1 and {most}, not {found}")]
+    /// A number outside the range of its key.
+    #[error("`{key}` must be between 1 and {maximum}, not {found}")]
     OutOfRange {
         /// The key.
         key: String,
-        /// The largest value that it takes.
-        most: u64,
-        /// What was found.
+        /// The largest accepted value.
+        maximum: u64,
+        /// The value.
         found: String,
     },
-    /// A string that is not one of those that the key takes.
+    /// A string that isn't one of the key's values.
     #[error(
         "`{key}` must be one of {}, not \"{found}\"{}",
         Choices(choices),
@@ -111,43 +111,43 @@ pub enum Problem {
     NotAChoice {
         /// The key.
         key: String,
-        /// What it takes.
+        /// The values that the key accepts.
         choices: &'static [&'static str],
-        /// What was found.
+        /// The value.
         found: String,
-        /// The choice that is closest to it, if one is close.
+        /// The most similar choice, if one is similar.
         suggestion: Option<String>,
     },
-    /// A string that the key cannot take, for the reason given.
-    #[error("`{key}` cannot be {found:?}: {reason}")]
+    /// A string that the key doesn't accept.
+    #[error("invalid `{key}` {found:?}: {reason}")]
     InvalidValue {
         /// The key.
         key: String,
-        /// What was found.
+        /// The value.
         found: String,
-        /// Why it is refused.
+        /// The reason.
         reason: &'static str,
     },
-    /// A trigger or an allowed host names a component that the manifest does not define.
-    #[error("there is no component `{id}`{}", Suggestion(suggestion))]
+    /// A trigger or an allowed host names a component that the manifest doesn't define.
+    #[error("unknown component `{id}`{}", Suggestion(suggestion))]
     UnknownComponent {
-        /// The id as written.
+        /// The id.
         id: String,
-        /// The component whose id is closest to it, if one is close.
+        /// The most similar component id, if one is similar.
         suggestion: Option<String>,
     },
-    /// A template names a variable that `[variables]` does not define.
+    /// A template names a variable that `[variables]` doesn't define.
     #[error(
-        "there is no variable `{name}` in [variables]{}",
+        "unknown variable `{name}`: [variables] does not define it{}",
         Suggestion(suggestion)
     )]
     UnknownVariable {
-        /// The name as written.
+        /// The name.
         name: String,
-        /// The variable whose name is closest to it, if one is close.
+        /// The most similar variable name, if one is similar.
         suggestion: Option<String>,
     },
-    /// A variable is neither required nor given a default, or both.
+    /// A variable has neither `required = true` nor a default, or both.
     #[error("variable `{0}` must have either `required = true` or a `default`")]
     RequiredOrDefault(String),
     /// A trigger has neither a component nor a static response, or both.
@@ -157,30 +157,30 @@ pub enum Problem {
     #[error("`route` must be a path or {{ private = true }}")]
     NotPrivate,
     /// Two triggers have the same id.
-    #[error("trigger id `{0}` is taken by another trigger")]
+    #[error("duplicate trigger id `{0}`")]
     DuplicateTriggerId(String),
-    /// An id or name breaks the rules of its kind.
+    /// Invalid id or name.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// A route cannot be matched.
+    /// Invalid route.
     #[error(transparent)]
     Route(#[from] RouteError),
-    /// A template cannot be read.
+    /// Invalid template.
     #[error(transparent)]
     Template(#[from] TemplateError),
-    /// An entry of `allowed_outbound_hosts` cannot be read.
+    /// Invalid entry of `allowed_outbound_hosts`.
     #[error(transparent)]
     Host(#[from] HostError),
-    /// A template was filled in without all of its variables.
+    /// A template was rendered without all of its variables.
     #[error(transparent)]
     Unresolved(#[from] Unresolved),
-    /// An entry of `files` or `exclude_files` cannot be read.
+    /// Invalid entry of `files` or `exclude_files`.
     #[error(transparent)]
     Files(#[from] FilesError),
 }
 
 impl Location {
-    /// The error of a problem here.
+    /// Returns the error of a problem at this location.
     pub(crate) fn error(self, problem: impl Into<Problem>) -> Error {
         Error::Invalid {
             location: self,
@@ -189,11 +189,8 @@ impl Location {
     }
 }
 
-/// The one of `known` that `word` was probably meant to be.
-pub(crate) fn near_miss<'k>(
-    word: &str,
-    known: impl IntoIterator<Item = &'k str>,
-) -> Option<String> {
+/// Returns the entry of `known` that is most similar to `word`, if one is similar enough to be meant.
+pub(crate) fn suggest<'k>(word: &str, known: impl IntoIterator<Item = &'k str>) -> Option<String> {
     let distance = |candidate: &str| match candidate.strip_prefix(word) {
         Some(_) if word.len() > 2 => 1,
         _ => strsim::damerau_levenshtein(word, candidate),
@@ -218,7 +215,7 @@ impl Serialize for Location {
     }
 }
 
-/// The end of a message that proposes a near miss, if there is one.
+/// Formats a suggestion as the end of a message; empty without one.
 struct Suggestion<'a>(&'a Option<String>);
 
 impl fmt::Display for Suggestion<'_> {
@@ -230,7 +227,7 @@ impl fmt::Display for Suggestion<'_> {
     }
 }
 
-/// `"a", "b", "c"`.
+/// Formats choices as `"a", "b", "c"`.
 struct Choices<'a>(&'a [&'a str]);
 
 impl fmt::Display for Choices<'_> {
@@ -245,17 +242,14 @@ impl fmt::Display for Choices<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::near_miss;
+    use super::suggest;
 
     #[test]
-    fn proposes_what_is_close_and_nothing_else() {
+    fn only_similar_words_are_suggested() {
         let known = ["source", "files", "environment"];
-        assert_eq!(near_miss("sorce", known).as_deref(), Some("source"));
-        assert_eq!(
-            near_miss("enviroment", known).as_deref(),
-            Some("environment")
-        );
-        assert_eq!(near_miss("env", known).as_deref(), Some("environment"));
-        assert_eq!(near_miss("colour", known), None);
+        assert_eq!(suggest("sorce", known).as_deref(), Some("source"));
+        assert_eq!(suggest("enviroment", known).as_deref(), Some("environment"));
+        assert_eq!(suggest("env", known).as_deref(), Some("environment"));
+        assert_eq!(suggest("colour", known), None);
     }
 }

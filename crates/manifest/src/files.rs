@@ -1,14 +1,14 @@
-//! The files that a component may read.
+//! Files that a component may read.
 //!
-//! An entry of `files` is a glob pattern (`assets/**/*.jpg`), whose files keep their path from the
-//! manifest's folder, or a `{ source, destination }` pair, which puts a file or all that a folder
-//! holds elsewhere. `exclude_files` takes glob patterns away again. In patterns, as in Spin,
-//! a `*` of `files` stays within one folder, a `*` of `exclude_files` does not; `**` does not
-//! follow links to folders.
+//! An entry of `files` is a glob pattern (`assets/**/*.jpg`), whose files keep their path relative to
+//! the manifest's folder, or a `{ source, destination }` pair, which mounts a file or the contents of
+//! a folder at another path. `exclude_files` has glob patterns of files to leave out. As in Spin,
+//! a `*` in `files` matches within one folder, a `*` in `exclude_files` across folders, and `**`
+//! doesn't follow symbolic links to folders.
 //!
-//! What is stricter than in Spin: nothing leaves the manifest's folder, neither by `..` nor by a
-//! link; two files cannot have the same place in the guest; and a pattern cannot be the bare name
-//! of a folder. Spin 4 takes that, and mounts `dir/file` at `/dir/dir/file`; a pair is clear.
+//! Stricter than Spin: no file is outside of the manifest's folder, neither through `..` nor through
+//! a symbolic link; two files can't have the same path in the guest; and a pattern can't be the plain
+//! name of a folder, because Spin 4 mounts `dir/file` of such a pattern at `/dir/dir/file`.
 
 use std::{
     collections::BTreeMap,
@@ -28,9 +28,9 @@ use crate::{
 /// The `files` and `exclude_files` of a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Files {
-    /// What is mounted.
+    /// Files to mount.
     pub mounts: Vec<FileMount>,
-    /// What is left out of it.
+    /// Patterns of files to leave out.
     pub exclude: Vec<FilePattern>,
 }
 
@@ -38,18 +38,18 @@ pub struct Files {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum FileMount {
-    /// Files of the manifest's folder, at the same path in the guest.
+    /// Files below the manifest's folder, at the same path in the guest.
     Pattern(FilePattern),
-    /// A file, or all that a folder holds, at another path.
+    /// A file, or the contents of a folder, at another path.
     Placement {
-        /// The path from the manifest's folder, without `..`.
+        /// Path relative to the manifest's folder, without `..`.
         source: PathBuf,
-        /// The path in the guest: absolute, without `..`; with `/` at its end, a folder.
+        /// Absolute path in the guest, without `..`. A path that ends with `/` is a folder.
         destination: String,
     },
 }
 
-/// A glob pattern for paths below the manifest's folder: relative, without `..`.
+/// A glob pattern of paths below the manifest's folder: relative, without `..`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct FilePattern {
@@ -58,81 +58,81 @@ pub struct FilePattern {
     pattern: Pattern,
 }
 
-/// A file of the host and where the guest finds it.
+/// A file of the host and its path in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MountedFile {
-    /// The absolute path on the host.
+    /// Absolute path on the host.
     pub host: PathBuf,
-    /// The absolute path in the guest, `/` between names.
+    /// Absolute path in the guest, separated by `/`.
     pub guest: String,
 }
 
-/// Why an entry was refused, when read or when expanded.
+/// An error of parsing or expanding an entry.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// The path is absolute or has `..` in it.
-    #[error("{0:?} leaves the folder of the manifest")]
-    Leaves(String),
-    /// The file is a link to somewhere else.
-    #[error("{} is a link that leaves the folder of the manifest", .0.display())]
-    LinkLeaves(PathBuf),
-    /// Not a glob pattern.
-    #[error("{pattern:?} is not a glob pattern: {reason}")]
+    /// The path is absolute or contains `..`.
+    #[error("path {0:?} is outside of the manifest's folder")]
+    Outside(String),
+    /// The file is a symbolic link to a path outside of the manifest's folder.
+    #[error("{} is a symbolic link to a path outside of the manifest's folder", .0.display())]
+    LinkOutside(PathBuf),
+    /// Invalid glob pattern.
+    #[error("invalid glob pattern {pattern:?}: {reason}")]
     Pattern {
-        /// The pattern as written.
+        /// The pattern.
         pattern: String,
-        /// What is wrong with it.
+        /// The error of the glob parser.
         reason: &'static str,
     },
-    /// A pattern that is the name of a folder.
-    #[error("{0:?} is a folder: write {{ source = \"…\", destination = \"/…\" }}, or a pattern")]
+    /// The pattern is the name of a folder.
+    #[error("{0:?} is a folder: write {{ source = \"…\", destination = \"/…\" }} or a pattern")]
     Folder(String),
-    /// A destination that is not a path in the guest.
-    #[error("{0:?} is not a destination: it must be a path without `..`")]
+    /// Invalid path in the guest.
+    #[error("invalid destination {0:?}: expected a path without `..`")]
     Destination(String),
-    /// A single file is put at a folder.
-    #[error("the file {0:?} needs a destination that is a file name, not a folder")]
-    NoFileName(String),
-    /// What an entry names is not there.
-    #[error("{0:?} does not exist and is no pattern")]
+    /// The source is a file and the destination a folder.
+    #[error("{0:?} is a file: its destination must be the path of a file, not a folder")]
+    NotAFile(String),
+    /// The file or folder doesn't exist.
+    #[error("{0:?} does not exist, and is not a pattern")]
     Missing(String),
-    /// Two files would have the same path in the guest.
-    #[error("{} and {} would both be {guest} in the guest", first.display(), second.display())]
+    /// Two files have the same path in the guest.
+    #[error("{} and {} have the same path {guest} in the guest", first.display(), second.display())]
     Clash {
-        /// The file that came first.
+        /// The first file.
         first: PathBuf,
-        /// The one that came later.
+        /// The second file.
         second: PathBuf,
         /// The path in the guest.
         guest: String,
     },
-    /// A name that is not UTF-8 cannot be shown to a guest.
-    #[error("{} is not UTF-8", .0.display())]
+    /// The path isn't UTF-8, so a guest can't open it.
+    #[error("the path {} is not UTF-8", .0.display())]
     NotUtf8(PathBuf),
-    /// The folder could not be read.
-    #[error("{}: {source}", path.display())]
+    /// The file or folder can't be read.
+    #[error("cannot read {}: {source}", path.display())]
     Read {
-        /// What was read.
+        /// Path of the file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// Error of the operating system.
         source: io::Error,
     },
 }
 
 impl Files {
-    /// Finds the files, given the folder of the manifest. In the order of their guest paths.
+    /// Returns the files below `folder`, the manifest's, ordered by their guest paths.
     ///
     /// # Errors
     ///
-    /// Any of [`FilesError`]: what an entry names must exist (a pattern may match nothing), lie
-    /// in the folder even when links are followed, and have a guest path of its own.
+    /// A file of an entry doesn't exist (a pattern may match no file), is outside of the folder after
+    /// following symbolic links, or has the guest path of another file.
     pub fn expand(&self, folder: &Path) -> Result<Vec<MountedFile>, FilesError> {
         let folder = canonical(folder)?;
         let mut files = BTreeMap::new();
         for mount in &self.mounts {
             for file in mount.expand(&folder, &self.exclude)? {
                 if !canonical(&file.host)?.starts_with(&folder) {
-                    return Err(FilesError::LinkLeaves(file.host));
+                    return Err(FilesError::LinkOutside(file.host));
                 }
                 if let Some(first) = files.insert(file.guest.clone(), file.host.clone())
                     && first != file.host
@@ -149,7 +149,7 @@ impl Files {
         Ok(files.into_iter().map(mounted).collect())
     }
 
-    /// Reads `files` and `exclude_files` of a component.
+    /// Reads the keys `files` and `exclude_files` of a component.
     pub(crate) fn read(component: &mut Table<'_>) -> Result<Self, Error> {
         let mounts = component.array("files")?.into_iter().map(FileMount::read);
         let mounts = mounts.collect::<Result<_, _>>()?;
@@ -177,7 +177,7 @@ impl FileMount {
         let source = table.require("source")?;
         let destination = table.require("destination")?;
         Ok(Self::Placement {
-            source: within(source.string()?).map_err(|error| source.error(error))?,
+            source: relative_path(source.string()?).map_err(|error| source.error(error))?,
             destination: guest_path(destination.string()?)
                 .map_err(|error| destination.error(error))?,
         })
@@ -206,14 +206,14 @@ impl FileMount {
                 destination,
             } => {
                 let path = folder.join(source);
-                let shown = || source.display().to_string();
+                let name = || source.display().to_string();
                 if path.is_dir() {
                     let destination = destination.trim_end_matches('/');
                     matches(folder, &path, "**/*", destination, exclude)
                 } else if !path.exists() {
-                    Err(FilesError::Missing(shown()))
+                    Err(FilesError::Missing(name()))
                 } else if destination.ends_with('/') {
-                    Err(FilesError::NoFileName(shown()))
+                    Err(FilesError::NotAFile(name()))
                 } else {
                     Ok(vec![MountedFile {
                         host: path,
@@ -225,7 +225,7 @@ impl FileMount {
     }
 }
 
-/// The files under `base` that match `pattern`, without those that `exclude` takes away.
+/// Returns the files below `base` that match `pattern`, except those that match `exclude`.
 fn matches(
     folder: &Path,
     base: &Path,
@@ -246,7 +246,7 @@ fn matches(
         })?;
         let below = |base: &Path| match path.strip_prefix(base) {
             Ok(below) => Ok(below.to_owned()),
-            Err(_) => Err(FilesError::Leaves(path.display().to_string())),
+            Err(_) => Err(FilesError::Outside(path.display().to_string())),
         };
         let (in_folder, in_base) = (below(folder)?, below(base)?);
         let excluded = |pattern: &FilePattern| pattern.pattern.matches_path(&in_folder);
@@ -275,7 +275,7 @@ impl FromStr for FilePattern {
     type Err = FilesError;
 
     fn from_str(text: &str) -> Result<Self, FilesError> {
-        within(text)?;
+        relative_path(text)?;
         Ok(Self {
             pattern: Pattern::new(text).map_err(|error| FilesError::pattern(text, &error))?,
             text: text.to_owned(),
@@ -292,17 +292,17 @@ impl FilesError {
     }
 }
 
-/// A relative path without `..`.
-fn within(text: &str) -> Result<PathBuf, FilesError> {
+/// Parses a relative path without `..`.
+fn relative_path(text: &str) -> Result<PathBuf, FilesError> {
     let path = Path::new(text);
     let stays = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
     if text.is_empty() || !path.components().all(stays) {
-        return Err(FilesError::Leaves(text.to_owned()));
+        return Err(FilesError::Outside(text.to_owned()));
     }
     Ok(path.to_owned())
 }
 
-/// A path in the guest, made absolute; `/` at its end is kept.
+/// Parses a path in the guest and makes it absolute. Keeps a `/` at its end.
 fn guest_path(text: &str) -> Result<String, FilesError> {
     let steps = || {
         text.split('/')

@@ -1,19 +1,19 @@
-//! The headers by which Spin tells a component how its request was routed.
+//! The `spin-*` request headers, which tell a component how its request was routed.
 //!
 //! | header | for `https://a.test/x/42/b?c=d` on the route `/x/:user_id/...` |
 //! |---|---|
 //! | `spin-full-url` | `https://a.test/x/42/b?c=d` |
-//! | `spin-path-info` | `/b`, what the wildcard captured, with its slashes |
-//! | `spin-matched-route` | `/x/:user_id/...`, without a slash at the end: empty for `/` |
+//! | `spin-path-info` | `/b`: the capture of the wildcard, with its slashes |
+//! | `spin-matched-route` | `/x/:user_id/...`, without a trailing slash: empty for `/` |
 //! | `spin-component-route` | `/x/:user_id`, the route without its wildcard |
 //! | `spin-raw-component-route` | `/x/:user_id/...`, the route as written |
 //! | `spin-base-path` | `/`, always |
 //! | `spin-client-addr` | `192.0.2.1:54321` |
-//! | `spin-path-match-user-id` | `42`; in the name, `_` becomes `-` |
+//! | `spin-path-match-user-id` | `42`; `_` in the parameter's name becomes `-` |
 //!
-//! Names and values are those of Spin 4 (`crates/trigger-http/src/headers.rs`). Spin adds them to
-//! those that the client sent; a component that trusts them should not have to wonder which is
-//! which, so [`strip_spin_headers`] takes the client's away first.
+//! Names and values are those of Spin 4 (`crates/trigger-http/src/headers.rs`). Spin keeps headers of
+//! these names that the client sent; this host removes them first ([`strip_spin_headers`]), so that a
+//! component can trust them.
 
 use std::net::SocketAddr;
 
@@ -21,8 +21,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 
 use crate::routes::RouteMatch;
 
-/// The headers that a request gets whatever its route is.
-pub const SPIN_HEADERS: [HeaderName; 7] = [
+/// Headers that every request has.
+const SPIN_HEADERS: [HeaderName; 7] = [
     FULL_URL,
     PATH_INFO,
     MATCHED_ROUTE,
@@ -32,8 +32,8 @@ pub const SPIN_HEADERS: [HeaderName; 7] = [
     CLIENT_ADDR,
 ];
 
-/// What the name of the header of a route's parameter begins with.
-pub const PATH_MATCH_PREFIX: &str = "spin-path-match-";
+/// Prefix of the headers of a route's parameters.
+const PATH_MATCH_PREFIX: &str = "spin-path-match-";
 
 const FULL_URL: HeaderName = HeaderName::from_static("spin-full-url");
 const PATH_INFO: HeaderName = HeaderName::from_static("spin-path-info");
@@ -43,21 +43,21 @@ const RAW_COMPONENT_ROUTE: HeaderName = HeaderName::from_static("spin-raw-compon
 const BASE_PATH: HeaderName = HeaderName::from_static("spin-base-path");
 const CLIENT_ADDR: HeaderName = HeaderName::from_static("spin-client-addr");
 
-/// What is the same in all requests to a route.
+/// The part of the headers that is the same for all requests to a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RouteHeaders {
     matched: HeaderValue,
     raw: HeaderValue,
     component: HeaderValue,
-    /// The header of each parameter, in the order of the route.
+    /// Header name of each parameter, in the order of the route.
     parameters: Vec<HeaderName>,
 }
 
 impl<T> RouteMatch<'_, T> {
-    /// The headers that the request gets.
+    /// Returns the headers of the matched request.
     ///
-    /// `full_url` is the request's URL with scheme, host, path and query. For a request from
-    /// another component, `client` is `0.0.0.0:0`.
+    /// `full_url` is the request's URL with scheme, host, path and query. For a request from another
+    /// component, `client` is `0.0.0.0:0`.
     pub fn spin_headers(
         &self,
         full_url: &Uri,
@@ -76,13 +76,13 @@ impl<T> RouteMatch<'_, T> {
         ]
         .into_iter()
         .chain(captures.map(|(name, (_, captured))| (name, value(captured))))
-        // As in Spin, a value that cannot be sent is left out; no path that came by HTTP is one.
+        // As in Spin, an invalid header value is left out; a path received by HTTP is always valid.
         .filter_map(|(name, value)| Some((name, value?)))
     }
 }
 
-/// Takes away what only the host may say: the [`SPIN_HEADERS`] and all that begin with
-/// [`PATH_MATCH_PREFIX`].
+/// Removes the headers that only the host may set: those of every request and those of a route's
+/// parameters.
 pub fn strip_spin_headers(headers: &mut HeaderMap) {
     let forged: Vec<_> = headers
         .keys()
@@ -94,19 +94,19 @@ pub fn strip_spin_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// Whether the header is one that only the host may set.
-pub fn is_spin_header(name: &HeaderName) -> bool {
-    // Hardly any header of a client's gets further than this.
+/// `true` if only the host may set the header.
+fn is_spin_header(name: &HeaderName) -> bool {
+    // Rejects almost every header of a client with one comparison.
     name.as_str().starts_with("spin-")
         && (SPIN_HEADERS.contains(name) || name.as_str().starts_with(PATH_MATCH_PREFIX))
 }
 
 impl RouteHeaders {
-    /// `based` is the absolute route without a slash at its end. `None` if a character of the
-    /// route cannot stand in a header.
-    pub(crate) fn new(written: &str, based: &str, parameters: Vec<HeaderName>) -> Option<Self> {
+    /// `absolute` is the route with a leading and without a trailing slash. Returns `None` if the
+    /// route is not a valid header value.
+    pub(crate) fn new(written: &str, absolute: &str, parameters: Vec<HeaderName>) -> Option<Self> {
         Some(Self {
-            matched: value(based)?,
+            matched: value(absolute)?,
             raw: value(written)?,
             component: value(written.strip_suffix("/...").unwrap_or(written))?,
             parameters,
@@ -114,7 +114,7 @@ impl RouteHeaders {
     }
 }
 
-/// The header that shows what the parameter of this name captured.
+/// Returns the name of the header of a route's parameter.
 pub(crate) fn path_match(parameter: &str) -> Option<HeaderName> {
     let name = parameter.replace('_', "-").to_ascii_lowercase();
     HeaderName::from_bytes(format!("{PATH_MATCH_PREFIX}{name}").as_bytes()).ok()
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_is_told_how_it_was_routed() {
+    fn the_headers_describe_the_matched_route() {
         assert_eq!(
             spin_headers("/x/:user_id/...", "https://a.test/x/42/b?c=d"),
             [
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn the_matched_route_has_no_slash_at_its_end_and_the_raw_one_is_as_written() {
+    fn only_the_raw_route_keeps_a_trailing_slash() {
         for (route, url, matched, component, raw, path_info) in [
             ("/", "http://a.test/", "", "/", "/", ""),
             ("/...", "http://a.test/b", "/...", "", "/...", "/b"),
@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_cannot_forge_them() {
+    fn spin_headers_of_a_client_are_removed() {
         let mut headers = HeaderMap::new();
         for name in SPIN_HEADERS {
             headers.append(name.clone(), HeaderValue::from_static("forged"));

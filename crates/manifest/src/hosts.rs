@@ -1,13 +1,12 @@
-//! What a component may reach: `allowed_outbound_hosts` as Spin reads it.
+//! The hosts that a component may call: `allowed_outbound_hosts`, as Spin reads it.
 //!
-//! An empty list denies everything. Entries are templates; one that becomes empty, or only
-//! `http://` or `https://`, because its variable is empty allows nothing and is no error, so that
-//! an endpoint can be optional. `http://*.spin.internal` stands for the components that run
-//! together, not for any name.
+//! An empty list denies every host. Entries are templates. A template that renders to nothing but
+//! `http://` or `https://`, or to the empty string, allows nothing and is no error, so that an
+//! endpoint can be optional. `http://*.spin.internal` stands for the components that run together, not
+//! for every such name.
 //!
-//! This is the manifest's word only. Whether an allowed name resolves to an address that should
-//! not be reached is decided where the connection is made; for that, [`Grant`] tells whether the
-//! manifest named the host or merely did not exclude it.
+//! This module checks names only. The host's connector checks the addresses that an allowed name
+//! resolves to; [`Grant`] tells it whether the manifest names the host or only a wildcard covers it.
 
 mod entry;
 
@@ -24,37 +23,38 @@ use crate::{
     variables::{Unresolved, Value, Values, Variables},
 };
 
-/// The hosts that a component may reach.
+/// The hosts that a component may call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AllowedHosts(Vec<AllowedHost>);
 
-/// An entry of `allowed_outbound_hosts` as the manifest has it.
+/// An entry of `allowed_outbound_hosts`, before its variables are rendered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct HostTemplate {
-    /// `scheme://host[:port]`, with variables.
+    /// `scheme://host[:port]`, may contain variables.
     pub template: Template,
-    /// Where it is written.
+    /// Location of the entry.
     #[serde(skip)]
     pub location: Location,
 }
 
-/// How an entry came to allow a host; the strongest is the last.
+/// The kind of entry that allows a host, in ascending order of strength.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Grant {
-    /// A `*` covers it.
+    /// A `*` matches it.
     Wildcard,
-    /// A network (CIDR) that contains the address is named.
+    /// The entry is a network (CIDR) that contains the address.
     Network,
-    /// The host itself is named.
+    /// The entry is the host itself.
     Named,
 }
 
-/// What follows a component's id in the host name that leads to it.
+/// Suffix of a component's host name, `<id>.spin.internal`. Spin calls these requests service
+/// chaining.
 const CHAINING_SUFFIX: &str = ".spin.internal";
 
 impl AllowedHosts {
-    /// The list of these entries, for an application of these components.
+    /// Creates the list. `components` are the ids that `http://*.spin.internal` stands for.
     pub fn new<'c>(
         entries: impl IntoIterator<Item = AllowedHost>,
         components: impl IntoIterator<Item = &'c ComponentId, IntoIter: Clone>,
@@ -62,10 +62,10 @@ impl AllowedHosts {
         let components = components.into_iter();
         let mut hosts = Vec::new();
         for entry in entries {
-            if entry.host.is_every_component() {
+            if entry.host.is_any_component() {
                 hosts.extend(components.clone().map(|id| {
                     let name = format!("{}{CHAINING_SUFFIX}", id.as_str().to_ascii_lowercase());
-                    entry.with_host(HostPattern::Is(Host::Domain(name)))
+                    entry.with_host(HostPattern::Exact(Host::Domain(name)))
                 }));
             } else {
                 hosts.push(entry);
@@ -74,15 +74,15 @@ impl AllowedHosts {
         Self(hosts)
     }
 
-    /// Whether a request to this host is allowed.
+    /// `true` if requests to this host are allowed.
     ///
-    /// `scheme` is in lower case; `host` is a name or an address, IPv6 in brackets; without
-    /// `port`, the scheme's own is meant.
+    /// `scheme` is in lower case; `host` is a name or an address, IPv6 in brackets; the default of
+    /// `port` is the scheme's.
     pub fn allows(&self, scheme: &str, host: &str, port: Option<u16>) -> bool {
         self.grant(scheme, host, port).is_some()
     }
 
-    /// Like [`AllowedHosts::allows`], and how: by the strongest of the entries that allow it.
+    /// Returns the strongest grant among the entries that allow this host, or `None` if none does.
     pub fn grant(&self, scheme: &str, host: &str, port: Option<u16>) -> Option<Grant> {
         let host = Host::parse(host).ok()?;
         self.0
@@ -91,18 +91,18 @@ impl AllowedHosts {
             .max()
     }
 
-    /// Whether a request to the application itself, by a URL without host, is allowed.
+    /// `true` if requests to the component's own application are allowed.
     pub fn allows_self(&self) -> bool {
         self.0.iter().any(AllowedHost::allows_self)
     }
 }
 
 impl HostTemplate {
-    /// Fills in the variables; `None` if that leaves nothing.
+    /// Renders the variables. Returns `None` if the result is empty.
     ///
     /// # Errors
     ///
-    /// The result is not an allowed host; the error has the place in the manifest.
+    /// The result is invalid, or a variable has no value.
     pub fn resolve(&self, values: &Values) -> Result<Option<AllowedHost>, Error> {
         match values.render(&self.template) {
             Ok(value) => self.check(&value),
@@ -110,8 +110,8 @@ impl HostTemplate {
         }
     }
 
-    /// Checks what can be checked before the environment is known: all, if every variable has a
-    /// default, and nothing else.
+    /// Checks the entry before the environment is known. Succeeds without a check if one of its
+    /// variables has no default.
     pub(crate) fn check_defaults(&self, defaults: &Values) -> Result<Option<AllowedHost>, Error> {
         match defaults.render(&self.template) {
             Ok(value) => self.check(&value),
@@ -132,23 +132,23 @@ impl HostTemplate {
             return Ok(None);
         }
         text.parse().map(Some).map_err(|error: HostError| {
-            let error = error.of_template(self.template.to_string(), value.is_secret());
+            let error = error.for_template(self.template.to_string(), value.is_secret());
             self.location.clone().error(error)
         })
     }
 }
 
 impl AllowedHost {
-    /// The component that this entry names, if it names one.
+    /// Returns the id of the component that this entry names, if it names one.
     pub fn component(&self) -> Option<&str> {
         match &self.host {
-            HostPattern::Is(Host::Domain(domain)) => chained_component(domain),
+            HostPattern::Exact(Host::Domain(domain)) => chained_component(domain),
             _ => None,
         }
     }
 }
 
-/// The id of the component that the host `<id>.spin.internal` (with or without port) leads to.
+/// Returns the component id in the host `<id>.spin.internal` (with or without port).
 pub fn chained_component(host: &str) -> Option<&str> {
     let name = host.rsplit_once(':').map_or(host, |(name, _port)| name);
     let id = name.strip_suffix(CHAINING_SUFFIX)?;

@@ -1,46 +1,46 @@
-//! The names that a manifest gives to things, each a type of its own: what has been parsed needs
-//! no second look, and a component's id cannot be passed where a variable's name is meant.
+//! Types of the names in a manifest. Parsing validates a name once; distinct types keep a component
+//! id from being passed as a variable name.
 
 use std::{borrow::Borrow, fmt, str::FromStr};
 
 use serde::Serialize;
 
-/// The id of a component: words of ASCII letters and digits, each beginning with a letter, each
-/// all lower or all upper case, joined by `-` (kebab-case). These are the rules of Spin's
-/// `KebabId` and of names in the component model.
+/// Id of a component: words of ASCII letters and digits, joined by `-` (kebab-case). Each word begins
+/// with a letter and is all lower or all upper case. These are the rules of Spin's `KebabId` and of
+/// names in the component model.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct ComponentId(String);
 
-/// The name of a variable: lower-case words of ASCII letters and digits, each beginning with a
-/// letter, joined by `_` (lower_snake_case). These are the rules of Spin's `LowerSnakeId`.
+/// Name of a variable: lower-case words of ASCII letters and digits, joined by `_` (snake_case). Each
+/// word begins with a letter. These are the rules of Spin's `LowerSnakeId`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct VariableName(String);
 
-/// The name of a database role: lower-case ASCII letters, digits and `_`, not beginning with a
-/// digit, at most 63 bytes; so it is the same with and without quotes in SQL (PostgreSQL manual,
+/// Name of a database role: lower-case ASCII letters, digits and `_`, not beginning with a digit, at
+/// most 63 bytes. Such a name is the same with and without quotes in SQL (PostgreSQL manual,
 /// "Identifiers and Key Words").
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct DatabaseRole(String);
 
-/// The name of a mode, a set of components that runs together: lower-case kebab-case. `all` is
-/// not one, it stands for every component.
+/// Name of a mode, a set of components that run together: lower-case kebab-case, except `all`, which
+/// stands for every component.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(transparent)]
 pub struct Mode(String);
 
-/// Why a name was refused.
+/// An invalid name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} is not a {kind}: {reason}")]
+#[error("invalid {kind} {name:?}: {reason}")]
 pub struct IdError {
     kind: &'static str,
     name: String,
     reason: String,
 }
 
-/// The mode that stands for every component.
+/// The mode that runs every component.
 pub(crate) const ALL: &str = "all";
 
 impl FromStr for ComponentId {
@@ -55,8 +55,8 @@ impl FromStr for ComponentId {
 }
 
 impl VariableName {
-    /// The environment variables that give this variable its value, the one that wins first:
-    /// `SPIN_VARIABLE_<NAME>`, as in Spin, then `<NAME>`.
+    /// Returns the names of the environment variables that can hold its value, in order of
+    /// precedence: `SPIN_VARIABLE_<NAME>`, as in Spin, then `<NAME>`.
     pub fn environment_names(&self) -> [String; 2] {
         let name = self.0.to_ascii_uppercase();
         [format!("SPIN_VARIABLE_{name}"), name]
@@ -80,11 +80,11 @@ impl FromStr for DatabaseRole {
     fn from_str(name: &str) -> Result<Self, IdError> {
         let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let reason = if name.is_empty() {
-            "it is empty"
+            "must not be empty"
         } else if name.len() > 63 {
-            "it is longer than 63 bytes"
+            "longer than 63 bytes"
         } else if !name.chars().all(allowed) || name.starts_with(|c: char| c.is_ascii_digit()) {
-            "it may have lower-case ASCII letters, `_` and, not at the beginning, digits"
+            "expected lower-case ASCII letters, `_`, and digits after the first character"
         } else {
             return Ok(Self(name.to_owned()));
         };
@@ -98,7 +98,7 @@ impl FromStr for Mode {
     fn from_str(name: &str) -> Result<Self, IdError> {
         let reason = match check_words(name, '-', '_', true) {
             Err(reason) => reason,
-            Ok(()) if name == ALL => "it stands for every component anyway".to_owned(),
+            Ok(()) if name == ALL => "reserved for every component".to_owned(),
             Ok(()) => return Ok(Self(name.to_owned())),
         };
         Err(IdError::new("mode", name, reason))
@@ -115,42 +115,49 @@ impl IdError {
     }
 }
 
-/// The rules of words as Spin has them (`crates/serde/src/id.rs`).
-fn check_words(name: &str, joint: char, wrong_joint: char, lower: bool) -> Result<(), String> {
+/// Checks the words of a name by Spin's rules (`crates/serde/src/id.rs`).
+fn check_words(
+    name: &str,
+    separator: char,
+    wrong_separator: char,
+    lower: bool,
+) -> Result<(), String> {
     if name.is_empty() {
-        return Err("it is empty".to_owned());
+        return Err("must not be empty".to_owned());
     }
-    if name.contains(wrong_joint) {
+    if name.contains(wrong_separator) {
         return Err(format!(
-            "words are joined by `{joint}`, not `{wrong_joint}`"
+            "words must be joined by `{separator}`, not `{wrong_separator}`"
         ));
     }
-    name.split(joint).try_for_each(|word| {
+    name.split(separator).try_for_each(|word| {
         let Some(first) = word.chars().next() else {
-            return Err(format!("there is no word on one side of a `{joint}`"));
+            return Err(format!("a word is missing before or after `{separator}`"));
         };
         if !first.is_ascii_alphabetic() {
-            Err(format!("words begin with an ASCII letter, not `{first}`"))
-        } else if let Some(odd) = word.chars().find(|c| !c.is_ascii_alphanumeric()) {
             Err(format!(
-                "words have ASCII letters and digits only, not `{odd}`"
+                "words must begin with an ASCII letter, not `{first}`"
+            ))
+        } else if let Some(other) = word.chars().find(|c| !c.is_ascii_alphanumeric()) {
+            Err(format!(
+                "words must have ASCII letters and digits only, not `{other}`"
             ))
         } else if lower && word.contains(|c: char| c.is_ascii_uppercase()) {
-            Err("it is not all lower case".to_owned())
+            Err("must be lower case".to_owned())
         } else if word.contains(|c: char| c.is_ascii_uppercase())
             && word.contains(|c: char| c.is_ascii_lowercase())
         {
-            Err(format!("`{word}` is neither all lower nor all upper case"))
+            Err(format!("`{word}` must be all lower or all upper case"))
         } else {
             Ok(())
         }
     })
 }
 
-macro_rules! reads_as_a_string {
+macro_rules! impl_str_traits {
     ($($name:ty),+) => {$(
         impl $name {
-            /// The name as text.
+            /// Returns the name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -170,7 +177,7 @@ macro_rules! reads_as_a_string {
     )+};
 }
 
-reads_as_a_string!(ComponentId, VariableName, DatabaseRole, Mode);
+impl_str_traits!(ComponentId, VariableName, DatabaseRole, Mode);
 
 #[cfg(test)]
 mod tests {
@@ -201,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn spins_environment_name_comes_before_the_plain_one() {
+    fn the_environment_name_of_spin_takes_precedence() {
         let name: VariableName = "database_url".parse().unwrap();
         assert_eq!(
             name.environment_names(),
@@ -210,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn database_roles_need_no_quotes() {
+    fn database_roles_are_valid_without_quotes() {
         for good in ["tirage_api", "_x", "a1"] {
             assert!(good.parse::<DatabaseRole>().is_ok(), "{good}");
         }
@@ -220,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn all_is_not_the_name_of_a_mode() {
+    fn all_is_reserved() {
         assert!("serverless-worker".parse::<Mode>().is_ok());
         assert!("all".parse::<Mode>().is_err());
     }

@@ -1,9 +1,9 @@
 //! Reads `spin.toml`, manifest version 2, as Spin 4 reads it.
 //!
-//! The same manifest serves `spin up` and this host, so what it means is Spin's to say; each
-//! module names the part of Spin that it follows, and what it refuses that Spin lets through. This
-//! crate decides nothing at run time and does nothing but read files: it has no network, no async,
-//! and no view of the environment.
+//! The same manifest serves `spin up` and this host, so Spin defines its meaning. Each module names
+//! the part of Spin that it follows, and the input that only this host rejects. This crate reads
+//! files and does nothing else: it has no network access, no async code, and doesn't read the
+//! environment.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -25,11 +25,11 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The way of a manifest through this crate:
+//! Steps from a manifest to a routed request:
 //!
-//! 1. [`Manifest::read`]: text to types. Unknown keys, broken references, impossible routes and
-//!    hosts are errors with file, line and column.
-//! 2. [`Manifest::select`]: what runs in this mode.
+//! 1. [`Manifest::read`]: text to types. Unknown keys, broken references, invalid routes and hosts
+//!    are errors with file, line and column.
+//! 2. [`Manifest::select`]: components and triggers of this mode.
 //! 3. [`Selection::resolve`]: variables and allowed hosts of each component, from the environment.
 //! 4. [`Selection::routes`], then [`Routes::find`] and [`RouteMatch::spin_headers`] per request.
 
@@ -58,7 +58,7 @@ pub use component::{Build, Component};
 pub use component_options::{ComponentOptions, World};
 pub use error::{Error, Location, Problem};
 pub use files::{FileMount, FilePattern, Files, FilesError, MountedFile};
-pub use headers::{PATH_MATCH_PREFIX, SPIN_HEADERS, is_spin_header, strip_spin_headers};
+pub use headers::strip_spin_headers;
 pub use hosts::{AllowedHost, AllowedHosts, Grant, HostError, HostTemplate, chained_component};
 pub use id::{ComponentId, DatabaseRole, IdError, Mode, VariableName};
 pub use limits::{Limits, OutgoingLimits};

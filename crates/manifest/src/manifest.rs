@@ -1,4 +1,4 @@
-//! The manifest as a whole: what it has, and that its parts fit together.
+//! The manifest as a whole, and the checks of references between its parts.
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -12,60 +12,59 @@ use crate::{
     error::{Error, Problem},
     id::ComponentId,
     normalize,
-    trigger::{HttpTrigger, WrittenTrigger},
+    trigger::{HttpTrigger, ParsedTrigger},
     variables::Variables,
 };
 
-/// A manifest that this host can serve. Every component that a trigger or an allowed host names
-/// is there, and every variable that a template names.
+/// A manifest that this host can serve. Every component that a trigger or an allowed host names is
+/// defined, and so is every variable that a template names.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Manifest {
     /// `[application]`.
     pub application: Application,
     /// `[variables]`.
     pub variables: Variables,
-    /// `[[trigger.http]]`, in the manifest's order.
+    /// `[[trigger.http]]`, in the order of the manifest.
     pub triggers: Vec<HttpTrigger>,
-    /// `[component.<id>]` and the components that triggers define in their own tables; those are
-    /// named as Spin names them, `<trigger>-component` or `inline-component<n>`.
+    /// `[component.<id>]`, and the components that triggers define inline. The latter have the ids
+    /// that Spin generates, `<trigger>-component` or `inline-component<n>`.
     pub components: BTreeMap<ComponentId, Component>,
 }
 
 /// `[application]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Application {
-    /// The name.
+    /// Name of the application.
     pub name: String,
-    /// The version, in whatever form.
+    /// Version, in any format.
     pub version: Option<String>,
-    /// What it does, in words.
+    /// Description for humans.
     pub description: Option<String>,
-    /// Who made it.
+    /// Authors of the application.
     pub authors: Vec<String>,
     /// `[application.tool.tirage]`.
     #[serde(skip_serializing_if = "ApplicationOptions::is_empty")]
     pub options: ApplicationOptions,
 }
 
-/// The trigger types that there are for Spin.
-const OTHER_TRIGGERS: &[(&str, &str)] = &[
-    ("command", TRIGGER_INSTEAD),
-    ("cron", TRIGGER_INSTEAD),
-    ("kinesis", TRIGGER_INSTEAD),
-    ("mqtt", TRIGGER_INSTEAD),
-    ("redis", TRIGGER_INSTEAD),
-    ("sqs", TRIGGER_INSTEAD),
-    ("timer", TRIGGER_INSTEAD),
+/// Trigger types of Spin and its plugins that this host doesn't support.
+const UNSUPPORTED_TRIGGERS: &[(&str, &str)] = &[
+    ("command", USE_HTTP),
+    ("cron", USE_HTTP),
+    ("kinesis", USE_HTTP),
+    ("mqtt", USE_HTTP),
+    ("redis", USE_HTTP),
+    ("sqs", USE_HTTP),
+    ("timer", USE_HTTP),
 ];
-const TRIGGER_INSTEAD: &str = "have the queue or the clock POST to an http trigger's route";
+const USE_HTTP: &str = "let the queue or the scheduler POST to the route of an http trigger";
 
 impl Manifest {
     /// Reads a manifest from a file.
     ///
     /// # Errors
     ///
-    /// [`Error::Read`] if the file cannot be read, else as [`Manifest::parse`], with the path as
-    /// it is given here.
+    /// [`Error::Read`] if the file can't be read; otherwise the errors of [`Manifest::parse`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(|source| Error::Read {
@@ -75,12 +74,12 @@ impl Manifest {
         Self::parse_as(&path.to_string_lossy(), &text)
     }
 
-    /// Reads a manifest from its text. Errors call it `spin.toml`.
+    /// Parses the text of a manifest. Errors name the file `spin.toml`.
     ///
     /// # Errors
     ///
-    /// The first [`Problem`] that is found: in one table unknown keys come first, missing ones
-    /// after them; across tables, variables, then components, then triggers.
+    /// The first [`Problem`] found. Variables are checked first, then components, then triggers; in
+    /// each table, unknown keys come before missing ones.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Self::parse_as("spin.toml", text)
     }
@@ -94,11 +93,11 @@ impl Manifest {
                 "trigger",
                 "component",
             ],
-            unsupported: &[("spin_version", "this host reads spin_manifest_version = 2")],
+            unsupported: &[("spin_version", "set spin_manifest_version = 2")],
         };
         const TRIGGER_KEYS: Keys = Keys {
             known: &["http"],
-            unsupported: OTHER_TRIGGERS,
+            unsupported: UNSUPPORTED_TRIGGERS,
         };
         let document = Document::new(file, text);
         let root = document.root()?;
@@ -124,10 +123,10 @@ impl Manifest {
             .table(&TRIGGER_KEYS)?
             .array("http")?
             .into_iter()
-            .map(|item| WrittenTrigger::read(item, &variables))
+            .map(|item| ParsedTrigger::read(item, &variables))
             .collect::<Result<Vec<_>, _>>()?;
         let manifest = Self {
-            triggers: normalize::settle(triggers, &mut components)?,
+            triggers: normalize::normalize(triggers, &mut components)?,
             application,
             variables,
             components,
@@ -143,7 +142,7 @@ impl Manifest {
         Ok(manifest)
     }
 
-    /// Checks allowed hosts as far as the environment does not matter.
+    /// Checks the allowed hosts whose values don't depend on the environment.
     fn check_hosts(&self) -> Result<(), Error> {
         let defaults = self.variables.defaults();
         for host in self
@@ -181,7 +180,7 @@ impl Application {
         let mut table = item.table(&KEYS)?;
         table.array("targets")?;
         if let Some(trigger) = table.take("trigger") {
-            check_trigger_settings(trigger)?;
+            check_trigger_defaults(trigger)?;
         }
         let options = match take_tool(&mut table)? {
             Some(item) => ApplicationOptions::read(item)?,
@@ -198,17 +197,17 @@ impl Application {
 }
 
 fn check_version(version: &Item<'_>) -> Result<(), Error> {
-    match version.shown().as_str() {
+    match version.display().as_str() {
         "2" => Ok(()),
         other => Err(version.error(Problem::Version(other.to_owned()))),
     }
 }
 
-/// `[application.trigger]`: Spin 4 takes a `base` of `/` and refuses any other, as this host does.
-fn check_trigger_settings(item: Item<'_>) -> Result<(), Error> {
+/// Checks `[application.trigger]`. Like Spin 4, this host accepts only `/` as the `base`.
+fn check_trigger_defaults(item: Item<'_>) -> Result<(), Error> {
     const KEYS: Keys = Keys {
         known: &["http"],
-        unsupported: OTHER_TRIGGERS,
+        unsupported: UNSUPPORTED_TRIGGERS,
     };
     const HTTP_KEYS: Keys = Keys {
         known: &["base"],
@@ -220,7 +219,7 @@ fn check_trigger_settings(item: Item<'_>) -> Result<(), Error> {
     match http.table(&HTTP_KEYS)?.take("base") {
         Some(base) if base.string()? != "/" => Err(base.error(Problem::Unsupported {
             what: base.key(),
-            instead: "write it at the beginning of each route, as Spin 4 demands",
+            instead: "start each route with it, as Spin 4 requires",
         })),
         _ => Ok(()),
     }

@@ -1,20 +1,20 @@
-//! The route of a trigger: which paths it answers.
+//! The route of a trigger: a pattern of paths.
 //!
-//! | written | answers | but not |
+//! | route | matches | doesn't match |
 //! |---|---|---|
 //! | `/a/b` | `/a/b`, `/a/b/` | `/a`, `/a/b/c` |
-//! | `/a/:id` | `/a/1`, and captures `id` | `/a`, `/a/1/2` |
+//! | `/a/:id` | `/a/1`; captures `id` | `/a`, `/a/1/2` |
 //! | `/a/...` (or `/a/*`) | `/a`, `/a/`, `/a/1/2` | `/ab` |
 //!
-//! Slashes at both ends of a path do not count, nor do repeated slashes in a route; repeated
-//! slashes inside a path do: `/a//b` has an empty segment, which `:id` captures. Paths are compared
-//! as they come: `%2F` is no slash, `%61` is not `a`, and captures are not decoded. This is what
-//! Spin 4 does (`crates/routes` and the crate `routefinder`); the cases of their tests are in
+//! Leading and trailing slashes of a path are ignored, and so are repeated slashes of a route.
+//! Repeated slashes within a path are not: `/a//b` has an empty segment, which `:id` captures. Paths
+//! are compared without decoding: `%2F` is not a slash, `%61` is not `a`, and captures stay encoded.
+//! Spin 4 does the same (`crates/routes` and the crate `routefinder`); the cases of their tests are in
 //! `tests/routing`.
 //!
-//! Stricter than in Spin: a parameter or a wildcard is a whole segment, a wildcard is the last,
-//! and parameters have names that can stand in a header, none twice. Spin lets some of these
-//! through and then never matches, drops the header, or panics.
+//! Stricter than Spin: a parameter or a wildcard is a whole segment, a wildcard is the last segment,
+//! and the names of parameters are valid in a header name and unique. Spin accepts some of these
+//! routes and then never matches them, drops the header, or panics.
 
 use std::{fmt, str::FromStr, sync::LazyLock};
 
@@ -23,7 +23,7 @@ use serde::Serialize;
 
 use crate::headers::{self, RouteHeaders};
 
-/// A route as a trigger has it.
+/// The route of a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     written: String,
@@ -32,18 +32,18 @@ pub struct Route {
     headers: RouteHeaders,
 }
 
-/// A piece of a route between slashes.
+/// A segment of a route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
-    /// Itself.
+    /// Matches this text.
     Literal(Box<str>),
-    /// `:name`: any one segment.
+    /// `:name`: matches any one segment.
     Parameter(Box<str>),
 }
 
-/// Why a route was refused.
+/// An invalid route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{route:?} is not a route: {reason}")]
+#[error("invalid route {route:?}: {reason}")]
 pub struct RouteError {
     route: String,
     reason: Reason,
@@ -51,40 +51,40 @@ pub struct RouteError {
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Reason {
-    #[error("the path of a request never has {0:?}")]
+    #[error("a path cannot contain {0:?}")]
     Character(char),
-    #[error("it cannot stand in a header")]
+    #[error("not a valid header value")]
     Header,
-    #[error("`{0}`: a wildcard (`...` or `*`) can only be the whole last segment")]
+    #[error("in `{0}`: a wildcard (`...` or `*`) must be the whole last segment")]
     Wildcard(String),
-    #[error("`{0}`: a parameter (`:name`) can only be a whole segment")]
+    #[error("in `{0}`: a parameter (`:name`) must be a whole segment")]
     PartialParameter(String),
-    #[error("`{0}`: a parameter has a name of ASCII letters, digits, `-` and `_`")]
+    #[error("in `{0}`: the name of a parameter must have ASCII letters, digits, `-` and `_` only")]
     ParameterName(String),
-    #[error("there are two parameters `{0}` (case does not count)")]
+    #[error("duplicate parameter `{0}` (names are case-insensitive; `_` equals `-`)")]
     DuplicateParameter(String),
 }
 
 impl Route {
-    /// The route `/...`, which answers every path.
-    pub fn everything() -> &'static Self {
+    /// Returns the route `/...`, which matches every path.
+    pub fn catch_all() -> &'static Self {
         #[expect(clippy::expect_used, reason = "the tests of this crate parse it")]
-        static EVERYTHING: LazyLock<Route> =
+        static CATCH_ALL: LazyLock<Route> =
             LazyLock::new(|| "/...".parse().expect("`/...` is a route"));
-        &EVERYTHING
+        &CATCH_ALL
     }
 
-    /// The route as the manifest has it.
+    /// Returns the route as written in the manifest.
     pub fn as_str(&self) -> &str {
         &self.written
     }
 
-    /// Whether the route answers everything below it.
+    /// `true` if the route ends with a wildcard.
     pub fn is_wildcard(&self) -> bool {
         self.wildcard
     }
 
-    /// Whether the route is under `/.well-known/spin/`, which the host answers itself.
+    /// `true` if the route is under `/.well-known/spin/`, which the host serves itself.
     pub fn is_reserved(&self) -> bool {
         let path = self.written.trim_start_matches('/');
         path.starts_with(".well-known/spin/")
@@ -98,7 +98,8 @@ impl Route {
         &self.headers
     }
 
-    /// What each parameter captures of a path that this route answers, in the order of the route.
+    /// Returns the name and capture of each parameter, in the order of the route. The route must match
+    /// `path`.
     pub(crate) fn captures<'p>(&self, path: &'p str) -> impl Iterator<Item = (&str, &'p str)> {
         let steps = path.trim_matches('/').split('/');
         self.segments
@@ -110,7 +111,7 @@ impl Route {
             })
     }
 
-    /// What the wildcard captures of a path that this route answers, without the slash before it.
+    /// Returns the capture of the wildcard, without the slash before it. The route must match `path`.
     pub(crate) fn rest<'p>(&self, path: &'p str) -> &'p str {
         let path = path.trim_matches('/');
         match self.segments.len() {
@@ -125,13 +126,13 @@ impl FromStr for Route {
     type Err = RouteError;
 
     fn from_str(written: &str) -> Result<Self, RouteError> {
-        let refuse = |reason| RouteError {
+        let error = |reason| RouteError {
             route: written.to_owned(),
             reason,
         };
-        let impossible = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#');
-        if let Some(character) = written.chars().find(|c| impossible(*c)) {
-            return Err(refuse(Reason::Character(character)));
+        let is_invalid = |c: char| c.is_control() || c.is_whitespace() || matches!(c, '?' | '#');
+        if let Some(character) = written.chars().find(|c| is_invalid(*c)) {
+            return Err(error(Reason::Character(character)));
         }
         let absolute = if written.starts_with('/') {
             written.to_owned()
@@ -148,11 +149,11 @@ impl FromStr for Route {
             .filter(|segment| !segment.is_empty())
             .map(Segment::parse)
             .collect::<Result<Vec<_>, _>>()
-            .map_err(refuse)?;
-        let parameters = parameter_headers(&segments).map_err(refuse)?;
+            .map_err(error)?;
+        let parameters = parameter_headers(&segments).map_err(error)?;
         Ok(Self {
             headers: RouteHeaders::new(written, path, parameters)
-                .ok_or_else(|| refuse(Reason::Header))?,
+                .ok_or_else(|| error(Reason::Header))?,
             written: written.to_owned(),
             segments,
             wildcard: prefix.is_some(),
@@ -162,20 +163,19 @@ impl FromStr for Route {
 
 impl Segment {
     fn parse(text: &str) -> Result<Self, Reason> {
-        let wrong = || text.to_owned();
         match text.strip_prefix(':') {
             None if text == "..." || text.split('.').any(|piece| piece.starts_with('*')) => {
-                Err(Reason::Wildcard(wrong()))
+                Err(Reason::Wildcard(text.to_owned()))
             }
-            None if text.contains(".:") => Err(Reason::PartialParameter(wrong())),
+            None if text.contains(".:") => Err(Reason::PartialParameter(text.to_owned())),
             None => Ok(Self::Literal(text.into())),
-            Some(name) if name.contains('.') => Err(Reason::PartialParameter(wrong())),
+            Some(name) if name.contains('.') => Err(Reason::PartialParameter(text.to_owned())),
             Some(name) => Ok(Self::Parameter(name.into())),
         }
     }
 }
 
-/// The header of each parameter.
+/// Returns the header name of each parameter.
 fn parameter_headers(segments: &[Segment]) -> Result<Vec<HeaderName>, Reason> {
     let mut names: Vec<HeaderName> = Vec::new();
     for segment in segments {
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_host_answers_itself_is_reserved() {
+    fn routes_below_well_known_spin_are_reserved() {
         for (route, reserved) in [
             ("/.well-known/spin/...", true),
             ("/.well-known/spin/health", true),
@@ -229,9 +229,9 @@ mod tests {
     }
 
     #[test]
-    fn the_route_of_chained_requests_answers_everything() {
-        let everything = Route::everything();
-        assert!(everything.is_wildcard());
-        assert_eq!(everything.rest("/a/b"), "a/b");
+    fn the_catch_all_route_matches_every_path() {
+        let route = Route::catch_all();
+        assert!(route.is_wildcard());
+        assert_eq!(route.rest("/a/b"), "a/b");
     }
 }

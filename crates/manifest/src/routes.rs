@@ -1,25 +1,24 @@
-//! Finding the route of a path.
+//! A routing table, which finds the route of a path.
 //!
-//! Where several routes answer a path, the one wins that is more precise at the first segment in
-//! which they differ: a literal before a parameter, a parameter before the end of the path under
-//! a wildcard. So exact beats `:parameter` beats wildcard, and the longest prefix wins.
+//! If several routes match a path, the first segment in which they differ decides: a literal takes
+//! precedence over a parameter, and a parameter over a wildcard. So exact routes beat `:parameter`,
+//! which beats wildcards, and the longest prefix wins.
 //!
-//! The table is a tree of segments. Finding a path looks at each segment once for every
-//! combination of literal and parameter that the routes have in common (in practice: once), and
-//! allocates nothing, whether it finds a route or not.
+//! The table is a tree of segments. A look-up visits each segment once for every combination of
+//! literal and parameter that the routes have in common (in practice once), and allocates nothing.
 
 use std::{borrow::Cow, collections::HashMap};
 
 use crate::route::{Route, Segment};
 
-/// A table from routes to values.
+/// A table that maps routes to values.
 #[derive(Clone, Debug)]
 pub struct Routes<T> {
     entries: Vec<(Route, T)>,
     root: Node,
 }
 
-/// A path that was found in [`Routes`].
+/// The result of a look-up in [`Routes`].
 #[derive(Debug)]
 pub struct RouteMatch<'r, T> {
     route: &'r Route,
@@ -27,35 +26,35 @@ pub struct RouteMatch<'r, T> {
     path: &'r str,
 }
 
-/// A route that will never be found, because another answers the same paths.
+/// A route that never matches, because another route matches the same paths.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shadowed<T> {
-    /// The route that is not found.
+    /// The shadowed route.
     pub route: Route,
-    /// Its value.
+    /// Value of the shadowed route.
     pub value: T,
-    /// The route that is found in its place.
+    /// The route that matches in its place.
     pub by: Route,
-    /// The value of that route.
+    /// Value of that route.
     pub by_value: T,
 }
 
-/// What follows the segments that lead here.
+/// A node of the tree: the routes that begin with the same segments.
 #[derive(Clone, Debug, Default)]
 struct Node {
     literals: HashMap<Box<str>, Node>,
     parameter: Option<Box<Node>>,
-    /// The entry of the route that ends here.
+    /// Index of the route that ends here.
     end: Option<usize>,
-    /// The entry of the route that has its wildcard here.
+    /// Index of the route that has its wildcard here.
     wildcard: Option<usize>,
 }
 
 impl<T: Clone> Routes<T> {
-    /// Makes a table of these routes, and tells which of them will never be found.
+    /// Creates a table, and returns with it the routes that never match.
     ///
-    /// As in Spin, of routes written alike the last is found; of routes that are written
-    /// differently and answer the same paths (`/a` and `/a/`, `/:x` and `/:y`), the first is.
+    /// As in Spin, the last of several identical routes wins. Of routes that differ and match the same
+    /// paths (`/a` and `/a/`, `/:x` and `/:y`), the first wins.
     pub fn build(routes: impl IntoIterator<Item = (Route, T)>) -> (Self, Vec<Shadowed<T>>) {
         let mut table = Self {
             entries: Vec::new(),
@@ -69,14 +68,14 @@ impl<T: Clone> Routes<T> {
                 table.entries.push((route, value));
                 continue;
             };
-            let (mut loser, mut loser_value) = (route, value);
-            if found.as_str() == loser.as_str() {
-                std::mem::swap(found, &mut loser);
-                std::mem::swap(found_value, &mut loser_value);
+            let (mut other, mut other_value) = (route, value);
+            if found.as_str() == other.as_str() {
+                std::mem::swap(found, &mut other);
+                std::mem::swap(found_value, &mut other_value);
             }
             shadowed.push(Shadowed {
-                route: loser,
-                value: loser_value,
+                route: other,
+                value: other_value,
                 by: found.clone(),
                 by_value: found_value.clone(),
             });
@@ -86,7 +85,7 @@ impl<T: Clone> Routes<T> {
 }
 
 impl<T> Routes<T> {
-    /// Finds the route of a path: that of a URL, without the query, still percent-encoded.
+    /// Finds the route of a URL's path, which is percent-encoded and has no query.
     pub fn find<'r>(&'r self, path: &'r str) -> Option<RouteMatch<'r, T>> {
         let trimmed = path.trim_matches('/');
         let index = self.root.find((!trimmed.is_empty()).then_some(trimmed))?;
@@ -94,54 +93,55 @@ impl<T> Routes<T> {
         Some(RouteMatch { route, value, path })
     }
 
-    /// The same table with other values.
+    /// Converts the values of the table.
     ///
     /// # Errors
-    /// The first of `value`'s.
-    pub fn try_map<U, E>(self, value: impl Fn(T) -> Result<U, E>) -> Result<Routes<U>, E> {
+    /// The first error of `convert`.
+    pub fn try_map<U, E>(self, convert: impl Fn(T) -> Result<U, E>) -> Result<Routes<U>, E> {
         let entries = self.entries.into_iter();
         Ok(Routes {
             entries: entries
-                .map(|(route, old)| Ok((route, value(old)?)))
+                .map(|(route, value)| Ok((route, convert(value)?)))
                 .collect::<Result<_, E>>()?,
             root: self.root,
         })
     }
 
-    /// The routes that can be found, in the order in which they were given.
+    /// Iterates over the routes that can match, in the order in which they were added.
     pub fn iter(&self) -> impl Iterator<Item = (&Route, &T)> {
         self.entries.iter().map(|(route, value)| (route, value))
     }
 }
 
 impl<'r, T> RouteMatch<'r, T> {
-    /// The match of a request that another component sends to this one by its id: no route of the
-    /// manifest is asked, and the component sees the route `/...`.
+    /// Returns the match of a request that another component sends to `<id>.spin.internal`. Such a
+    /// request has no route of the manifest; the component sees the route `/...`.
     pub fn chained(value: &'r T, path: &'r str) -> Self {
         Self {
-            route: Route::everything(),
+            route: Route::catch_all(),
             value,
             path,
         }
     }
 
-    /// The route that answers the path.
+    /// Returns the matched route.
     pub fn route(&self) -> &'r Route {
         self.route
     }
 
-    /// What the table has for that route.
+    /// Returns the value of the matched route.
     pub fn value(&self) -> &'r T {
         self.value
     }
 
-    /// What each parameter captured, in the order of the route; not decoded.
+    /// Returns the name and capture of each parameter, in the order of the route. Captures are not
+    /// decoded.
     pub fn captures(&self) -> impl Iterator<Item = (&'r str, &'r str)> {
         self.route.captures(self.path)
     }
 
-    /// What the wildcard captured, with the slash before it and the one after it; empty without
-    /// a wildcard.
+    /// Returns the capture of the wildcard with the slashes before and after it; empty without a
+    /// wildcard.
     pub fn path_info(&self) -> Cow<'r, str> {
         let rest = self.route.rest(self.path);
         match (rest, self.path.ends_with('/')) {
@@ -155,7 +155,7 @@ impl<'r, T> RouteMatch<'r, T> {
 }
 
 impl Node {
-    /// The place for a route, made if there is none.
+    /// Returns the slot of a route and creates its nodes.
     fn slot(&mut self, route: &Route) -> &mut Option<usize> {
         let mut node = self;
         for segment in route.segments() {
@@ -171,7 +171,7 @@ impl Node {
         }
     }
 
-    /// Finds the entry of a path; `None` is its end.
+    /// Finds the index of the route of the rest of a path; `None` is the end of the path.
     fn find(&self, path: Option<&str>) -> Option<usize> {
         let Some(path) = path else {
             return self.end.or(self.wildcard);

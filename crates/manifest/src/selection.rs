@@ -1,8 +1,7 @@
-//! Which part of an application runs here: the mode.
+//! Modes: the parts of an application that can run alone.
 //!
-//! A component lists its modes in `tool.tirage.modes`; `all` runs every component. What a mode
-//! leaves out is not asked for: no variable that only other components use has to be set.
-//! A static response belongs to every mode.
+//! A component lists its modes in `tool.tirage.modes`; the mode `all` runs every component. Variables
+//! that only components of other modes use need no value. Static responses belong to every mode.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +10,7 @@ use std::{
 
 use crate::{
     component::Component,
-    error::{Error, Location, near_miss},
+    error::{Error, Location, suggest},
     hosts::{AllowedHost, AllowedHosts},
     id::{ALL, ComponentId, Mode, VariableName},
     manifest::Manifest,
@@ -29,81 +28,81 @@ pub struct Selection<'m> {
     triggers: Vec<&'m HttpTrigger>,
 }
 
-/// What the environment makes of a component.
+/// The values of a component that depend on the environment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The values of its variables.
+    /// Values of its variables.
     pub variables: BTreeMap<VariableName, Value>,
-    /// The hosts that it may reach.
+    /// Hosts that it may call.
     pub allowed_hosts: AllowedHosts,
 }
 
-/// Why a mode cannot run.
+/// An error of selecting a mode.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SelectError {
     /// No component has the mode.
     #[error(
-        "there is no mode `{mode}`{}; the modes are {}",
+        "unknown mode `{mode}`{}: expected one of {}",
         suggestion.as_ref().map(|s| format!(" (did you mean `{s}`?)")).unwrap_or_default(),
         known.join(", ")
     )]
     UnknownMode {
-        /// The mode that was asked for.
+        /// The requested mode.
         mode: String,
-        /// The modes that there are.
+        /// The modes of the manifest.
         known: Vec<String>,
-        /// The one that is closest.
+        /// The most similar mode, if one is similar.
         suggestion: Option<String>,
     },
-    /// A component of the mode calls one that is not of it.
+    /// A component of the mode calls a component that isn't part of it.
     #[error(
         "{location}: component `{caller}` calls `{called}`, which does not run in mode `{mode}`"
     )]
     CallsOutside {
-        /// Where the manifest allows the call.
+        /// Location of the allowed host.
         location: Location,
-        /// The component that calls.
+        /// The calling component.
         caller: ComponentId,
-        /// The component that does not run.
+        /// The component that doesn't run.
         called: String,
         /// The mode.
         mode: String,
     },
 }
 
-/// Why the components of a mode cannot be given what they need.
+/// An error of resolving the variables of a mode.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// Required variables are not set: all of them.
+    /// Required variables have no value. Lists all of them.
     #[error(transparent)]
     Missing(#[from] MissingVariables),
-    /// With the values that variables have, an allowed host is none.
+    /// An allowed host is invalid with the values of its variables.
     #[error(transparent)]
     Invalid(#[from] Error),
 }
 
-/// Something about the routes that is probably a mistake. Spin logs it, and goes on.
+/// A probable mistake in the routes. Spin logs a warning, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RouteWarning {
-    /// The route is never found, because another trigger's answers the same paths.
+    /// The route never matches, because the route of another trigger matches the same paths.
     Shadowed {
-        /// Where the route is written.
+        /// Location of the route.
         location: Location,
-        /// The route that is never found.
+        /// The route that never matches.
         route: Route,
-        /// The trigger whose route it is.
+        /// The trigger of the route.
         trigger: String,
-        /// The trigger that is found in its place.
+        /// The trigger that matches in its place.
         by: String,
-        /// Where the route of that trigger is written.
+        /// Location of that trigger's route.
         by_location: Location,
     },
-    /// The route is never found, because the host answers it.
+    /// The route never matches, because the host serves its paths itself.
     Reserved {
-        /// Where the route is written.
+        /// Location of the route.
         location: Location,
         /// The route.
         route: Route,
@@ -111,12 +110,12 @@ pub enum RouteWarning {
 }
 
 impl Manifest {
-    /// The components and triggers of a mode; `all` is everything.
+    /// Returns the components and triggers of a mode; `all` selects every component.
     ///
     /// # Errors
     ///
-    /// No component has the mode, or one that has it names in `allowed_outbound_hosts` (other
-    /// than by a template or a `*`) a component that has not.
+    /// No component has the mode, or a component of the mode names a component of another mode in
+    /// `allowed_outbound_hosts` (other than by a template or a `*`).
     pub fn select(&self, mode: &str) -> Result<Selection<'_>, SelectError> {
         let modes = self.components.values().flat_map(|c| &c.options.modes);
         if mode != ALL && !modes.clone().any(|known| known.as_str() == mode) {
@@ -125,15 +124,16 @@ impl Manifest {
             known.dedup();
             return Err(SelectError::UnknownMode {
                 mode: mode.to_owned(),
-                suggestion: near_miss(mode, known.iter().map(String::as_str)),
+                suggestion: suggest(mode, known.iter().map(String::as_str)),
                 known,
             });
         }
-        let runs = |component: &Component| mode == ALL || component.options.modes.contains(mode);
+        let is_selected =
+            |component: &Component| mode == ALL || component.options.modes.contains(mode);
         let components: BTreeMap<_, _> = self
             .components
             .iter()
-            .filter(|(_, component)| runs(component))
+            .filter(|(_, component)| is_selected(component))
             .collect();
         let triggers = self
             .triggers
@@ -153,17 +153,17 @@ impl Manifest {
 }
 
 impl<'m> Selection<'m> {
-    /// The components that run, in the order of their ids.
+    /// Returns the components that run, ordered by id.
     pub fn components(&self) -> &BTreeMap<&'m ComponentId, &'m Component> {
         &self.components
     }
 
-    /// The triggers that lead to them or have static responses, in the manifest's order.
+    /// Returns the triggers of these components and of static responses, in the order of the manifest.
     pub fn triggers(&self) -> &[&'m HttpTrigger] {
         &self.triggers
     }
 
-    /// The table of routes and what is strange about it. Private triggers are not in it.
+    /// Returns the routing table without private triggers, and warnings about its routes.
     pub fn routes(&self) -> (Routes<&'m HttpTrigger>, Vec<RouteWarning>) {
         let public = self
             .triggers
@@ -189,26 +189,30 @@ impl<'m> Selection<'m> {
         (routes, warnings)
     }
 
-    /// The variables that the components need.
-    pub fn needs(&self) -> BTreeSet<&'m VariableName> {
+    /// Returns the variables that the templates of the components use.
+    pub fn required_variables(&self) -> BTreeSet<&'m VariableName> {
         let components = self.components.values();
-        components.flat_map(|component| component.needs()).collect()
+        components
+            .flat_map(|component| component.required_variables())
+            .collect()
     }
 
-    /// What the environment makes of each component.
+    /// Resolves the variables and allowed hosts of each component.
     ///
-    /// `lookup` is called with names of environment variables; it is to look into the process
-    /// environment, then into `.env`.
+    /// `lookup` returns the value of an environment variable: that of the process, or that in `.env`.
     ///
     /// # Errors
     ///
-    /// One error for all required variables that have no value; else the first allowed host that
-    /// is none with the values that variables have.
+    /// One error for all required variables without a value; otherwise the first allowed host that is
+    /// invalid with the values of its variables.
     pub fn resolve(
         &self,
         lookup: impl Fn(&str) -> Option<String>,
     ) -> Result<BTreeMap<&'m ComponentId, Resolved>, ResolveError> {
-        let values = self.manifest.variables.resolve(self.needs(), lookup)?;
+        let values = self
+            .manifest
+            .variables
+            .resolve(self.required_variables(), lookup)?;
         let running = self.components.keys().copied();
         self.components
             .iter()
@@ -255,12 +259,12 @@ impl fmt::Display for RouteWarning {
                 by_location,
             } => write!(
                 f,
-                "{location}: the route {route} of `{trigger}` is never found: `{by}` answers its \
+                "{location}: the route {route} of `{trigger}` never matches: `{by}` serves the same \
                  paths ({by_location})"
             ),
             Self::Reserved { location, route } => write!(
                 f,
-                "{location}: the route {route} is never found: the host answers what is under \
+                "{location}: the route {route} never matches: the host serves paths under \
                  /.well-known/spin/ itself"
             ),
         }

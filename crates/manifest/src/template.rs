@@ -1,8 +1,8 @@
-//! Strings in which `{{ name }}` stands for a variable's value.
+//! Templates: strings in which `{{ name }}` stands for the value of a variable.
 //!
-//! Spin reads templates in the values of `[component.x.variables]` and in
-//! `allowed_outbound_hosts`, and nowhere else; an `environment` value is taken as it is. There is
-//! no way to write a literal `{{`. A `}}` that closes nothing is literal.
+//! As in Spin, the values of `[component.x.variables]` and the entries of `allowed_outbound_hosts` are
+//! templates; other values, such as those of `environment`, are literal. A literal `{{` can't be
+//! written. A `}}` without `{{` is literal.
 
 use std::{fmt, str::FromStr};
 
@@ -10,39 +10,39 @@ use serde::Serialize;
 
 use crate::id::{IdError, VariableName};
 
-/// A string with variables in it.
+/// A string that may contain variables.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
     parts: Vec<Part>,
 }
 
-/// A piece of a [`Template`].
+/// A part of a [`Template`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// Text that stands for itself.
+    /// Literal text.
     Literal(String),
-    /// A variable's value.
+    /// The value of a variable.
     Variable(VariableName),
 }
 
-/// Why a template was refused.
+/// An invalid template.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// A `{{` without its `}}`.
-    #[error("`{{{{` without `}}}}` in {0:?}")]
+    #[error("unclosed `{{{{` in {0:?}")]
     Unclosed(String),
-    /// Something else than a variable's name between the braces.
-    #[error("between {{{{ and }}}}: {0}")]
+    /// Invalid variable name between the braces.
+    #[error("between `{{{{` and `}}}}`: {0}")]
     Name(#[from] IdError),
 }
 
 impl Template {
-    /// The pieces in order, no two literals side by side.
+    /// Returns the parts in order. Two literals never follow each other.
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// The variables that the template needs.
+    /// Returns the variables in the template.
     pub fn variables(&self) -> impl Iterator<Item = &VariableName> {
         self.parts.iter().filter_map(|part| match part {
             Part::Literal(_) => None,
@@ -50,7 +50,7 @@ impl Template {
         })
     }
 
-    /// Whether the template is the same whatever the variables are.
+    /// `true` if the template has no variables.
     pub fn is_literal(&self) -> bool {
         self.variables().next().is_none()
     }
@@ -79,7 +79,7 @@ impl FromStr for Template {
     }
 }
 
-/// The template as it could stand in a manifest.
+/// Formats the template as it is written in a manifest.
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.parts.iter().try_for_each(|part| match part {
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn templates_are_read_part_by_part() {
+    fn templates_are_split_into_parts() {
         for (text, parts) in [
             ("", vec![]),
             ("a", vec![literal("a")]),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_templates_are_refused() {
+    fn invalid_templates_are_errors() {
         for text in [
             "{{",
             "{{ a",

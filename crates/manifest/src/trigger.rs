@@ -1,4 +1,4 @@
-//! A trigger: which requests go where.
+//! HTTP triggers: routes, and the component or static response that serves each.
 
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Serialize, Serializer, ser::SerializeMap};
@@ -15,14 +15,14 @@ use crate::{
 /// `[[trigger.http]]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct HttpTrigger {
-    /// The id that the manifest gives it, else one made as Spin makes it:
-    /// `<component>-http-trigger` or `http-trigger<n>`.
+    /// The id in the manifest, or the one that Spin generates: `<component>-http-trigger` or
+    /// `http-trigger<n>`.
     pub id: String,
-    /// The paths that it answers.
+    /// The paths that the trigger serves.
     pub route: TriggerRoute,
-    /// What answers them.
+    /// The component or the response that serves them.
     pub target: Target,
-    /// Where its route is written.
+    /// Location of the route.
     #[serde(skip)]
     pub location: Location,
 }
@@ -31,53 +31,53 @@ pub struct HttpTrigger {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerRoute {
-    /// A route for requests from outside.
+    /// A route for requests of clients.
     Public(Route),
-    /// `{ private = true }`: only other components reach it, by its component's id.
+    /// `{ private = true }`: reachable only by other components, through the component's id.
     Private,
 }
 
-/// What answers a trigger's requests.
+/// The component or the response that serves a trigger's requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
     /// A component.
     Component(ComponentId),
-    /// The host itself, always alike.
+    /// A fixed response, which the host sends.
     StaticResponse(StaticResponse),
 }
 
-/// `static_response`: what the host answers without a component.
+/// `static_response`: a response that needs no component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct StaticResponse {
-    /// From 200 to 599; 200 if the manifest has none.
+    /// Status from 200 to 599. Default 200.
     #[serde(serialize_with = "status_code")]
     pub status: StatusCode,
-    /// In the manifest's order.
+    /// Headers in the order of the manifest.
     #[serde(serialize_with = "header_map")]
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The body, empty if the manifest has none.
+    /// Body. Default empty.
     pub body: String,
 }
 
-/// A trigger as it is written: without id perhaps, and with a component of its own perhaps.
-pub(crate) struct WrittenTrigger {
+/// A trigger as parsed, before [`normalize`](crate::normalize) resolves ids and inline components.
+pub(crate) struct ParsedTrigger {
     pub(crate) id: Option<(String, Location)>,
     pub(crate) route: TriggerRoute,
-    pub(crate) target: WrittenTarget,
+    pub(crate) target: ParsedTarget,
     pub(crate) location: Location,
 }
 
-/// What a trigger is written to lead to.
-pub(crate) enum WrittenTarget {
+/// The target of a trigger as parsed.
+pub(crate) enum ParsedTarget {
     Reference(ComponentId, Location),
     Inline(Box<Component>),
     StaticResponse(StaticResponse),
 }
 
-impl WrittenTrigger {
+impl ParsedTrigger {
     pub(crate) fn read(item: Item<'_>, variables: &Variables) -> Result<Self, Error> {
-        const MIDDLEWARE: &str = "compose the component with its middleware before it is served";
+        const MIDDLEWARE: &str = "compose the component with its middleware at build time";
         const KEYS: Keys = Keys {
             known: &["id", "route", "component", "static_response", "executor"],
             unsupported: &[("components", MIDDLEWARE), ("dependencies", MIDDLEWARE)],
@@ -85,10 +85,8 @@ impl WrittenTrigger {
         let mut table = item.table(&KEYS)?;
         let route = table.require("route")?;
         let target = match (table.take("component"), table.take("static_response")) {
-            (Some(component), None) => WrittenTarget::read(component, variables)?,
-            (None, Some(response)) => {
-                WrittenTarget::StaticResponse(StaticResponse::read(response)?)
-            }
+            (Some(component), None) => ParsedTarget::read(component, variables)?,
+            (None, Some(response)) => ParsedTarget::StaticResponse(StaticResponse::read(response)?),
             _ => return Err(table.error(Problem::ComponentOrStaticResponse)),
         };
         if let Some(executor) = table.take("executor") {
@@ -107,14 +105,14 @@ impl WrittenTrigger {
     }
 }
 
-impl WrittenTarget {
+impl ParsedTarget {
     fn read(item: Item<'_>, variables: &Variables) -> Result<Self, Error> {
         if item.is_string() {
             Ok(Self::Reference(item.parse()?, item.location()))
         } else if item.is_table() {
             Ok(Self::Inline(Box::new(Component::read(item, variables)?)))
         } else {
-            Err(item.wrong_type("the id of a component or a table"))
+            Err(item.wrong_type("a component id or a table"))
         }
     }
 }
@@ -167,21 +165,21 @@ fn status(item: &Item<'_>) -> Result<StatusCode, Error> {
     StatusCode::from_u16(code.get())
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
-        .ok_or_else(|| invalid(item, code.to_string(), "it is from 200 to 599"))
+        .ok_or_else(|| invalid(item, code.to_string(), "expected a status from 200 to 599"))
 }
 
 fn header(name: &Item<'_>, value: &Item<'_>) -> Result<(HeaderName, HeaderValue), Error> {
     let text = name.string()?;
     let header_name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| invalid(name, text.to_owned(), "it is not the name of a header"))?;
+        .map_err(|_| invalid(name, text.to_owned(), "not a valid header name"))?;
     let text = value.string()?;
     let header_value = HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| invalid(value, text.to_owned(), "a header cannot have that value"))?;
+        .map_err(|_| invalid(value, text.to_owned(), "not a valid header value"))?;
     Ok((header_name, header_value))
 }
 
 fn check_executor(item: Item<'_>) -> Result<(), Error> {
-    const WAGI: &str = "make it a component that exports wasi:http/handler";
+    const WAGI: &str = "build a component that exports wasi:http/handler";
     const KEYS: Keys = Keys {
         known: &["type"],
         unsupported: &[("argv", WAGI), ("entrypoint", WAGI)],
@@ -193,7 +191,7 @@ fn check_executor(item: Item<'_>) -> Result<(), Error> {
             instead: WAGI,
         }));
     }
-    // "spin" is what Spin 1 called it, and Spin 4 still takes it.
+    // Spin 1 called the executor "spin"; Spin 4 still accepts that.
     kind.choice(&["http", "spin"], &[(), ()])
 }
 

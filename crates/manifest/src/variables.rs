@@ -1,13 +1,13 @@
-//! Variables: what the deployment tells the components.
+//! Variables, by which a deployment configures components.
 //!
-//! `[variables]` declares them; a component sees only those that its own `variables` table or its
-//! `allowed_outbound_hosts` use, through templates. A value comes from the first of
-//! [`VariableName::environment_names`] that is set, else from the manifest's default. Whoever asks
-//! passes a lookup function, which for each name looks into the process environment, then into
-//! `.env`; this crate reads neither.
+//! `[variables]` declares them. A component sees only those that templates in its own `variables`
+//! table or `allowed_outbound_hosts` use. A value is that of the first environment variable of
+//! [`VariableName::environment_names`] that is set, or the default in the manifest. The caller passes
+//! a function that looks up environment variables in the process and in `.env`; this crate reads
+//! neither.
 //!
-//! A value that is secret, or that was made with one that is, is not shown by `Debug`, `Display`
-//! or `Serialize`, and only [`Value::reveal`] gives it out.
+//! `Debug`, `Display` and `Serialize` hide a value that is secret or was rendered from a secret one.
+//! Only [`Value::reveal`] returns it.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -15,12 +15,12 @@ use serde::Serialize;
 
 use crate::{
     document::{Item, Keys},
-    error::{Error, Location, Problem, near_miss},
+    error::{Error, Location, Problem, suggest},
     id::VariableName,
     template::{Part, Template},
 };
 
-/// The variables that a manifest declares.
+/// The variables of a manifest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct Variables(BTreeMap<VariableName, Variable>);
@@ -28,13 +28,13 @@ pub struct Variables(BTreeMap<VariableName, Variable>);
 /// One entry of `[variables]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Variable {
-    /// What it is for, in words.
+    /// Description for humans.
     pub description: Option<String>,
-    /// The value if the environment gives none; without it the variable is required.
+    /// Value if the environment has none. A variable without a default is required.
     pub default: Option<Value>,
-    /// Whether values are kept out of logs.
+    /// `true` if values must not appear in logs.
     pub secret: bool,
-    /// Where the manifest declares it.
+    /// Location of the declaration.
     #[serde(skip)]
     pub location: Location,
 }
@@ -46,38 +46,32 @@ pub struct Value {
     secret: bool,
 }
 
-/// The values of the variables that were asked for.
+/// Resolved variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Values(BTreeMap<VariableName, Value>);
 
-/// Every variable that is needed, required, and not set.
+/// All required variables without a value, with their locations if they are declared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MissingVariables(pub Vec<(VariableName, Option<Location>)>);
 
-/// A template needs a variable that is not among the [`Values`].
+/// A template uses a variable that isn't among the [`Values`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the variable `{0}` has not been resolved")]
 pub struct Unresolved(pub VariableName);
 
 impl Variables {
-    /// The declared variable of that name.
-    pub fn get(&self, name: &VariableName) -> Option<&Variable> {
-        self.0.get(name)
-    }
-
-    /// The declared variables in the order of their names.
+    /// Iterates over the variables, ordered by name.
     pub fn iter(&self) -> impl Iterator<Item = (&VariableName, &Variable)> {
         self.0.iter()
     }
 
-    /// Finds the values of the variables in `needed`.
+    /// Resolves the variables in `needed`.
     ///
-    /// `lookup` is called with the names of environment variables.
+    /// `lookup` returns the value of an environment variable.
     ///
     /// # Errors
     ///
-    /// One error for all that are required and have no value. What is not in `needed` is not
-    /// looked up and cannot be missing.
+    /// One error for all required variables in `needed` that have no value.
     pub fn resolve<'n>(
         &self,
         needed: impl IntoIterator<Item = &'n VariableName>,
@@ -113,7 +107,7 @@ impl Variables {
         }
     }
 
-    /// The values that need no environment.
+    /// Returns the defaults.
     pub(crate) fn defaults(&self) -> Values {
         let defaults = self.0.iter().filter_map(|(name, variable)| {
             let default = variable.default.clone()?;
@@ -122,7 +116,7 @@ impl Variables {
         Values(defaults.collect())
     }
 
-    /// Reads a template, of which every variable must be declared.
+    /// Reads a template and checks that its variables are declared.
     pub(crate) fn template(&self, item: &Item<'_>) -> Result<Template, Error> {
         let template: Template = item.parse()?;
         if let Some(unknown) = template
@@ -131,7 +125,7 @@ impl Variables {
         {
             return Err(item.error(Problem::UnknownVariable {
                 name: unknown.to_string(),
-                suggestion: near_miss(unknown.as_str(), self.0.keys().map(VariableName::as_str)),
+                suggestion: suggest(unknown.as_str(), self.0.keys().map(VariableName::as_str)),
             }));
         }
         Ok(template)
@@ -170,16 +164,16 @@ impl Variable {
 }
 
 impl Values {
-    /// The value of that variable.
+    /// Returns the value of that variable.
     pub fn get(&self, name: &VariableName) -> Option<&Value> {
         self.0.get(name)
     }
 
-    /// The text of a template, secret if one of its variables is.
+    /// Renders a template. The result is secret if one of its variables is.
     ///
     /// # Errors
     ///
-    /// A variable of the template has no value here.
+    /// A variable of the template has no value.
     pub fn render(&self, template: &Template) -> Result<Value, Unresolved> {
         let mut value = Value {
             text: String::new(),
@@ -200,36 +194,36 @@ impl Values {
 }
 
 impl Value {
-    /// The text itself, be it secret or not: for the component that it belongs to.
+    /// Returns the text, even if it is secret. Only for the component that the value belongs to.
     pub fn reveal(&self) -> &str {
         &self.text
     }
 
-    /// Whether the text must be kept out of logs and messages.
+    /// `true` if the text must not appear in logs and messages.
     pub fn is_secret(&self) -> bool {
         self.secret
     }
 
-    fn shown(&self) -> &str {
+    fn redacted(&self) -> &str {
         if self.secret { "(secret)" } else { &self.text }
     }
 }
 
 impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.shown())
+        f.write_str(self.redacted())
     }
 }
 
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(self.shown(), f)
+        fmt::Debug::fmt(self.redacted(), f)
     }
 }
 
 impl Serialize for Value {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.shown())
+        serializer.serialize_str(self.redacted())
     }
 }
 
@@ -237,7 +231,7 @@ impl std::error::Error for MissingVariables {}
 
 impl fmt::Display for MissingVariables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("required variables have no value:")?;
+        f.write_str("missing values of required variables:")?;
         self.0.iter().try_for_each(|(name, location)| {
             f.write_str("\n  ")?;
             if let Some(location) = location {
@@ -272,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn spins_name_wins_over_the_plain_one_and_both_over_the_default() {
+    fn spins_environment_name_precedes_the_plain_name_and_the_default() {
         let variables = declared();
         let [host] = names(["host"]);
         let resolve = |set: &[(&str, &str)]| {
@@ -290,13 +284,13 @@ mod tests {
     }
 
     #[test]
-    fn one_error_lists_all_that_is_missing_and_only_what_is_needed() {
+    fn one_error_lists_all_missing_variables_that_are_needed() {
         let variables = declared();
         let all = names(["host", "password", "region"]);
         let error = variables.resolve(&all, |_| None).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "required variables have no value:\n  \
+            "missing values of required variables:\n  \
              spin.toml:4:9: password (set SPIN_VARIABLE_PASSWORD or PASSWORD)\n  \
              spin.toml:5:9: region (set SPIN_VARIABLE_REGION or REGION)"
         );
@@ -304,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_shown_nowhere_and_taints_what_is_made_with_it() {
+    fn secrets_and_values_rendered_from_them_are_hidden() {
         let values = declared()
             .resolve(&names(["host", "password"]), |name| {
                 (name == "PASSWORD").then(|| "hunter2".to_owned())

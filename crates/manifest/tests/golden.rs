@@ -1,5 +1,5 @@
-//! Every `tests/golden/<name>.toml` is read; what it becomes is in `<name>.json`, or why it is
-//! refused is in `<name>.err`. `UPDATE_GOLDEN=1` rewrites both: look at what changed.
+//! Golden files: `tests/golden/<name>.json` is the expected result of reading `<name>.toml`, or
+//! `<name>.err` the expected error. `UPDATE_GOLDEN=1` rewrites both; review the diff.
 
 use std::{
     env,
@@ -11,7 +11,7 @@ use std::{
 use tirage_manifest::Manifest;
 
 #[test]
-fn manifests_become_what_is_recorded() {
+fn results_equal_the_golden_files() {
     let mut manifests: Vec<PathBuf> = fs::read_dir("tests/golden")
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -31,7 +31,7 @@ fn manifests_become_what_is_recorded() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
-/// Compares what the manifest becomes with its golden file, or writes that file.
+/// Compares the result of a manifest with its golden file, or writes that file.
 fn check(path: &Path) -> Result<(), Box<dyn Error>> {
     let (extension, other, actual) = match Manifest::read(path) {
         Ok(manifest) => ("json", "err", serde_json::to_string_pretty(&manifest)?),
@@ -46,12 +46,12 @@ fn check(path: &Path) -> Result<(), Box<dyn Error>> {
         }
     }
     if stale.exists() {
-        return Err(format!("{} is recorded, but there is:\n{actual}", stale.display()).into());
+        return Err(format!("expected the result {}, got:\n{actual}", stale.display()).into());
     }
     let expected = fs::read_to_string(&golden).unwrap_or_default();
     if actual != expected {
         let golden = golden.display();
-        return Err(format!("{golden} has:\n{expected}\nbut there is:\n{actual}").into());
+        return Err(format!("{golden}: expected:\n{expected}\ngot:\n{actual}").into());
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Whatever the text is, reading it ends in a manifest or an error with its place.
+//! Reading any text returns a manifest or an error with a location, and never panics.
 
 use std::fs;
 
@@ -35,7 +35,7 @@ proptest! {
     }
 
     #[test]
-    fn a_manifest_with_a_piece_replaced(
+    fn a_manifest_with_a_random_replacement(
         start in 0_usize..3000,
         length in 0_usize..40,
         piece in "[ -~\\n]{0,12}|\\PC{0,4}",

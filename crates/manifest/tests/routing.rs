@@ -1,7 +1,8 @@
-//! Every `tests/routing/*.toml` is a table of routes and the paths to find in it, or not to.
+//! Every `tests/routing/*.toml` has a table of routes, and paths with the expected results.
+//!
 //! The cases are those of the unit tests of Spin's `crates/routes` and of the crate `routefinder`,
-//! which Spin uses, and some that neither has; Spin finds the same in all of them (tried with Spin
-//! 4.1.0-pre0). What is `shadowed` it tells only of routes that are written alike.
+//! which Spin uses, and some more. Spin 4.1.0-pre0 finds the same routes in all of them, but reports
+//! only identical routes as shadowed.
 
 use std::{collections::BTreeMap, fs};
 
@@ -12,7 +13,7 @@ use tirage_manifest::{Route, RouteMatch, Routes};
 #[serde(deny_unknown_fields)]
 struct Table {
     routes: Vec<String>,
-    /// The indices of the routes that are never found, in the order in which that is noticed.
+    /// Indices of the routes that never match, in the order in which they are reported.
     #[serde(default)]
     shadowed: Vec<usize>,
     find: Vec<Find>,
@@ -22,7 +23,7 @@ struct Table {
 #[serde(deny_unknown_fields)]
 struct Find {
     path: String,
-    /// The index of the route that is found.
+    /// Index of the expected route.
     entry: Option<usize>,
     #[serde(default)]
     captures: BTreeMap<String, String>,
@@ -31,7 +32,7 @@ struct Find {
 }
 
 #[test]
-fn paths_are_found_as_spin_finds_them() {
+fn paths_match_the_same_routes_as_in_spin() {
     let mut wrong = Vec::new();
     let mut tables = 0;
     for file in fs::read_dir("tests/routing").unwrap() {
@@ -49,7 +50,7 @@ fn paths_are_found_as_spin_finds_them() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// What the table's routes do otherwise than the table says.
+/// Returns the differences between the expected and the actual results.
 fn check(table: &Table) -> Vec<String> {
     let parsed: Vec<Route> = match table.routes.iter().map(|route| route.parse()).collect() {
         Ok(parsed) => parsed,
@@ -64,7 +65,7 @@ fn check(table: &Table) -> Vec<String> {
         .collect();
     if shadowed != table.shadowed {
         wrong.push(format!(
-            "shadowed are {shadowed:?}, not {:?}",
+            "shadowed: got {shadowed:?}, expected {:?}",
             table.shadowed
         ));
     }
@@ -89,7 +90,7 @@ fn check(table: &Table) -> Vec<String> {
         });
         if actual != expected {
             wrong.push(format!(
-                "{:?} finds {actual:?}, not {expected:?}",
+                "{:?}: got {actual:?}, expected {expected:?}",
                 find.path
             ));
         }

@@ -1,4 +1,4 @@
-//! From a manifest to what runs in a mode.
+//! Selecting a mode of a manifest and resolving its variables.
 
 use tirage_manifest::{
     ComponentId, Grant, Manifest, ResolveError, SelectError, Selection, VariableName,
@@ -55,7 +55,7 @@ fn ids<'m>(selection: &'m Selection<'_>) -> Vec<&'m str> {
 }
 
 #[test]
-fn a_mode_has_its_components_with_their_triggers_and_every_static_response() {
+fn a_mode_has_its_components_their_triggers_and_every_static_response() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     for (mode, components, triggers) in [
         ("all", vec!["api", "photo", "worker"], 4),
@@ -69,16 +69,16 @@ fn a_mode_has_its_components_with_their_triggers_and_every_static_response() {
 }
 
 #[test]
-fn an_unknown_mode_is_told_which_there_are() {
+fn the_error_of_an_unknown_mode_lists_the_modes() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     assert_eq!(
         manifest.select("workr").unwrap_err().to_string(),
-        "there is no mode `workr` (did you mean `worker`?); the modes are all, api, worker"
+        "unknown mode `workr` (did you mean `worker`?): expected one of all, api, worker"
     );
 }
 
 #[test]
-fn a_mode_needs_no_settings_of_others() {
+fn a_mode_needs_no_variables_of_other_modes() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     let resolve = |mode: &str, set: &[&str]| {
         let set: Vec<_> = set.iter().map(|name| (*name).to_owned()).collect();
@@ -99,7 +99,7 @@ fn a_mode_needs_no_settings_of_others() {
 }
 
 #[test]
-fn components_get_their_values_and_hosts() {
+fn variables_and_allowed_hosts_are_resolved() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     let resolved = manifest
         .select("api")
@@ -117,12 +117,12 @@ fn components_get_their_values_and_hosts() {
     assert!(hosts.allows("http", "api.spin.internal", None));
     assert!(
         !hosts.allows("http", "photo.spin.internal", None),
-        "it does not run in this mode"
+        "photo does not run in this mode"
     );
 }
 
 #[test]
-fn a_host_that_the_environment_breaks_is_an_error_with_its_place() {
+fn a_host_that_is_invalid_because_of_the_environment_is_an_error_with_its_location() {
     let manifest = Manifest::parse(MANIFEST).unwrap();
     let selection = manifest.select("worker").unwrap();
     let error = selection
@@ -130,14 +130,13 @@ fn a_host_that_the_environment_breaks_is_an_error_with_its_place() {
         .unwrap_err();
     assert_eq!(
         error.to_string(),
-        "spin.toml:35:27: \"{{ queue }}\" is not an allowed outbound host: it becomes \
-         \"no-scheme\", and it is not of the form scheme://host[:port] (\"*://*:*\" allows \
-         everything)"
+        "spin.toml:35:27: invalid allowed outbound host \"{{ queue }}\" (with its variables: \
+         \"no-scheme\"): expected scheme://host[:port] (\"*://*:*\" allows every host)"
     );
-    let none = selection.resolve(|_| Some(String::new())).unwrap();
+    let without_queue = selection.resolve(|_| Some(String::new())).unwrap();
     let worker: ComponentId = "worker".parse().unwrap();
     assert!(
-        none[&worker]
+        without_queue[&worker]
             .allowed_hosts
             .allows("http", "photo.spin.internal", None)
     );
@@ -160,7 +159,7 @@ fn a_component_cannot_call_one_that_does_not_run() {
 }
 
 #[test]
-fn routes_of_other_modes_do_not_clash_and_strange_ones_are_told() {
+fn conflicting_and_reserved_routes_of_the_mode_are_warnings() {
     let text = MANIFEST
         .replace("/jobs/:kind", "/api/...")
         .replace("/robots.txt", "/.well-known/spin/x");
@@ -169,14 +168,14 @@ fn routes_of_other_modes_do_not_clash_and_strange_ones_are_told() {
         let (_, warnings) = manifest.select(mode).unwrap().routes();
         warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
-    let reserved = "spin.toml:24:9: the route /.well-known/spin/x is never found: the host answers \
-                    what is under /.well-known/spin/ itself";
+    let reserved = "spin.toml:24:9: the route /.well-known/spin/x never matches: the host serves paths \
+                    under /.well-known/spin/ itself";
     assert_eq!(warnings("api"), [reserved]);
     assert_eq!(
         warnings("all"),
         [
-            "spin.toml:12:9: the route /api/... of `api-http-trigger` is never found: \
-             `worker-http-trigger` answers its paths (spin.toml:16:9)",
+            "spin.toml:12:9: the route /api/... of `api-http-trigger` never matches: \
+             `worker-http-trigger` serves the same paths (spin.toml:16:9)",
             reserved,
         ]
     );

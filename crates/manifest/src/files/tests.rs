@@ -2,7 +2,7 @@ use std::fs;
 
 use super::*;
 
-/// A folder with these files, and the guest paths that the entries make of them.
+/// A temporary folder with files, and the results of expanding entries in it.
 struct Folder(tempfile::TempDir);
 
 impl Folder {
@@ -39,7 +39,7 @@ fn pattern(text: &str) -> FileMount {
 
 fn placement(source: &str, destination: &str) -> FileMount {
     FileMount::Placement {
-        source: within(source).unwrap(),
+        source: relative_path(source).unwrap(),
         destination: guest_path(destination).unwrap(),
     }
 }
@@ -54,7 +54,7 @@ const SITE: &[&str] = &[
 ];
 
 #[test]
-fn patterns_keep_the_path_from_the_folder() {
+fn files_of_a_pattern_keep_their_relative_path() {
     let folder = Folder::with(SITE);
     assert_eq!(
         folder
@@ -76,7 +76,7 @@ fn patterns_keep_the_path_from_the_folder() {
 }
 
 #[test]
-fn a_placement_moves_a_file_or_all_of_a_folder() {
+fn a_placement_mounts_a_file_or_the_contents_of_a_folder() {
     let folder = Folder::with(SITE);
     assert_eq!(
         folder
@@ -103,7 +103,7 @@ fn a_placement_moves_a_file_or_all_of_a_folder() {
 }
 
 #[test]
-fn a_star_that_excludes_crosses_folders() {
+fn a_star_in_exclude_files_matches_across_folders() {
     let folder = Folder::with(SITE);
     let site = [placement("site", "/")];
     let left = folder.expand(
@@ -120,7 +120,7 @@ fn a_star_that_excludes_crosses_folders() {
 }
 
 #[test]
-fn a_folder_whose_name_looks_like_a_pattern_is_only_a_folder() {
+fn a_folder_name_with_pattern_characters_is_literal() {
     let folder = Folder::with(&["[ab]/x.txt", "a/y.txt"]);
     assert_eq!(
         folder.expand(&[placement("[ab]", "/")], &[]).unwrap(),
@@ -129,7 +129,7 @@ fn a_folder_whose_name_looks_like_a_pattern_is_only_a_folder() {
 }
 
 #[test]
-fn what_cannot_be_mounted_is_refused() {
+fn invalid_mounts_are_errors() {
     let folder = Folder::with(SITE);
     for (mounts, message) in [
         (vec![pattern("site")], "is a folder"),
@@ -143,7 +143,7 @@ fn what_cannot_be_mounted_is_refused() {
                 placement("other.txt", "/a"),
                 placement("site/index.html", "/a"),
             ],
-            "would both be /a",
+            "have the same path /a",
         ),
     ] {
         let error = folder.expand(&mounts, &[]).unwrap_err().to_string();
@@ -157,9 +157,9 @@ fn what_cannot_be_mounted_is_refused() {
 }
 
 #[test]
-fn nothing_leaves_the_folder() {
+fn paths_outside_of_the_folder_are_errors() {
     for text in ["..", "../x", "a/../../x", "a/..", "/etc/*", ""] {
-        assert!(within(text).is_err(), "{text}");
+        assert!(relative_path(text).is_err(), "{text}");
     }
     for text in ["", "..", "/../etc", "/a/../b"] {
         assert!(guest_path(text).is_err(), "{text}");
@@ -171,7 +171,7 @@ fn nothing_leaves_the_folder() {
 
 #[cfg(unix)]
 #[test]
-fn a_link_may_point_within_the_folder_but_not_out_of_it() {
+fn a_symbolic_link_may_point_into_the_folder_but_not_outside() {
     let elsewhere = Folder::with(&["secret.txt"]);
     let folder = Folder::with(SITE);
     let link = |to: &Path, name: &str| {
@@ -191,6 +191,6 @@ fn a_link_may_point_within_the_folder_but_not_out_of_it() {
         placement("outside/secret.txt", "/s"),
     ] {
         let error = folder.expand(&[mount], &[]).unwrap_err();
-        assert!(matches!(error, FilesError::LinkLeaves(_)), "{error}");
+        assert!(matches!(error, FilesError::LinkOutside(_)), "{error}");
     }
 }

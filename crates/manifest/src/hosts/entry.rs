@@ -4,11 +4,11 @@
 //! |---|---|
 //! | scheme | letters, or `*` |
 //! | host | a name, an address (IPv6 in brackets), `*`, `*.` before a domain, a network (`10.0.0.0/8`), `self` |
-//! | port | a number, `*`, `first..end` without the end; left out, the scheme's own |
+//! | port | a number, `*`, or `first..end` without the end; the default is the scheme's |
 //!
-//! A single `/` may follow, a path may not. The rules are those of Spin's
-//! `crates/outbound-networking-config`; stricter than there are only entries that could never
-//! allow anything (an upper-case scheme, an empty range).
+//! One `/` may follow, a path may not. The rules are those of Spin's
+//! `crates/outbound-networking-config`. In addition, entries that can't match any host are errors (an
+//! upper-case scheme, an empty range).
 
 use std::{fmt, ops::Range, str::FromStr};
 
@@ -17,7 +17,7 @@ use url::Host;
 
 use super::{CHAINING_SUFFIX, Grant};
 
-/// An entry of `allowed_outbound_hosts`, with its variables filled in.
+/// An entry of `allowed_outbound_hosts`, with its variables rendered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AllowedHost {
     scheme: Scheme,
@@ -25,59 +25,59 @@ pub struct AllowedHost {
     ports: Ports,
 }
 
-/// Why an entry was refused.
+/// An invalid entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostError {
-    /// The entry as the manifest has it, templates and all.
+    /// The entry in the manifest, before its variables are rendered.
     written: String,
-    /// What it became, unless that is the same, or secret.
-    resolved: Option<String>,
+    /// The rendered entry, if it differs and isn't secret.
+    rendered: Option<String>,
     reason: Reason,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Scheme {
     Any,
-    Is(String),
+    Exact(String),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum HostPattern {
     Any,
-    /// The application itself, reached by a URL without host.
-    Itself,
-    /// Whatever ends with this, which begins with a dot.
-    Under(String),
+    /// The component's own application (`self`).
+    OwnApplication,
+    /// Every name with this suffix, which begins with a dot.
+    Suffix(String),
     Network(IpNet),
-    Is(Host),
+    Exact(Host),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Ports {
     Any,
-    Is(u16),
-    Within(Range<u16>),
+    Exact(u16),
+    Range(Range<u16>),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 enum Reason {
-    #[error("it is not of the form scheme://host[:port] (\"*://*:*\" allows everything)")]
+    #[error("expected scheme://host[:port] (\"*://*:*\" allows every host)")]
     Form,
-    #[error("the scheme `{0}` is not `*` or lower-case letters")]
+    #[error("invalid scheme `{0}`: expected lower-case letters or `*`")]
     Scheme(String),
-    #[error("the scheme `{0}` has no port of its own, so the entry must name one (`:*` is any)")]
+    #[error("the scheme `{0}` has no default port: add a port (`:*` allows every port)")]
     NoPort(String),
-    #[error("`{0}` is not a port, a range `first..end`, or `*`")]
+    #[error("invalid port `{0}`: expected a number, a range `first..end`, or `*`")]
     Port(String),
-    #[error("the range `{0}` is empty: its end does not belong to it")]
+    #[error("the port range `{0}` is empty: it does not include its end")]
     EmptyRange(String),
-    #[error("it has a path")]
+    #[error("an allowed host has no path")]
     Path,
-    #[error("a `*` in the host stands alone or for all that is before a domain (`*.example.com`)")]
+    #[error("a `*` must be the whole host or the first label (`*.example.com`)")]
     Wildcard,
-    #[error("`{0}` is not a host")]
+    #[error("invalid host name `{0}`")]
     Host(String),
-    #[error("its value, which is secret and so not shown, is not scheme://host[:port]")]
+    #[error("its value is not of the form scheme://host[:port]; it is secret and not shown")]
     Secret,
 }
 
@@ -85,28 +85,28 @@ impl AllowedHost {
     pub(super) fn grant(&self, scheme: &str, host: &Host, port: Option<u16>) -> Option<Grant> {
         let scheme_allowed = match &self.scheme {
             Scheme::Any => true,
-            Scheme::Is(allowed) => allowed == scheme,
+            Scheme::Exact(allowed) => allowed == scheme,
         };
         let port_allowed = match (&self.ports, port.or_else(|| default_port(scheme))) {
             (Ports::Any, _) => true,
             (_, None) => false,
-            (Ports::Is(allowed), Some(port)) => *allowed == port,
-            (Ports::Within(allowed), Some(port)) => allowed.contains(&port),
+            (Ports::Exact(allowed), Some(port)) => *allowed == port,
+            (Ports::Range(allowed), Some(port)) => allowed.contains(&port),
         };
         let grant = self.host.grant(host)?;
         (scheme_allowed && port_allowed).then_some(grant)
     }
 
-    /// Whether a URL without host, meant for the application itself, is allowed.
+    /// `true` if the entry allows requests to the component's own application.
     pub(super) fn allows_self(&self) -> bool {
         let http = match &self.scheme {
             Scheme::Any => true,
-            Scheme::Is(scheme) => matches!(scheme.as_str(), "http" | "https"),
+            Scheme::Exact(scheme) => matches!(scheme.as_str(), "http" | "https"),
         };
-        http && matches!(self.host, HostPattern::Any | HostPattern::Itself)
+        http && matches!(self.host, HostPattern::Any | HostPattern::OwnApplication)
     }
 
-    /// The same entry for another host.
+    /// Returns the same entry for another host.
     pub(super) fn with_host(&self, host: HostPattern) -> Self {
         Self {
             host,
@@ -121,7 +121,7 @@ impl FromStr for AllowedHost {
     fn from_str(text: &str) -> Result<Self, HostError> {
         Self::parse(text).map_err(|reason| HostError {
             written: text.to_owned(),
-            resolved: None,
+            rendered: None,
             reason,
         })
     }
@@ -130,7 +130,7 @@ impl FromStr for AllowedHost {
 impl AllowedHost {
     fn parse(text: &str) -> Result<Self, Reason> {
         let (scheme, rest) = text.trim().split_once("://").ok_or(Reason::Form)?;
-        // An IPv6 address or network has colons of its own: what is a host as a whole has no port.
+        // IPv6 addresses and networks contain colons: if the whole text is a host, it has no port.
         let (host, port) = match (HostPattern::parse(rest), rest.rsplit_once(':')) {
             (Err(_), Some((host, port))) => (HostPattern::parse(host), port),
             (whole, _) => (whole, ""),
@@ -148,7 +148,7 @@ impl Scheme {
         match scheme {
             "*" => Ok(Self::Any),
             _ if !scheme.is_empty() && scheme.chars().all(|c| c.is_ascii_lowercase()) => {
-                Ok(Self::Is(scheme.to_owned()))
+                Ok(Self::Exact(scheme.to_owned()))
             }
             _ => Err(Reason::Scheme(scheme.to_owned())),
         }
@@ -159,17 +159,17 @@ impl HostPattern {
     fn parse(host: &str) -> Result<Self, Reason> {
         match host.trim() {
             "*" => Ok(Self::Any),
-            // Some SDKs cannot send a URL without host; Spin lets them write `self.alt` instead.
-            "self" | "self.alt" => Ok(Self::Itself),
+            // Some SDKs can't send a URL without host; Spin accepts `self.alt` from them instead.
+            "self" | "self.alt" => Ok(Self::OwnApplication),
             host => match host.parse::<IpNet>() {
                 Ok(network) => Ok(Self::Network(network.trunc())),
-                Err(_) => Self::named(host.strip_suffix('/').unwrap_or(host)),
+                Err(_) => Self::parse_name(host.strip_suffix('/').unwrap_or(host)),
             },
         }
     }
 
-    /// A name or an address, or `*.` and a name.
-    fn named(host: &str) -> Result<Self, Reason> {
+    /// Parses a name, an address, or `*.` and a name.
+    fn parse_name(host: &str) -> Result<Self, Reason> {
         let parse = |host: &str| Host::parse(host).map_err(|_| Reason::Host(host.to_owned()));
         match host {
             _ if host.contains('/') => Err(Reason::Path),
@@ -177,11 +177,11 @@ impl HostPattern {
             _ => match host.strip_prefix("*.") {
                 Some(domain) if domain.contains('*') => Err(Reason::Wildcard),
                 Some(domain) => match parse(domain)? {
-                    Host::Domain(domain) => Ok(Self::Under(format!(".{domain}"))),
+                    Host::Domain(domain) => Ok(Self::Suffix(format!(".{domain}"))),
                     Host::Ipv4(_) | Host::Ipv6(_) => Err(Reason::Wildcard),
                 },
                 None if host.contains('*') => Err(Reason::Wildcard),
-                None => parse(host).map(Self::Is),
+                None => parse(host).map(Self::Exact),
             },
         }
     }
@@ -189,7 +189,7 @@ impl HostPattern {
     fn grant(&self, host: &Host) -> Option<Grant> {
         let (allowed, grant) = match (self, host) {
             (Self::Any, _) => (true, Grant::Wildcard),
-            (Self::Under(suffix), Host::Domain(domain)) => {
+            (Self::Suffix(suffix), Host::Domain(domain)) => {
                 (domain.ends_with(suffix), Grant::Wildcard)
             }
             (Self::Network(network), Host::Ipv4(address)) => (
@@ -200,14 +200,14 @@ impl HostPattern {
                 network.contains(&std::net::IpAddr::from(*address)),
                 Grant::Network,
             ),
-            (Self::Is(name), _) => (name == host, Grant::Named),
-            (Self::Under(_) | Self::Network(_) | Self::Itself, _) => return None,
+            (Self::Exact(name), _) => (name == host, Grant::Named),
+            (Self::Suffix(_) | Self::Network(_) | Self::OwnApplication, _) => return None,
         };
         allowed.then_some(grant)
     }
 
-    pub(super) fn is_every_component(&self) -> bool {
-        matches!(self, Self::Under(suffix) if suffix == CHAINING_SUFFIX)
+    pub(super) fn is_any_component(&self) -> bool {
+        matches!(self, Self::Suffix(suffix) if suffix == CHAINING_SUFFIX)
     }
 }
 
@@ -221,33 +221,33 @@ impl Ports {
         let number = |text: &str| text.parse().map_err(|_| Reason::Port(port.to_owned()));
         match (port, port.split_once("..")) {
             ("", _) => default_port(scheme)
-                .map(Self::Is)
+                .map(Self::Exact)
                 .ok_or_else(|| Reason::NoPort(scheme.to_owned())),
             ("*", _) => Ok(Self::Any),
-            (_, None) => number(port).map(Self::Is),
+            (_, None) => number(port).map(Self::Exact),
             (_, Some((first, end))) => {
                 let range = number(first)?..number(end)?;
                 if range.is_empty() {
                     return Err(Reason::EmptyRange(port.to_owned()));
                 }
-                Ok(Self::Within(range))
+                Ok(Self::Range(range))
             }
         }
     }
 }
 
 impl HostError {
-    /// The error of a template that became this entry.
-    pub(crate) fn of_template(self, template: String, secret: bool) -> Self {
+    /// Converts the error of a rendered entry into the error of its template. Hides a secret value.
+    pub(crate) fn for_template(self, template: String, secret: bool) -> Self {
         if secret {
             Self {
                 written: template,
-                resolved: None,
+                rendered: None,
                 reason: Reason::Secret,
             }
         } else {
             Self {
-                resolved: (template != self.written).then_some(self.written),
+                rendered: (template != self.written).then_some(self.written),
                 written: template,
                 reason: self.reason,
             }
@@ -259,15 +259,15 @@ impl std::error::Error for HostError {}
 
 impl fmt::Display for HostError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an allowed outbound host: ", self.written)?;
-        if let Some(resolved) = &self.resolved {
-            write!(f, "it becomes {resolved:?}, and ")?;
+        write!(f, "invalid allowed outbound host {:?}", self.written)?;
+        if let Some(rendered) = &self.rendered {
+            write!(f, " (with its variables: {rendered:?})")?;
         }
-        self.reason.fmt(f)
+        write!(f, ": {}", self.reason)
     }
 }
 
-/// The port that a URL of this scheme means when it names none, as Spin knows them.
+/// Returns the default port of a scheme, for the schemes that Spin knows.
 fn default_port(scheme: &str) -> Option<u16> {
     match scheme {
         "http" => Some(80),

@@ -1,4 +1,4 @@
-//! The cases are those of Spin's own unit tests, and some that it has none for.
+//! The cases of Spin's own unit tests, and some more.
 
 use super::*;
 
@@ -8,14 +8,14 @@ fn allowed(entries: &[&str]) -> AllowedHosts {
 }
 
 #[test]
-fn an_empty_list_denies_everything() {
+fn an_empty_list_denies_every_host() {
     let none = AllowedHosts::default();
     assert!(!none.allows("http", "example.com", None));
     assert!(!none.allows_self());
 }
 
 #[test]
-fn the_port_of_the_scheme_is_meant_where_none_is_written() {
+fn the_default_port_is_that_of_the_scheme() {
     let hosts = allowed(&[
         "http://a.test",
         "https://a.test/",
@@ -32,7 +32,7 @@ fn the_port_of_the_scheme_is_meant_where_none_is_written() {
 }
 
 #[test]
-fn hosts_ports_and_schemes_must_all_fit() {
+fn scheme_host_and_port_must_all_match() {
     let hosts = allowed(&["*://spin.test:443", "http://example.test:8383"]);
     assert!(hosts.allows("https", "spin.test", None));
     assert!(hosts.allows("anything", "spin.test", Some(443)));
@@ -43,7 +43,7 @@ fn hosts_ports_and_schemes_must_all_fit() {
 }
 
 #[test]
-fn any_port_and_any_host() {
+fn a_star_matches_any_port_or_host() {
     assert!(allowed(&["*://*:*"]).allows("redis", "1.2.3.4", Some(1)));
     let web = allowed(&["https://*"]);
     assert!(web.allows("https", "a.test", None));
@@ -51,7 +51,7 @@ fn any_port_and_any_host() {
 }
 
 #[test]
-fn a_range_of_ports_ends_before_its_end() {
+fn a_port_range_excludes_its_end() {
     let hosts = allowed(&["http://a.test:8000..8010"]);
     assert!(hosts.allows("http", "a.test", Some(8000)));
     assert!(hosts.allows("http", "a.test", Some(8009)));
@@ -59,7 +59,7 @@ fn a_range_of_ports_ends_before_its_end() {
 }
 
 #[test]
-fn a_star_before_a_domain_is_any_name_under_it_but_not_itself() {
+fn a_star_before_a_domain_matches_subdomains_only() {
     let hosts = allowed(&["http://*.Example.COM", "http://*.example2.com:8383"]);
     assert!(hosts.allows("http", "a.example.com", None));
     assert!(hosts.allows("http", "A.B.example.com", None));
@@ -70,7 +70,7 @@ fn a_star_before_a_domain_is_any_name_under_it_but_not_itself() {
 }
 
 #[test]
-fn networks_cover_addresses_and_no_names() {
+fn networks_match_addresses_but_not_names() {
     let hosts = allowed(&["*://127.0.0.1/24:63551", "http://2001:db8::/32"]);
     assert!(hosts.allows("tcp", "127.0.0.200", Some(63551)));
     assert!(hosts.allows("http", "[2001:db8:abcd::1]", None));
@@ -94,7 +94,7 @@ fn addresses_are_compared_as_addresses() {
 }
 
 #[test]
-fn the_strongest_entry_says_how_a_host_is_allowed() {
+fn the_strongest_grant_is_returned() {
     let hosts = allowed(&["http://*", "http://10.0.0.0/8", "http://10.0.0.1"]);
     assert_eq!(hosts.grant("http", "10.0.0.1", None), Some(Grant::Named));
     assert_eq!(hosts.grant("http", "10.0.0.2", None), Some(Grant::Network));
@@ -106,7 +106,7 @@ fn the_strongest_entry_says_how_a_host_is_allowed() {
 }
 
 #[test]
-fn self_is_the_application_and_no_host() {
+fn self_is_the_own_application_and_not_a_host_name() {
     for entry in ["http://self", "https://self.alt", "http://*", "*://*:*"] {
         assert!(allowed(&[entry]).allows_self(), "{entry}");
     }
@@ -117,7 +117,7 @@ fn self_is_the_application_and_no_host() {
 }
 
 #[test]
-fn a_star_before_spin_internal_is_the_components_that_run() {
+fn a_star_before_spin_internal_matches_running_components() {
     let components: [ComponentId; 2] = ["photo", "video"].map(|id| id.parse().unwrap());
     let entry = "http://*.spin.internal".parse().unwrap();
     let hosts = AllowedHosts::new([entry], &components);
@@ -128,7 +128,7 @@ fn a_star_before_spin_internal_is_the_components_that_run() {
 }
 
 #[test]
-fn a_component_is_one_label_before_spin_internal() {
+fn a_component_id_is_one_label_before_spin_internal() {
     assert_eq!(chained_component("photo.spin.internal"), Some("photo"));
     assert_eq!(chained_component("photo.spin.internal:80"), Some("photo"));
     for other in [
@@ -142,49 +142,49 @@ fn a_component_is_one_label_before_spin_internal() {
 }
 
 #[test]
-fn entries_that_make_no_sense_are_refused() {
+fn invalid_entries_are_errors() {
     for (entry, reason) in [
-        ("", "form"),
-        ("*", "form"),
-        ("example.com", "form"),
-        ("example.com:8080", "form"),
-        ("[::1]:8080", "form"),
-        ("insecure:allow-all", "form"),
-        ("http2://example.com:80", "scheme"),
-        ("HTTP://example.com:80", "scheme"),
-        ("{http,https}://example.com:80", "scheme"),
-        ("://example.com:80", "scheme"),
-        ("*://example.com", "no port of its own"),
-        ("tcp://127.0.0.0/24", "no port of its own"),
-        ("http://example.com:notaport", "not a port"),
-        ("http://example.com:99999", "not a port"),
-        ("http://example.com:8080..70000", "not a port"),
-        ("http://*.example.com:8080..", "not a port"),
-        ("http://example.com:{80,443}", "not a port"),
-        ("http://self:notaport", "not a port"),
-        ("http://ff00::/8:99999", "not a port"),
-        ("http://example.com:80..80", "empty"),
-        ("http://example.com/p", "path"),
-        ("http://example.com//", "path"),
-        ("http://example.com:8080/p", "path"),
-        ("http://*.example.com/p", "path"),
-        ("http://127.0.0.0/24/p", "path"),
-        ("http://self/p", "path"),
-        ("http://{a,b}", "not a host"),
-        ("http://*/", "`*`"),
-        ("http://a.*.example.com", "`*`"),
-        ("http://*.*.example.com", "`*`"),
-        ("http://*example.com", "`*`"),
-        ("http://*.127.0.0.1", "`*`"),
-        ("http://*.[::1]", "`*`"),
-        ("http://", "not a host"),
-        ("http://*.", "not a host"),
-        ("http://[::1", "not a host"),
-        ("http://[::1]junk", "not a port"),
-        ("http://exa[mple.com", "not a host"),
-        ("http://example%GG.com", "not a host"),
-        ("http://example.com:80:90", "not a host"),
-        ("http://invalid host", "not a host"),
+        ("", "expected scheme://host[:port]"),
+        ("*", "expected scheme://host[:port]"),
+        ("example.com", "expected scheme://host[:port]"),
+        ("example.com:8080", "expected scheme://host[:port]"),
+        ("[::1]:8080", "expected scheme://host[:port]"),
+        ("insecure:allow-all", "expected scheme://host[:port]"),
+        ("http2://example.com:80", "invalid scheme"),
+        ("HTTP://example.com:80", "invalid scheme"),
+        ("{http,https}://example.com:80", "invalid scheme"),
+        ("://example.com:80", "invalid scheme"),
+        ("*://example.com", "no default port"),
+        ("tcp://127.0.0.0/24", "no default port"),
+        ("http://example.com:notaport", "invalid port"),
+        ("http://example.com:99999", "invalid port"),
+        ("http://example.com:8080..70000", "invalid port"),
+        ("http://*.example.com:8080..", "invalid port"),
+        ("http://example.com:{80,443}", "invalid port"),
+        ("http://self:notaport", "invalid port"),
+        ("http://ff00::/8:99999", "invalid port"),
+        ("http://example.com:80..80", "is empty"),
+        ("http://example.com/p", "no path"),
+        ("http://example.com//", "no path"),
+        ("http://example.com:8080/p", "no path"),
+        ("http://*.example.com/p", "no path"),
+        ("http://127.0.0.0/24/p", "no path"),
+        ("http://self/p", "no path"),
+        ("http://{a,b}", "invalid host name"),
+        ("http://*/", "a `*` must be"),
+        ("http://a.*.example.com", "a `*` must be"),
+        ("http://*.*.example.com", "a `*` must be"),
+        ("http://*example.com", "a `*` must be"),
+        ("http://*.127.0.0.1", "a `*` must be"),
+        ("http://*.[::1]", "invalid port"),
+        ("http://", "invalid host name"),
+        ("http://*.", "invalid host name"),
+        ("http://[::1", "invalid host name"),
+        ("http://[::1]junk", "invalid port"),
+        ("http://exa[mple.com", "invalid host name"),
+        ("http://example%GG.com", "invalid host name"),
+        ("http://example.com:80:90", "invalid host name"),
+        ("http://invalid host", "invalid host name"),
     ] {
         let error = entry.parse::<AllowedHost>().unwrap_err().to_string();
         assert!(error.contains(reason), "{entry}: {error}");
@@ -193,10 +193,10 @@ fn entries_that_make_no_sense_are_refused() {
 }
 
 #[test]
-fn the_error_of_a_secret_value_does_not_show_it() {
+fn the_error_of_a_secret_value_hides_it() {
     let error: HostError = "http://hunter2/path".parse::<AllowedHost>().unwrap_err();
     let shown = error
-        .of_template("{{ password }}".to_owned(), true)
+        .for_template("{{ password }}".to_owned(), true)
         .to_string();
     assert!(
         shown.contains("{{ password }}") && !shown.contains("hunter2"),

@@ -1,10 +1,10 @@
-//! `tests/routing` has the cases; here is what must hold for all routes and paths.
+//! Properties that hold for all routes and paths. Single cases are in `tests/routing`.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// The kind of each segment and of the end, most precise first: what decides between routes.
+/// Returns the kind of each segment and of the end, the most precise kind first.
 fn precision(route: &Route) -> Vec<u8> {
     let segments = route.segments().iter().map(|segment| match segment {
         Segment::Literal(_) => 0,
@@ -15,8 +15,8 @@ fn precision(route: &Route) -> Vec<u8> {
         .collect()
 }
 
-/// Whether a route answers a path, segment by segment.
-fn answers(route: &Route, path: &str) -> bool {
+/// `true` if the route matches the path; compares segment by segment.
+fn matches(route: &Route, path: &str) -> bool {
     let trimmed = path.trim_matches('/');
     let steps: Vec<_> = match trimmed {
         "" => Vec::new(),
@@ -47,24 +47,24 @@ fn route() -> impl Strategy<Value = Route> {
 
 proptest! {
     #[test]
-    fn the_most_precise_route_that_answers_is_found(
+    fn the_most_precise_matching_route_is_found(
         all in prop::collection::vec(route(), 0..12),
         path in "/{0,2}([abc](/{1,2})){0,4}[abc]?",
     ) {
         let (routes, shadowed) = Routes::build(all.iter().cloned().zip(0_usize..));
-        let best = all.iter().filter(|route| answers(route, &path)).map(precision).min();
+        let best = all.iter().filter(|route| matches(route, &path)).map(precision).min();
         let found = routes.find(&path);
         prop_assert_eq!(found.map(|found| precision(found.route())), best);
         prop_assert_eq!(routes.iter().count() + shadowed.len(), all.len());
         for lost in shadowed {
             prop_assert_eq!(precision(&lost.route), precision(&lost.by));
-            let alike = lost.route.as_str() == lost.by.as_str();
-            prop_assert_eq!(alike, lost.value < lost.by_value);
+            let identical = lost.route.as_str() == lost.by.as_str();
+            prop_assert_eq!(identical, lost.value < lost.by_value);
         }
     }
 
     #[test]
-    fn captures_and_path_info_put_the_path_together_again(
+    fn captures_and_path_info_reassemble_the_path(
         route in route(),
         path in "/[abc]{1,2}(/[abc]){0,4}/?",
     ) {

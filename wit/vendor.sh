@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Copies the packages in deps/ from the crates whose versions the locks name.
+# Copies the packages in deps/ from the crates whose versions the lock files pin.
 #
-#     wit/vendor.sh           takes them anew
-#     wit/vendor.sh --check   fails if what is here differs from what the crates carry
+#     wit/vendor.sh           copies them
+#     wit/vendor.sh --check   fails if deps/ differs from the crates
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# The source folder of crate $2 as the lock beside manifest $1 has it.
+# Prints the source folder of crate $2 in the version of the lock file next to manifest $1.
 source_of() {
   cargo metadata --locked --format-version 1 --manifest-path "$1" |
     node -e '

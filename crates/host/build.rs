@@ -1,4 +1,4 @@
-//! Turns the worlds of `wit/` into the table of imports that the host grants: nothing is said twice.
+//! Generates the table of imports that each world grants from `wit/`.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let (package, _) = resolve.push_dir(wit)?;
 
     let mut table = String::from(
-        "/// The interfaces that each world of `wit/` may import, versions included.\n\
+        "/// Interfaces that each world of `wit/` may import, with versions.\n\
          pub(super) const WORLDS: &[(&str, &[&str])] = &[\n",
     );
     for (name, &world) in &resolve.packages[package].worlds {
@@ -24,10 +24,10 @@ fn main() -> Result<()> {
                 (WorldKey::Interface(interface), WorldItem::Interface { .. }) => {
                     let id = resolve
                         .id_of(*interface)
-                        .ok_or("an imported interface has no name")?;
+                        .ok_or("an imported interface has no id")?;
                     writeln!(table, "        {id:?},")?;
                 }
-                // Types that the world names are no permission.
+                // Types grant no permission.
                 (_, WorldItem::Type { .. }) => {}
                 _ => return Err(format!("world {name}: only interfaces may be imported").into()),
             }

@@ -47,7 +47,7 @@ pub(crate) fn load(
     let mut builder = Host::builder()
         .allocator(dependencies.allocator)
         .metrics(&dependencies.metrics.host)
-        .itself(Arc::clone(&self_call) as _);
+        .own_application(Arc::clone(&self_call) as _);
     builder = builder.service(sql::HOST_NAME, Arc::clone(&dependencies.sql));
     let with_gateway: BTreeSet<String> = selection
         .components()

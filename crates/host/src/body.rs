@@ -1,6 +1,7 @@
-//! Bodies under watch: a request's body that may not exceed its limit, and a response's body that
-//! keeps its place in the queue until it is through and never passes off a lost guest's last words
-//! as a whole answer.
+//! Wrappers of bodies: [`limit_request`] enforces the limit of a request's body, and
+//! [`watch_response`] holds the concurrency permit until the end of a response's body. If the
+//! instance fails, the response's body ends with an error, so that a truncated body never looks
+//! complete.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +14,9 @@ use http_body_util::BodyExt as _;
 use tokio::sync::OwnedSemaphorePermit;
 use wasmtime_wasi_http::{Error, WasiBody};
 
-use crate::worker::Fate;
+use crate::instance::InstanceStatus;
 
-/// Counts a request's body; beyond `limit` bytes it fails and `exceeded` is set.
+/// Limits a request's body to `limit` bytes. A longer one sets `exceeded` and fails.
 pub(crate) fn limit_request(body: WasiBody, limit: u64, exceeded: Arc<AtomicBool>) -> WasiBody {
     LimitedBody {
         inner: body,
@@ -25,17 +26,17 @@ pub(crate) fn limit_request(body: WasiBody, limit: u64, exceeded: Arc<AtomicBool
     .boxed_unsync()
 }
 
-/// Watches a response's body that `fate`'s instance makes. The permit is given back when the body
-/// has ended or is dropped.
+/// Watches a response's body, which the instance of `status` produces. Releases the permit when the
+/// body is dropped.
 pub(crate) fn watch_response(
     body: WasiBody,
-    fate: Arc<Fate>,
+    status: Arc<InstanceStatus>,
     permit: OwnedSemaphorePermit,
 ) -> WasiBody {
-    fate.body_opened();
+    status.body_opened();
     WatchedBody {
         inner: body,
-        fate,
+        status,
         _permit: permit,
     }
     .boxed_unsync()
@@ -81,13 +82,13 @@ impl Body for LimitedBody {
 
 struct WatchedBody {
     inner: WasiBody,
-    fate: Arc<Fate>,
+    status: Arc<InstanceStatus>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Drop for WatchedBody {
     fn drop(&mut self) {
-        self.fate.body_closed();
+        self.status.body_closed();
     }
 }
 
@@ -101,17 +102,17 @@ impl Body for WatchedBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(context));
         match frame {
-            // The instance is gone, and with it the other end of this body.
-            None if self.fate.failed() => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
+            // The instance failed, so the body is incomplete.
+            None if self.status.failed() => Poll::Ready(Some(Err(Error::HttpResponseIncomplete))),
             frame => {
-                self.fate.progressed();
+                self.status.record_progress();
                 Poll::Ready(frame)
             }
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream() && !self.fate.failed()
+        self.inner.is_end_stream() && !self.status.failed()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -1,8 +1,8 @@
-//! One component, ready to be called.
+//! One component that serves calls.
 //!
-//! A call waits for its turn, gets an instance (a fresh one, or one that has room), and gives the
-//! turn back when the response's body is through. Whatever becomes of the guest, the caller gets
-//! an answer or one of [`CallError`]'s, and the next call is served as if nothing had happened.
+//! A call waits for a permit of the component's concurrency limit, gets a new or a running instance,
+//! and holds the permit until the end of the response's body. If the guest fails, the caller gets a
+//! [`CallError`]; other and later calls are not affected.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,15 +16,15 @@ use wasmtime_wasi_http::handler::{
 };
 
 use crate::body::{limit_request, watch_response};
+use crate::instance::{InstanceFactory, RequestContext};
 use crate::metrics::ComponentMetrics;
-use crate::worker::{Assignment, Instances};
 use crate::{CallError, Request, Response};
 
-/// How long to wait before an instance is asked for again when the pool had no room: instances
-/// that have ended give their slots back within this time.
-const SLOT_RETRY: Duration = Duration::from_millis(5);
+/// Time until the next attempt to create an instance when the pool is full. Instances that have ended
+/// release their slots within this time.
+const SLOT_RETRY_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Time beyond the deadline after which the host no longer waits for its own timers.
+/// Time after the deadline for the timers of the instance to fire, before the call itself gives up.
 const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 
 /// A component that serves HTTP requests. Cheap to clone.
@@ -32,19 +32,19 @@ const DEADLINE_GRACE: Duration = Duration::from_millis(500);
 pub struct Component(Arc<Inner>);
 
 struct Inner {
-    handler: ProxyHandler<Instances>,
-    turns: Arc<Semaphore>,
+    handler: ProxyHandler<InstanceFactory>,
+    permits: Arc<Semaphore>,
     limits: Limits,
     metrics: ComponentMetrics,
 }
 
 impl Component {
-    pub(crate) fn new(instances: Instances) -> Self {
+    pub(crate) fn new(instances: InstanceFactory) -> Self {
         let limits = instances.limits;
         let metrics = instances.metrics.clone();
         Self(Arc::new(Inner {
             handler: ProxyHandler::new(instances),
-            turns: Arc::new(Semaphore::new(limits.max_concurrency.get())),
+            permits: Arc::new(Semaphore::new(limits.max_concurrency.get())),
             limits,
             metrics,
         }))
@@ -53,8 +53,8 @@ impl Component {
     /// Sends `request` to the component and returns its response, whose body still streams.
     ///
     /// # Errors
-    /// [`CallError`]: whatever kept the component from answering. A failure after the response's
-    /// head shows as an error of its body.
+    /// [`CallError`] if the component returns no response. A failure after the response's head is an
+    /// error of its body.
     pub async fn call(&self, request: Request) -> Result<Response, CallError> {
         let result = self.0.call(request).await;
         if let Err(error) = &result {
@@ -72,68 +72,67 @@ impl Inner {
             return Err(too_large);
         }
         let arrived = Instant::now();
-        let turn = self.turn().await?;
+        let permit = self.acquire_permit().await?;
 
         let exceeded = Arc::new(AtomicBool::new(false));
         let request = request.map(|body| match http_body::Body::is_end_stream(&body) {
             true => body,
             false => limit_request(body, limit, Arc::clone(&exceeded)),
         });
-        let assignment = Assignment::of(&request);
-        let answer = tokio::time::timeout(
+        let context = RequestContext::new(&request);
+        let response = tokio::time::timeout(
             self.limits.timeout + DEADLINE_GRACE,
-            self.handle(&assignment, request, arrived),
+            self.handle(&context, request, arrived),
         )
         .await
         .unwrap_or(Err(CallError::DeadlineExceeded));
         if exceeded.load(Ordering::Acquire) {
             return Err(too_large);
         }
-        // A response without an instance can't be; if it were, its body has nobody to watch.
-        let fate = assignment.fate().cloned();
-        Ok(answer?.map(|body| match fate {
-            Some(fate) => watch_response(body, fate, turn),
+        // Every response comes from an instance, so `None` doesn't occur.
+        let status = context.instance_status().cloned();
+        Ok(response?.map(|body| match status {
+            Some(status) => watch_response(body, status, permit),
             None => body,
         }))
     }
 
-    async fn turn(&self) -> Result<OwnedSemaphorePermit, CallError> {
-        let turns = || Arc::clone(&self.turns);
-        if let Ok(turn) = turns().try_acquire_owned() {
-            return Ok(turn);
+    async fn acquire_permit(&self) -> Result<OwnedSemaphorePermit, CallError> {
+        let permits = || Arc::clone(&self.permits);
+        if let Ok(permit) = permits().try_acquire_owned() {
+            return Ok(permit);
         }
-        match tokio::time::timeout(self.limits.queue_timeout, turns().acquire_owned()).await {
-            Ok(Ok(turn)) => Ok(turn),
+        match tokio::time::timeout(self.limits.queue_timeout, permits().acquire_owned()).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(CallError::TooBusy),
         }
     }
 
-    /// Hands the request to an instance. While the pool has no slot, asks again: each turn has a
-    /// slot of its own, but one that just ended may need a moment to give it back.
+    /// Passes the request to an instance. Retries while the pool is full: it has a slot for each
+    /// permit, but an instance that has just ended may not have released its slot yet.
     async fn handle(
         &self,
-        assignment: &Assignment,
+        context: &RequestContext,
         mut request: Request,
         arrived: Instant,
     ) -> Result<Response, CallError> {
         loop {
-            let error = match self.handler.handle(assignment.clone(), request).await {
+            let error = match self.handler.handle(context.clone(), request).await {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            let error = match error.downcast::<InstantiationError<Assignment>>() {
+            let error = match error.downcast::<InstantiationError<RequestContext>>() {
                 Ok(error) => error,
-                Err(error) => return Err(classify(&error, assignment)),
+                Err(error) => return Err(classify(&error, context)),
             };
-            let no_slot = error.error.is::<wasmtime::PoolConcurrencyLimitError>();
-            if !no_slot {
-                tracing::error!("instantiation failed: {:?}", error.error);
-                return Err(CallError::Failed("it could not be started".into()));
+            if !error.error.is::<wasmtime::PoolConcurrencyLimitError>() {
+                tracing::error!("cannot instantiate the component: {:?}", error.error);
+                return Err(CallError::Failed("cannot instantiate the component".into()));
             }
             if arrived.elapsed() >= self.limits.queue_timeout {
                 return Err(CallError::TooBusy);
             }
-            tokio::time::sleep(SLOT_RETRY).await;
+            tokio::time::sleep(SLOT_RETRY_INTERVAL).await;
             request = error
                 .request
                 .into_inner()
@@ -142,14 +141,14 @@ impl Inner {
     }
 }
 
-fn classify(error: &wasmtime::Error, assignment: &Assignment) -> CallError {
+fn classify(error: &wasmtime::Error, context: &RequestContext) -> CallError {
     if error.is::<ExpirationError>() {
         return CallError::DeadlineExceeded;
     }
-    let fate = assignment.fate();
-    if fate.is_some_and(|fate| fate.expired()) {
+    let status = context.instance_status();
+    if status.is_some_and(|status| status.expired()) {
         CallError::DeadlineExceeded
-    } else if fate.is_some_and(|fate| fate.memory_refused()) {
+    } else if status.is_some_and(|status| status.memory_refused()) {
         CallError::OutOfMemory
     } else if error.is::<TrapOrPanicError>() || error.is::<wasmtime::Trap>() {
         CallError::Trapped

@@ -1,82 +1,81 @@
-//! The one wasmtime engine of the process: how code is compiled, how instances get their memory,
-//! and the clock that keeps guests fair.
+//! The wasmtime engine of the process: compilation, allocation of instances, and epochs.
 //!
-//! Instances come from a pool where the machine lets us reserve its address space, because a slot
-//! that is reused costs microseconds where a new mapping costs a system call per memory. Where the
-//! reservation is refused (gVisor does) the engine falls back to mapping on demand; the compiled
-//! code is the same, so one `.cwasm` serves both.
+//! Instances come from a pool, because reusing a slot takes microseconds, while a new mapping takes a
+//! system call per memory. If the operating system refuses to reserve the pool's address space (as
+//! gVisor does), the engine maps each instance on demand. The compiled code is the same, so one
+//! `.cwasm` serves both.
 //!
-//! Epochs: one thread per engine advances the epoch every [`EPOCH_TICK`]. Guests yield to other
-//! tasks at each tick; deadlines are enforced from outside the guest (see `worker`).
+//! One thread per engine advances the epoch every [`EPOCH_TICK`]. A guest yields to other tokio tasks
+//! at each tick. Deadlines are enforced from outside of the guest (see `instance.rs`).
 
 use std::time::Duration;
 
 use wasmtime::{Config, Engine, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-/// How often a guest that computes without pause has to let others run.
+/// Interval at which a running guest yields to other tokio tasks.
 pub(crate) const EPOCH_TICK: Duration = Duration::from_millis(10);
 
-/// Linear memory that a pooled slot keeps mapped between two instances, in bytes. Clearing this
-/// much by hand is faster than giving it back to the kernel and faulting it in again.
+/// Bytes of linear memory that a pool slot keeps mapped between two instances. Clearing this much is
+/// faster than unmapping it and faulting it in again.
 const KEEP_RESIDENT: usize = 512 * 1024;
 
-/// Core instances, tables and memories that one component instance may consist of. A component
-/// built by Rust has one memory, one table and a handful of small adapter modules.
+/// Maximum numbers of core instances, tables and memories of one component instance. A component
+/// built from Rust has one memory, one table and a few small adapter modules.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 16;
 const TABLES_PER_COMPONENT: u32 = 8;
 const MEMORIES_PER_COMPONENT: u32 = 2;
 
-/// Where instances get their memory from.
+/// Allocation of instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Allocator {
-    /// Pooled where the address space can be reserved, on demand elsewhere.
+    /// Pool, or on demand if its address space can't be reserved.
     #[default]
     Auto,
-    /// Pooled, or an error.
+    /// Pool. Starting the engine fails without address space for it.
     Pooling,
-    /// Mapped for each instance.
+    /// A new mapping for each instance.
     OnDemand,
 }
 
-/// How much room the pool needs.
+/// Size of the pool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolSize {
-    /// Component instances that may be alive at once: at least the sum of the components'
-    /// concurrency limits, since in the worst case each request has an instance of its own.
+    /// Maximum number of concurrent component instances: at least the sum of the components'
+    /// concurrency limits, since each request may have an instance of its own.
     pub instances: u32,
-    /// The largest linear memory that any component may grow to, in bytes.
+    /// Maximum size of a linear memory in bytes: the largest limit of any component.
     pub memory_bytes: usize,
 }
 
-/// The engine could not be made.
+/// The engine can't be created.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot set up the WebAssembly engine: {0:#}")]
+#[error("cannot create the WebAssembly engine: {0:#}")]
 pub struct EngineError(wasmtime::Error);
 
-/// Makes the engine and starts its ticker, which ends when the engine is dropped.
+/// Creates the engine and starts its epoch thread, which ends when the engine is dropped.
 ///
 /// # Errors
-/// When the address space for the pool is refused and [`Allocator::Pooling`] was asked for, or when
-/// this processor lacks what wasmtime needs.
+/// The address space for [`Allocator::Pooling`] can't be reserved, or wasmtime doesn't support this
+/// processor.
 pub(crate) fn start(allocator: Allocator, pool: PoolSize) -> Result<Engine, EngineError> {
     let engine = match allocator {
         Allocator::OnDemand => on_demand(),
         Allocator::Pooling => pooling(pool),
         Allocator::Auto => pooling(pool).or_else(|error| {
-            tracing::info!(%error, "no address space for an instance pool, mapping on demand");
+            tracing::info!(%error, "cannot reserve the instance pool: mapping instances on demand");
             on_demand()
         }),
     }
     .map_err(EngineError)?;
-    start_ticker(&engine).map_err(|error| EngineError(error.into()))?;
+    start_epoch_thread(&engine).map_err(|error| EngineError(error.into()))?;
     Ok(engine)
 }
 
-/// An engine that only compiles: the same settings as at run time, so that what it makes can be
-/// mapped by every router of this version.
+/// Creates an engine for compiling ahead of time. It has the configuration of [`start`], so that a
+/// router of the same version can map the compiled code.
 ///
 /// # Errors
-/// When this processor lacks what wasmtime needs.
+/// Wasmtime doesn't support this processor.
 pub(crate) fn for_compiling() -> Result<Engine, EngineError> {
     on_demand().map_err(EngineError)
 }
@@ -92,7 +91,7 @@ fn pooling(size: PoolSize) -> wasmtime::Result<Engine> {
         .total_core_instances(instances.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
         .total_memories(instances.saturating_mul(MEMORIES_PER_COMPONENT))
         .total_tables(instances.saturating_mul(TABLES_PER_COMPONENT))
-        // A guest that waits inside a synchronous call holds a stack; so does the task that runs.
+        // A guest that waits in a synchronous call holds a stack, and so does the tokio task that runs.
         .total_stacks(instances.saturating_mul(2))
         .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
         .max_memories_per_component(MEMORIES_PER_COMPONENT)
@@ -114,7 +113,7 @@ fn base_config() -> Config {
     config
 }
 
-fn start_ticker(engine: &Engine) -> std::io::Result<()> {
+fn start_epoch_thread(engine: &Engine) -> std::io::Result<()> {
     let engine = engine.weak();
     std::thread::Builder::new()
         .name("epoch".into())
@@ -133,12 +132,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pool_that_no_address_space_can_hold_falls_back_to_on_demand() {
-        let absurd = PoolSize {
+    fn a_pool_larger_than_the_address_space_falls_back_to_on_demand() {
+        let too_large = PoolSize {
             instances: 40_000_000,
             memory_bytes: 512 << 20,
         };
-        assert!(start(Allocator::Pooling, absurd).is_err());
-        assert!(start(Allocator::Auto, absurd).is_ok());
+        assert!(start(Allocator::Pooling, too_large).is_err());
+        assert!(start(Allocator::Auto, too_large).is_ok());
     }
 }

@@ -1,31 +1,31 @@
-//! What can go wrong between a request and its answer, one variant for each status.
+//! Errors of calls to components, one variant for each HTTP status and cause.
 
-/// A component did not answer. The caller makes the problem document; none of these says anything
-/// about the guest's inside.
+/// A component returned no response. The router converts this into a problem document, which contains
+/// no details about the guest.
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
-    /// Its concurrency limit was reached and stayed so (503).
+    /// The concurrency limit was reached during the whole queue timeout (503).
     #[error("too many requests in flight")]
     TooBusy,
     /// The request's body exceeds the component's limit (413).
-    #[error("the request's body exceeds {limit} bytes")]
+    #[error("the request body exceeds the limit of {limit} bytes")]
     BodyTooLarge {
         /// The limit in bytes.
         limit: u64,
     },
-    /// It trapped, or its instance was lost to another request's trap (502).
-    #[error("the component failed")]
+    /// The guest trapped, while it served this or another request of its instance (502).
+    #[error("the component trapped")]
     Trapped,
-    /// It gave no answer in time (504).
-    #[error("the component did not answer in time")]
+    /// The deadline passed before the head of the response (504).
+    #[error("the component exceeded its deadline")]
     DeadlineExceeded,
-    /// It was refused the memory that it wanted, and died of that (507).
+    /// The guest trapped after an allocation beyond its memory limit (507).
     #[error("the component ran out of memory")]
     OutOfMemory,
-    /// It answered with an error instead of a response, or could not be started (502).
-    #[error("the component could not answer: {0}")]
+    /// The guest returned an error instead of a response, or can't be instantiated (502).
+    #[error("the component failed: {0}")]
     Failed(String),
-    /// There is none of that name, or this mode leaves it out (404).
-    #[error("no component {0:?}")]
+    /// No component has that id in the current mode (404).
+    #[error("unknown component {0:?}")]
     NoSuchComponent(String),
 }

@@ -1,6 +1,6 @@
-//! What guests print, line by line into the router's own log.
+//! Standard output and error of guests, written line by line to the router's log.
 //!
-//! A line longer than [`MAX_LINE`] is cut into several; a guest can't make the log hold its memory.
+//! A line longer than [`MAX_LINE`] is split, so that a guest can't make the host buffer more.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use std::task::{Context, Poll};
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 
-/// Longest line that is logged in one piece, in bytes.
+/// Maximum length of a line in bytes.
 const MAX_LINE: usize = 4096;
 
-/// The standard output or error of one component's instances.
+/// Standard output or error of one component's instances.
 #[derive(Clone)]
 pub(crate) struct GuestLog {
     component: Arc<str>,
@@ -33,7 +33,7 @@ impl GuestLog {
         }
     }
 
-    /// Panics of Rust guests arrive here, hence a warning each line.
+    /// Logs each line as a warning, because Rust guests print their panics here.
     pub(crate) fn stderr(component: &Arc<str>) -> Self {
         Self {
             component: Arc::clone(component),
@@ -66,7 +66,7 @@ impl StdoutStream for GuestLog {
     }
 }
 
-/// Collects bytes until a line is whole. What is left when the guest ends is a line too.
+/// Collects bytes into lines. Logs an incomplete line when the guest ends.
 struct LineWriter {
     log: GuestLog,
     line: Vec<u8>,

@@ -1,5 +1,5 @@
-//! Puts components together: loads them, checks them against their worlds, links them, and lets
-//! them find each other.
+//! The host: loads components, checks them against their worlds, links them, and connects them to
+//! each other.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,105 +14,106 @@ use wasmtime_wasi_http::{WasiHttp, WasiHttpView as _};
 
 use crate::component::Component;
 use crate::engine::{self, Allocator, EngineError, PoolSize};
+use crate::instance::InstanceFactory;
 use crate::metrics::HostMetrics;
-use crate::outgoing::{AttributedClient, InternalService, Network, Outgoing};
+use crate::outgoing::{DepthTrackingClient, InternalService, LocalDestinations, Outgoing};
 use crate::precompiled::{self, LoadError};
-use crate::state::{InstanceState, ReadOnlyFolder, Surroundings};
+use crate::state::{InstanceConfig, InstanceState, ReadOnlyFolder};
 use crate::variables::{self, Variables};
-use crate::worker::Instances;
 use crate::world::{WorldError, check_imports};
 use crate::{CallError, Request, Response};
 
-/// One component as the manifest wants it, everything resolved.
+/// Configuration of one component, with resolved variables.
 #[derive(Clone, Debug)]
 pub struct ComponentSpec {
-    /// Its name: in logs, in metrics, and in `http://<id>.spin.internal`.
+    /// Id: in logs, in metrics, and in `http://<id>.spin.internal`.
     pub id: String,
-    /// The `.wasm`; its `.cwasm` beside it is used if it is current.
+    /// Path of the `.wasm` file. A current `.cwasm` file next to it is used instead.
     pub source: PathBuf,
-    /// What it may import.
+    /// Interfaces that it may import.
     pub world: World,
-    /// What it may use.
+    /// Limits of memory, time and concurrency.
     pub limits: Limits,
-    /// The environment variables that it sees.
+    /// Environment variables of the guest.
     pub environment: Vec<(String, String)>,
-    /// The folders that it may read.
+    /// Folders that it may read.
     pub folders: Vec<ReadOnlyFolder>,
-    /// Its values for `spin:variables`.
+    /// Values of `spin:variables`.
     pub variables: Variables,
-    /// Where its outgoing requests may go.
+    /// Hosts that it may call.
     pub allowed_hosts: AllowedHosts,
 }
 
-/// No host could be made of these components.
+/// An error of building a host, or of checking or compiling a component.
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
-    /// The engine could not be set up.
+    /// The engine can't be created.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A component's file can't be used.
+    /// A component's file can't be loaded.
     #[error("component \"{id}\": {source}")]
     Load {
-        /// The component.
+        /// Id of the component.
         id: String,
-        /// Why.
+        /// The cause.
         source: LoadError,
     },
-    /// A component wants more than its world grants.
+    /// A component imports more than its world grants.
     #[error("component \"{id}\" {source}")]
     World {
-        /// The component.
+        /// Id of the component.
         id: String,
-        /// The import.
+        /// The refused import.
         source: WorldError,
     },
-    /// A component does not serve HTTP, or can't be linked.
+    /// A component doesn't export an HTTP handler, or can't be linked.
     #[error("component \"{id}\" cannot serve requests: {source:#}")]
     Link {
-        /// The component.
+        /// Id of the component.
         id: String,
-        /// What wasmtime said.
+        /// Error of wasmtime.
         source: wasmtime::Error,
     },
 }
 
-/// Collects what a [`Host`] is made of.
+/// Builder of a [`Host`].
 #[derive(Default)]
 pub struct HostBuilder {
     allocator: Allocator,
     metrics: HostMetrics,
     services: Vec<(String, Arc<dyn InternalService>)>,
-    itself: Option<Arc<dyn InternalService>>,
+    own_application: Option<Arc<dyn InternalService>>,
     components: Vec<ComponentSpec>,
 }
 
 impl HostBuilder {
-    /// Where instances get their memory from.
+    /// Sets the allocation of instances.
     #[must_use]
     pub fn allocator(mut self, allocator: Allocator) -> Self {
         self.allocator = allocator;
         self
     }
 
-    /// Where the host counts; a registry of nobody's by default.
+    /// Sets the metrics. By default they are not registered anywhere.
     #[must_use]
     pub fn metrics(mut self, metrics: &HostMetrics) -> Self {
         self.metrics = metrics.clone();
         self
     }
 
-    /// Answers components' requests to `host_name` in process. Their manifests must allow it.
+    /// Adds a service that serves components' requests to `host_name` in the process. A component needs
+    /// the host among its allowed hosts.
     #[must_use]
     pub fn service(mut self, host_name: &str, service: Arc<dyn InternalService>) -> Self {
         self.services.push((host_name.to_owned(), service));
         self
     }
 
-    /// Answers components that call their own application (`http://self.alt`), as its clients do.
-    /// Their manifests must allow it (`http://self`).
+    /// Sets the service that serves components' requests to their own application
+    /// (`http://self.alt`). A component needs `http://self` among its allowed hosts.
     #[must_use]
-    pub fn itself(mut self, service: Arc<dyn InternalService>) -> Self {
-        self.itself = Some(service);
+    pub fn own_application(mut self, service: Arc<dyn InternalService>) -> Self {
+        self.own_application = Some(service);
         self
     }
 
@@ -123,10 +124,10 @@ impl HostBuilder {
         self
     }
 
-    /// Loads, checks and links everything. Must be called on a tokio runtime.
+    /// Loads, checks and links the components. Must be called on a tokio runtime.
     ///
     /// # Errors
-    /// [`HostError`], naming the component.
+    /// [`HostError`], which names the component.
     pub fn build(self) -> Result<Host, HostError> {
         let engine = engine::start(self.allocator, pool_size(&self.components))?;
         let linker = linker(&engine)?;
@@ -140,9 +141,9 @@ impl HostBuilder {
             .collect::<Result<Vec<_>, HostError>>()?;
 
         let metrics = self.metrics;
-        let network = Arc::new_cyclic(|network| Network {
+        let local = Arc::new_cyclic(|local| LocalDestinations {
             services: self.services.into_iter().collect(),
-            itself: self.itself,
+            own_application: self.own_application,
             components: linked
                 .into_iter()
                 .map(|(spec, pre)| {
@@ -152,13 +153,13 @@ impl HostBuilder {
                         Arc::clone(&id),
                         spec.allowed_hosts,
                         spec.limits.outgoing,
-                        network.clone(),
+                        local.clone(),
                         metrics.clone(),
                     );
-                    let component = Component::new(Instances {
+                    let component = Component::new(InstanceFactory {
                         engine: engine.clone(),
                         pre,
-                        surroundings: Surroundings {
+                        config: InstanceConfig {
                             component: Arc::clone(&id),
                             environment: spec.environment,
                             folders: spec.folders,
@@ -173,29 +174,29 @@ impl HostBuilder {
                 })
                 .collect(),
         });
-        Ok(Host(network))
+        Ok(Host(local))
     }
 }
 
-/// Components that run. Cheap to clone; ends when the last clone is dropped.
+/// Running components. Cheap to clone; they end when the last clone is dropped.
 #[derive(Clone)]
-pub struct Host(Arc<Network>);
+pub struct Host(Arc<LocalDestinations>);
 
 impl Host {
-    /// Starts collecting.
+    /// Returns a builder without components.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
     }
 
-    /// The component of that name.
+    /// Returns the component of this id.
     pub fn component(&self, id: &str) -> Option<&Component> {
         self.0.components.get(id)
     }
 
-    /// Sends a request to the component of that name.
+    /// Sends a request to the component of this id.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// As [`Component::call`], and [`CallError::NoSuchComponent`].
     pub async fn call(&self, id: &str, request: Request) -> Result<Response, CallError> {
         match self.component(id) {
             Some(component) => component.call(request).await,
@@ -204,14 +205,14 @@ impl Host {
     }
 }
 
-/// Checks that the component file `wasm` imports no more than `world` grants. Runs nothing and
-/// compiles nothing.
+/// Checks that the component in file `wasm` imports no more than `world` grants. Doesn't compile or
+/// run it.
 ///
 /// # Errors
-/// When the file is no component, or imports more.
+/// The file isn't a component, or imports more.
 #[cfg(feature = "compiler")]
 pub fn check(wasm: &Path, world: World) -> Result<(), HostError> {
-    let id = name_of(wasm);
+    let id = file_stem(wasm);
     let imports = precompiled::imports(wasm).map_err(|source| HostError::Load {
         id: id.clone(),
         source,
@@ -220,34 +221,35 @@ pub fn check(wasm: &Path, world: World) -> Result<(), HostError> {
         .map_err(|source| HostError::World { id, source })
 }
 
-/// Compiles `wasm` to `compiled`, in one step.
+/// Compiles the component in file `wasm` and writes the result to `compiled` atomically.
 ///
 /// # Errors
-/// When the file is no component, or one of them can't be read or written.
+/// The file isn't a component, or a file can't be read or written.
 #[cfg(feature = "compiler")]
 pub fn precompile(wasm: &Path, compiled: &Path) -> Result<(), HostError> {
     let engine = engine::for_compiling()?;
     precompiled::precompile(&engine, wasm, compiled).map_err(|source| HostError::Load {
-        id: name_of(wasm),
+        id: file_stem(wasm),
         source,
     })
 }
 
-fn name_of(wasm: &Path) -> String {
+fn file_stem(wasm: &Path) -> String {
     wasm.file_stem()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned()
 }
 
-/// Room for each component's busiest hour, and some for instances that are just ending.
+/// Returns a pool with a slot for each concurrent request, and a quarter more for instances that are
+/// ending.
 fn pool_size(components: &[ComponentSpec]) -> PoolSize {
-    let busy: usize = components
+    let requests: usize = components
         .iter()
         .map(|spec| spec.limits.max_concurrency.get())
         .sum();
     PoolSize {
-        instances: u32::try_from(busy + busy / 4 + 8).unwrap_or(u32::MAX),
+        instances: u32::try_from(requests + requests / 4 + 8).unwrap_or(u32::MAX),
         memory_bytes: components
             .iter()
             .map(|spec| spec.limits.memory_bytes())
@@ -256,7 +258,7 @@ fn pool_size(components: &[ComponentSpec]) -> PoolSize {
     }
 }
 
-/// Everything that any world grants. What a component's own world doesn't, it can't import.
+/// Links the interfaces of all worlds. [`check_imports`] limits a component to its own world.
 fn linker(engine: &Engine) -> Result<Linker<InstanceState>, HostError> {
     let mut linker = Linker::new(engine);
     let linked = wasmtime_wasi::p2::add_to_linker_async(&mut linker)
@@ -264,7 +266,7 @@ fn linker(engine: &Engine) -> Result<Linker<InstanceState>, HostError> {
         .and_then(|()| wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker))
         .and_then(|()| p3::types::add_to_linker::<_, WasiHttp>(&mut linker, InstanceState::http))
         .and_then(|()| {
-            p3::client::add_to_linker::<_, AttributedClient>(&mut linker, InstanceState::http)
+            p3::client::add_to_linker::<_, DepthTrackingClient>(&mut linker, InstanceState::http)
         })
         .and_then(|()| variables::add_to_linker(&mut linker));
     match linked {
@@ -296,8 +298,8 @@ fn link(
         .map_err(|source| HostError::Link { id: id(), source })
 }
 
-/// An interface without functions grants nothing: Rust's libc names the types of sockets, to be able
-/// to close one, and has no function to get one from.
+/// `true` if the imported interface has no functions, so that it grants nothing. Rust's libc imports
+/// the types of sockets, because it can close any descriptor.
 fn is_types_only(engine: &Engine, import: &ComponentItem) -> bool {
     match import {
         ComponentItem::ComponentInstance(instance) => {
@@ -312,12 +314,12 @@ fn is_types_only(engine: &Engine, import: &ComponentItem) -> bool {
     }
 }
 
-/// WASI 0.3's handler if the component has one, else 0.2's.
+/// Returns the handler of WASI 0.3 if the component exports it, otherwise that of WASI 0.2.
 fn handler_of(pre: InstancePre<InstanceState>) -> wasmtime::Result<ProxyPre<InstanceState>> {
     match wasmtime_wasi_http::p3::bindings::ServicePre::new(pre.clone()) {
         Ok(service) => Ok(ProxyPre::P3(service)),
-        Err(no_service) => wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)
+        Err(p3_error) => wasmtime_wasi_http::p2::bindings::ProxyPre::new(pre)
             .map(ProxyPre::P2)
-            .map_err(|_| no_service),
+            .map_err(|_| p3_error),
     }
 }

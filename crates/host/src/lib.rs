@@ -1,15 +1,15 @@
 //! Hosts WASI HTTP components: `wasi:http/handler@0.3` ones, and `wasi:http/incoming-handler@0.2`.
 //!
-//! What it promises:
-//! - A component imports no more than its world grants; it is refused before it ever runs.
-//! - A guest that traps, loops, floods its memory or stops talking costs its own callers an honest
-//!   error ([`CallError`]) and nobody else anything. Instances are thrown away after a number of
-//!   requests; steps after one.
-//! - Calls between components stay in process and stream in both directions.
-//! - Outgoing requests go where the manifest says and nowhere else, and never to private addresses
-//!   that it doesn't name.
+//! Guarantees:
+//! - A component that imports more than its world grants never runs.
+//! - A guest that traps, loops, exceeds its memory or stalls fails its own requests with a
+//!   [`CallError`]; requests to other instances are not affected. Instances are discarded after a
+//!   number of requests, those of steps after one.
+//! - Calls between components stay in the process and stream in both directions.
+//! - Outgoing requests go only to hosts that the manifest allows, and to private addresses only if it
+//!   names them.
 //!
-//! What it leaves out: routes, sockets that accept, and settings. Those are the router's.
+//! Routing, listening sockets and settings are not part of this crate but of the router.
 
 mod body;
 mod component;
@@ -17,13 +17,13 @@ mod engine;
 mod error;
 mod guest_log;
 mod host;
+mod instance;
 mod memory_limiter;
 mod metrics;
 mod outgoing;
 mod precompiled;
 mod state;
 mod variables;
-mod worker;
 mod world;
 
 pub use component::Component;
@@ -40,7 +40,7 @@ pub use variables::Variables;
 pub use wasmtime_wasi_http::{Error as BodyError, WasiBody as Body};
 pub use world::WorldError;
 
-/// A request to a component, its body a stream.
+/// A request to a component, with a streaming body.
 pub type Request = http::Request<Body>;
-/// A component's response, its body a stream.
+/// A response of a component, with a streaming body.
 pub type Response = http::Response<Body>;

@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_memories_share_one_limit_and_a_refusal_is_remembered() {
+    fn memories_share_one_limit_and_a_refusal_is_recorded() {
         let refused = Arc::new(AtomicBool::new(false));
         let mut limiter = MemoryLimiter::new(100, Arc::clone(&refused));
         assert!(limiter.memory_growing(0, 60, None).unwrap());
@@ -77,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_memory_never_outgrows_its_own_maximum() {
+    fn a_memory_never_exceeds_its_declared_maximum() {
         let refused = Arc::new(AtomicBool::new(false));
         let mut limiter = MemoryLimiter::new(100, refused);
         assert!(!limiter.memory_growing(0, 60, Some(50)).unwrap());

@@ -1,4 +1,4 @@
-//! What the host counts, per component, in Prometheus' terms.
+//! Prometheus metrics of the host, per component.
 
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 
 use crate::CallError;
 
-/// The host's metrics; register them once, then give each component its part.
+/// Metrics of the host. Register them once; [`HostMetrics::for_component`] labels them.
 #[derive(Clone, Debug, Default)]
 pub struct HostMetrics {
     instances: Family<ComponentLabel, Gauge>,
@@ -38,23 +38,27 @@ enum Limit {
 }
 
 impl HostMetrics {
-    /// Names all metrics in `registry`.
+    /// Registers all metrics in `registry`.
     pub fn register(&self, registry: &mut Registry) {
-        registry.register("instances", "Instances alive", self.instances.clone());
+        registry.register("instances", "Running instances", self.instances.clone());
         registry.register(
             "instances_started",
-            "Instances made since the start",
+            "Instances created since the start",
             self.instances_started.clone(),
         );
-        registry.register("traps", "Requests lost to a trap", self.traps.clone());
+        registry.register(
+            "traps",
+            "Requests that failed because of a trap",
+            self.traps.clone(),
+        );
         registry.register(
             "limits_hit",
-            "Requests that hit a limit",
+            "Requests that exceeded a limit",
             self.limits_hit.clone(),
         );
         registry.register(
             "outgoing_refused",
-            "Outgoing requests that policy refused",
+            "Outgoing requests that the policy refused",
             self.outgoing_refused.clone(),
         );
     }
@@ -69,7 +73,7 @@ impl HostMetrics {
     }
 }
 
-/// One component's part of the metrics.
+/// Metrics labelled with one component.
 #[derive(Clone)]
 pub(crate) struct ComponentMetrics {
     label: ComponentLabel,

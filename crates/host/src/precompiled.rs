@@ -1,40 +1,40 @@
-//! Maps components that were compiled ahead of time. The only place with `unsafe`.
+//! Loads components, from their precompiled form if it is current. The only module with `unsafe`.
 //!
-//! A `.cwasm` is machine code: whoever can write the file can run code in this process. It is
-//! trusted exactly as the router's own binary is: it lies beside the component, is made by
-//! `cargo xtask build` or in the image, and no guest can write where it is.
+//! A `.cwasm` file is machine code that runs in this process, so it is trusted like the router's
+//! binary. `cargo xtask build` or the image's build creates it next to the component. Guests can't
+//! write to that folder.
 
 use std::path::{Path, PathBuf};
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-/// A component could not be loaded.
+/// An error of loading or compiling a component.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Neither the component nor its compiled form is there, or they can't be read.
-    #[error("cannot read component {path}: {source}", path = path.display())]
-    Unreadable {
-        /// The component's path.
+    /// A file can't be read or written.
+    #[error("cannot access {path}: {source}", path = path.display())]
+    Io {
+        /// Path of the file.
         path: PathBuf,
-        /// What the system said.
+        /// Error of the operating system.
         source: std::io::Error,
     },
-    /// It is there, and it is no component that this router understands.
+    /// The file isn't a component that this router supports.
     #[error("cannot load component {path}: {source:#}", path = path.display())]
     Invalid {
-        /// The component's path.
+        /// Path of the component.
         path: PathBuf,
-        /// What wasmtime said.
+        /// Error of wasmtime.
         source: wasmtime::Error,
     },
 }
 
-/// Loads `wasm`'s compiled form, `<name>.cwasm` beside it, if that is there, not older than the
-/// component and made by this version for this processor; else compiles the component now.
+/// Loads a component. Maps its compiled form `<name>.cwasm`, if that is as new as the component and
+/// was compiled by this version for this processor; otherwise compiles the component.
 ///
 /// # Errors
-/// [`LoadError`], and with feature `compiler` off also when the compiled form is missing or stale.
+/// [`LoadError`]; without feature `compiler` also if the compiled form is missing or stale.
 pub(crate) fn load(engine: &Engine, wasm: &Path) -> Result<Component, LoadError> {
     let compiled = wasm.with_extension("cwasm");
     if is_current(wasm, &compiled) {
@@ -42,25 +42,21 @@ pub(crate) fn load(engine: &Engine, wasm: &Path) -> Result<Component, LoadError>
             Ok(component) => return Ok(component),
             Err(error) => tracing::warn!(
                 path = %compiled.display(),
-                "compiled for another router or processor, compiling again: {error:#}"
+                "compiled for another version or processor: compiling the component again: {error:#}"
             ),
         }
     }
     compile_now(engine, wasm)
 }
 
-/// Compiles `wasm` for this processor, or for any of `target`'s, and writes the result to
-/// `compiled` in one step: a reader sees the old file or the new one, never half of one.
+/// Compiles `wasm` for this processor and writes the result to `compiled` atomically: a concurrent
+/// reader sees the old or the new file.
 ///
 /// # Errors
-/// When the component is invalid or a file can't be read or written.
+/// The component is invalid, or a file can't be read or written.
 #[cfg(feature = "compiler")]
 pub(crate) fn precompile(engine: &Engine, wasm: &Path, compiled: &Path) -> Result<(), LoadError> {
-    let unreadable = |path: &Path| {
-        let path = path.to_owned();
-        move |source| LoadError::Unreadable { path, source }
-    };
-    let bytes = std::fs::read(wasm).map_err(unreadable(wasm))?;
+    let bytes = read(wasm)?;
     let code = engine
         .precompile_component(&bytes)
         .map_err(|source| LoadError::Invalid {
@@ -68,34 +64,42 @@ pub(crate) fn precompile(engine: &Engine, wasm: &Path, compiled: &Path) -> Resul
             source,
         })?;
     let partial = compiled.with_extension(format!("cwasm.{}", std::process::id()));
-    std::fs::write(&partial, code).map_err(unreadable(&partial))?;
-    std::fs::rename(&partial, compiled).map_err(unreadable(compiled))
+    std::fs::write(&partial, code).map_err(io_error(&partial))?;
+    std::fs::rename(&partial, compiled).map_err(io_error(compiled))
+}
+
+#[cfg(feature = "compiler")]
+fn read(path: &Path) -> Result<Vec<u8>, LoadError> {
+    std::fs::read(path).map_err(io_error(path))
+}
+
+#[cfg(feature = "compiler")]
+fn io_error(path: &Path) -> impl FnOnce(std::io::Error) -> LoadError {
+    let path = path.to_owned();
+    move |source| LoadError::Io { path, source }
 }
 
 fn is_current(wasm: &Path, compiled: &Path) -> bool {
     let modified = |path: &Path| path.metadata().and_then(|metadata| metadata.modified());
     match (modified(wasm), modified(compiled)) {
-        (Ok(source), Ok(made)) => made >= source,
-        // An image may hold only the compiled form.
+        (Ok(source), Ok(compiled)) => compiled >= source,
+        // An image may contain only the compiled form.
         (Err(_), Ok(_)) => true,
         _ => false,
     }
 }
 
-#[expect(unsafe_code, reason = "mapping machine code cannot be checked")]
+#[expect(unsafe_code, reason = "machine code cannot be validated")]
 fn map(engine: &Engine, compiled: &Path) -> wasmtime::Result<Component> {
-    // SAFETY: the file was written by `precompile` (trusted as said above), is replaced only by
-    // renaming, so the mapping never changes under us, and wasmtime refuses files of another
-    // version or for another processor.
+    // SAFETY: `precompile` wrote the file, which is trusted (see the module's documentation). The file
+    // is only ever replaced by renaming, so the mapping doesn't change, and wasmtime refuses files of
+    // another version or for another processor.
     unsafe { Component::deserialize_file(engine, compiled) }
 }
 
 #[cfg(feature = "compiler")]
 fn compile_now(engine: &Engine, wasm: &Path) -> Result<Component, LoadError> {
-    let bytes = std::fs::read(wasm).map_err(|source| LoadError::Unreadable {
-        path: wasm.to_owned(),
-        source,
-    })?;
+    let bytes = read(wasm)?;
     Component::from_binary(engine, &bytes).map_err(|source| LoadError::Invalid {
         path: wasm.to_owned(),
         source,
@@ -104,16 +108,16 @@ fn compile_now(engine: &Engine, wasm: &Path) -> Result<Component, LoadError> {
 
 #[cfg(not(feature = "compiler"))]
 fn compile_now(_: &Engine, wasm: &Path) -> Result<Component, LoadError> {
-    Err(LoadError::Unreadable {
+    Err(LoadError::Io {
         path: wasm.with_extension("cwasm"),
         source: std::io::Error::new(
             std::io::ErrorKind::NotFound,
-            "no current compiled form, and this router was built without a compiler",
+            "no current compiled form; this router has no compiler",
         ),
     })
 }
 
-/// The names of the interfaces that the component in file `wasm` imports functions of.
+/// Returns the names of the interfaces from which the component imports functions.
 #[cfg(feature = "compiler")]
 pub(crate) fn imports(wasm: &Path) -> Result<Vec<String>, LoadError> {
     use wasmparser::component_types::{ComponentEntityType, ComponentInstanceTypeId};
@@ -124,10 +128,7 @@ pub(crate) fn imports(wasm: &Path) -> Result<Vec<String>, LoadError> {
         path: wasm.to_owned(),
         source: source.into(),
     };
-    let bytes = std::fs::read(wasm).map_err(|source| LoadError::Unreadable {
-        path: wasm.to_owned(),
-        source,
-    })?;
+    let bytes = read(wasm)?;
     let types: Types = Validator::new_with_features(WasmFeatures::all())
         .validate_all(&bytes)
         .map_err(invalid)?;

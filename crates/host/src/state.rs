@@ -1,7 +1,7 @@
-//! What one instance can see: the store's data.
+//! Data of one instance's store: everything that the guest can access.
 //!
-//! Everything a guest may touch is listed here. What its world doesn't grant is inert: no
-//! environment, no folder, no standard input, no network.
+//! Interfaces that its world doesn't grant are inert: an empty environment, no folders, empty standard
+//! input, no network.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,24 +13,24 @@ use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::guest_log::GuestLog;
 use crate::memory_limiter::MemoryLimiter;
-use crate::outgoing::{Callers, Outgoing};
+use crate::outgoing::{CallDepths, Outgoing};
 use crate::variables::Variables;
 
-/// Handles (streams, bodies, requests, …) that one instance may hold at once.
+/// Maximum number of resource handles (streams, bodies, requests, …) of one instance.
 const MAX_HANDLES: usize = 10_000;
 
-/// A folder of the host's that a component may read.
+/// A folder of the host that a component may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadOnlyFolder {
-    /// Where it is on the host.
+    /// Path on the host.
     pub source: PathBuf,
-    /// Where the guest sees it.
+    /// Path in the guest.
     pub destination: String,
 }
 
-/// What every instance of one component gets.
+/// Configuration that all instances of a component share.
 #[derive(Clone)]
-pub(crate) struct Surroundings {
+pub(crate) struct InstanceConfig {
     pub(crate) component: Arc<str>,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) folders: Vec<ReadOnlyFolder>,
@@ -50,16 +50,17 @@ pub(crate) struct InstanceState {
 }
 
 impl InstanceState {
-    /// `memory_refused` is set when the guest wanted more memory than it may have.
+    /// Creates the data of a new instance. `memory_refused` is set when the guest exceeds its memory
+    /// limit.
     pub(crate) fn new(
-        surroundings: &Surroundings,
+        config: &InstanceConfig,
         memory_refused: Arc<AtomicBool>,
     ) -> wasmtime::Result<Self> {
         let mut wasi = WasiCtxBuilder::new();
-        wasi.envs(&surroundings.environment)
-            .stdout(GuestLog::stdout(&surroundings.component))
-            .stderr(GuestLog::stderr(&surroundings.component));
-        for folder in &surroundings.folders {
+        wasi.envs(&config.environment)
+            .stdout(GuestLog::stdout(&config.component))
+            .stderr(GuestLog::stderr(&config.component));
+        for folder in &config.folders {
             wasi.preopened_dir(&folder.source, &folder.destination, FsPerms::ReadOnly)?;
         }
         let mut table = ResourceTable::new();
@@ -68,17 +69,15 @@ impl InstanceState {
             wasi: wasi.build(),
             table,
             http: WasiHttpCtx::new(),
-            outgoing: surroundings.outgoing.clone(),
-            variables: surroundings.variables.clone(),
-            memory: MemoryLimiter::new(surroundings.memory_bytes, memory_refused),
+            outgoing: config.outgoing.clone(),
+            variables: config.variables.clone(),
+            memory: MemoryLimiter::new(config.memory_bytes, memory_refused),
         })
     }
-}
 
-impl InstanceState {
-    /// The requests that the instance works on.
-    pub(crate) fn callers(&mut self) -> &mut Callers {
-        &mut self.outgoing.callers
+    /// Returns the call depths of the requests that the instance serves.
+    pub(crate) fn call_depths(&mut self) -> &mut CallDepths {
+        &mut self.outgoing.call_depths
     }
 }
 

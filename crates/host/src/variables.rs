@@ -1,4 +1,4 @@
-//! `spin:variables@3.0.0`: the settings that the manifest maps to a component.
+//! `spin:variables@3.0.0`: the variables of a component.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,7 +38,7 @@ mod bindings {
 
 use bindings::spin::variables::variables::{Error, Host, HostWithStore};
 
-/// A component's variables by name, resolved once at start.
+/// Variables of a component by name, resolved once at start.
 #[derive(Clone, Default)]
 pub struct Variables(Arc<BTreeMap<String, String>>);
 
@@ -48,7 +48,7 @@ impl FromIterator<(String, String)> for Variables {
     }
 }
 
-/// Values may be secret: only the names are shown.
+/// Shows only the names, because values may be secret.
 impl std::fmt::Debug for Variables {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_set().entries(self.0.keys()).finish()
@@ -78,8 +78,8 @@ impl<T> HostWithStore<T> for HasSelf<InstanceState> {
     }
 }
 
-/// Lower-case letters, digits and single underscores between them, beginning with a letter
-/// (Spin, `spin-expressions`' `Key`).
+/// `true` if the name has lower-case letters, digits and single underscores between them, and begins
+/// with a letter (as `Key` in Spin's crate `spin-expressions`).
 fn is_valid_name(name: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_lowercase())
         && !name.ends_with('_')
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn values_stay_out_of_debug_output() {
+    fn debug_output_hides_values() {
         let variables: Variables = [("password".to_owned(), "hunter2".to_owned())]
             .into_iter()
             .collect();

@@ -1,27 +1,28 @@
-//! Worlds: what each kind of function may import, and the check that refuses one that wants more.
+//! Worlds: the interfaces that each kind of component may import, and the check of a component's
+//! imports.
 //!
-//! `wit/` says what a world grants; the build script makes the table from it. An import is granted
-//! if the world has the same interface in a version that is compatible by semver: a component built
-//! against `wasi:io/streams@0.2.3` runs where `0.2.6` is offered.
+//! The build script generates the table of interfaces from `wit/`. A world grants an import if it has
+//! the same interface in a semver-compatible version: a component built against
+//! `wasi:io/streams@0.2.3` runs where `0.2.6` is granted.
 
 use tirage_manifest::World;
 
 include!(concat!(env!("OUT_DIR"), "/worlds.rs"));
 
-/// A component wants more than its world grants.
+/// A component imports an interface that its world doesn't grant.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("imports {import}, which world \"{}\" does not grant", world.as_str())]
 pub struct WorldError {
-    /// The interface that it may not import.
+    /// The interface.
     pub import: String,
-    /// The world it was checked against.
+    /// The world.
     pub world: World,
 }
 
-/// Checks what a component imports.
+/// Checks the imports of a component.
 ///
 /// # Errors
-/// The first import that `world` doesn't grant.
+/// Names the first import that `world` doesn't grant.
 pub(crate) fn check_imports<'a>(
     world: World,
     imports: impl IntoIterator<Item = &'a str>,
@@ -29,7 +30,7 @@ pub(crate) fn check_imports<'a>(
     let granted = granted(world);
     let refused = imports
         .into_iter()
-        .find(|import| !granted.iter().any(|granted| compatible(granted, import)));
+        .find(|import| !granted.iter().any(|granted| is_compatible(granted, import)));
     match refused {
         None => Ok(()),
         Some(import) => Err(WorldError {
@@ -39,7 +40,7 @@ pub(crate) fn check_imports<'a>(
     }
 }
 
-/// The interfaces that a world grants.
+/// Returns the interfaces that a world grants.
 fn granted(world: World) -> &'static [&'static str] {
     WORLDS
         .iter()
@@ -47,18 +48,19 @@ fn granted(world: World) -> &'static [&'static str] {
         .map_or(&[], |(_, imports)| imports)
 }
 
-/// Whether an offer of interface `granted` serves a component that was built against `wanted`.
-fn compatible(granted: &str, wanted: &str) -> bool {
+/// `true` if interface `granted` serves a component that was built against `wanted`.
+fn is_compatible(granted: &str, wanted: &str) -> bool {
     match (granted.split_once('@'), wanted.split_once('@')) {
-        (Some((granted, offered)), Some((wanted, version))) => {
-            granted == wanted && compatibility_track(offered) == compatibility_track(version)
+        (Some((granted, granted_version)), Some((wanted, wanted_version))) => {
+            granted == wanted
+                && compatibility_track(granted_version) == compatibility_track(wanted_version)
         }
         _ => granted == wanted,
     }
 }
 
-/// The part of a version that stays while it remains compatible: `1` of 1.2.3, `0.2` of 0.2.6. A
-/// pre-release is compatible with itself alone (<https://semver.org>, 9 and 11).
+/// Returns the part of a version that all compatible versions share: `1` of 1.2.3, `0.2` of 0.2.6. A
+/// pre-release is compatible only with itself (<https://semver.org>, 9 and 11).
 fn compatibility_track(version: &str) -> &str {
     if version.contains('-') {
         return version;
@@ -87,23 +89,29 @@ mod tests {
     }
 
     #[test]
-    fn patches_are_compatible_other_tracks_are_not() {
-        assert!(compatible("wasi:io/streams@0.2.6", "wasi:io/streams@0.2.0"));
-        assert!(compatible("a:b/c@1.2.3", "a:b/c@1.9.0"));
-        assert!(!compatible(
+    fn only_versions_of_the_same_track_are_compatible() {
+        assert!(is_compatible(
+            "wasi:io/streams@0.2.6",
+            "wasi:io/streams@0.2.0"
+        ));
+        assert!(is_compatible("a:b/c@1.2.3", "a:b/c@1.9.0"));
+        assert!(!is_compatible(
             "wasi:http/types@0.3.0",
             "wasi:http/types@0.2.6"
         ));
-        assert!(!compatible(
+        assert!(!is_compatible(
             "wasi:http/types@0.3.0",
             "wasi:http/types@0.3.0-rc-2026-03-15"
         ));
-        assert!(!compatible("wasi:io/streams@0.2.6", "wasi:io/poll@0.2.6"));
-        assert!(!compatible("wasi:io/streams@0.2.6", "wasi:io/streams"));
+        assert!(!is_compatible(
+            "wasi:io/streams@0.2.6",
+            "wasi:io/poll@0.2.6"
+        ));
+        assert!(!is_compatible("wasi:io/streams@0.2.6", "wasi:io/streams"));
     }
 
     #[test]
-    fn a_step_may_not_reach_out_and_the_import_is_named() {
+    fn network_imports_of_a_step_are_refused_by_name() {
         for import in [
             "wasi:http/client@0.3.0",
             "wasi:http/outgoing-handler@0.2.6",
@@ -117,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn sockets_are_in_no_world() {
+    fn no_world_grants_sockets() {
         for world in ALL {
             let sockets = |import: &&&str| import.starts_with("wasi:sockets");
             assert_eq!(granted(world).iter().find(sockets), None);

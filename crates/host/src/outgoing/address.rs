@@ -1,5 +1,6 @@
-//! Which addresses are public. What isn't (this machine, its neighbours, the cloud's metadata
-//! service) is nobody's business but those whom the manifest sends there.
+//! Scopes of IP addresses. A component reaches addresses that aren't public (this machine, private
+//! networks, the cloud's metadata service) only if its manifest names them. This prevents server-side
+//! request forgery.
 //!
 //! Sources: IANA's special-purpose address registries for IPv4 and IPv6 (RFC 6890 and updates).
 
@@ -7,23 +8,23 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use tirage_manifest::Grant;
 
-/// How far an address reaches. The later, the less is it anybody's business.
+/// Scope of an address, in ascending order of restriction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Reach {
-    /// Anybody may be there.
+pub(super) enum Scope {
+    /// Globally reachable.
     Public,
-    /// This machine or a private network: for hosts that the manifest names.
+    /// This machine or a private network: only for hosts that the manifest names.
     Private,
-    /// Link-local, where clouds have their metadata services: for addresses that the manifest
-    /// names as such. A name that leads here is somebody's who wants to get in.
+    /// Link-local, where clouds have their metadata services: only for addresses that the manifest
+    /// names. A host name that resolves to such an address is probably an attack.
     LinkLocal,
     /// Never a destination: unspecified, multicast, documentation, reserved.
-    Nowhere,
+    Invalid,
 }
 
-impl Reach {
-    /// Whether a connection may be made. `grant` says how the manifest allows the host, and
-    /// `is_literal` that the host is the address itself and not a name that was looked up.
+impl Scope {
+    /// `true` if a connection is permitted. `grant` is the manifest's grant for the host. `is_literal`
+    /// is `true` if the host is the address itself, not a name that resolved to it.
     pub(super) fn permits(self, grant: Option<Grant>, is_literal: bool) -> bool {
         match grant {
             None => false,
@@ -34,22 +35,22 @@ impl Reach {
     }
 }
 
-pub(super) fn reach(address: IpAddr) -> Reach {
+pub(super) fn scope(address: IpAddr) -> Scope {
     match address {
-        IpAddr::V4(address) => reach_v4(address),
-        IpAddr::V6(address) => reach_v6(address),
+        IpAddr::V4(address) => scope_v4(address),
+        IpAddr::V6(address) => scope_v6(address),
     }
 }
 
-fn reach_v4(address: Ipv4Addr) -> Reach {
+fn scope_v4(address: Ipv4Addr) -> Scope {
     match address.octets() {
-        [127, ..] | [10, ..] | [192, 168, ..] => Reach::Private,
-        [172, second, ..] if second & 0xf0 == 16 => Reach::Private,
-        // Carrier-grade NAT (RFC 6598); some clouds keep services there.
-        [100, second, ..] if second & 0xc0 == 64 => Reach::Private,
-        [169, 254, ..] => Reach::LinkLocal,
+        [127, ..] | [10, ..] | [192, 168, ..] => Scope::Private,
+        [172, second, ..] if second & 0xf0 == 16 => Scope::Private,
+        // Carrier-grade NAT (RFC 6598); some clouds have services there.
+        [100, second, ..] if second & 0xc0 == 64 => Scope::Private,
+        [169, 254, ..] => Scope::LinkLocal,
         // "This network", protocol assignments, documentation, benchmarking, 6to4 relays, multicast
-        // and what is reserved above it.
+        // and reserved addresses.
         [0, ..]
         | [192, 0, 0, _]
         | [192, 0, 2, _]
@@ -57,35 +58,35 @@ fn reach_v4(address: Ipv4Addr) -> Reach {
         | [198, 18 | 19, ..]
         | [198, 51, 100, _]
         | [203, 0, 113, _]
-        | [224..=255, ..] => Reach::Nowhere,
-        _ => Reach::Public,
+        | [224..=255, ..] => Scope::Invalid,
+        _ => Scope::Public,
     }
 }
 
-fn reach_v6(address: Ipv6Addr) -> Reach {
+fn scope_v6(address: Ipv6Addr) -> Scope {
     let segments = address.segments();
     match segments {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Reach::Nowhere,
-        [0, 0, 0, 0, 0, 0, 0, 1] => Reach::Private,
-        [0xfe80..=0xfebf, ..] => Reach::LinkLocal,
+        [0, 0, 0, 0, 0, 0, 0, 0] => Scope::Invalid,
+        [0, 0, 0, 0, 0, 0, 0, 1] => Scope::Private,
+        [0xfe80..=0xfebf, ..] => Scope::LinkLocal,
         // IPv4 in IPv6: mapped, compatible, translated (RFC 4291, 6052), 6to4 (RFC 3056).
         [0, 0, 0, 0, 0, 0xffff, high, low]
         | [0, 0, 0, 0, 0, 0, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
-        | [0x2002, high, low, ..] => reach_v4(embedded_v4(high, low)),
+        | [0x2002, high, low, ..] => scope_v4(embedded_v4(high, low)),
         // Unique local.
-        [0xfc00..=0xfdff, ..] => Reach::Private,
-        // Global unicast is 2000::/3; inside it protocol assignments (Teredo hides an IPv4
-        // address), documentation and segment routing are none.
-        [0x2001, 0..=0x01ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Reach::Nowhere,
-        // ISATAP (RFC 5214) tunnels to the IPv4 address in the interface's half, under any prefix.
+        [0xfc00..=0xfdff, ..] => Scope::Private,
+        // Parts of global unicast (2000::/3) that aren't destinations: protocol assignments (Teredo
+        // embeds an IPv4 address), documentation and segment routing.
+        [0x2001, 0..=0x01ff, ..] | [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Scope::Invalid,
+        // ISATAP (RFC 5214) tunnels to the IPv4 address in the interface identifier, under any prefix.
         [0x2000..=0x3fff, _, _, _, 0 | 0x200, 0x5efe, high, low] => {
-            reach_v4(embedded_v4(high, low))
+            scope_v4(embedded_v4(high, low))
         }
-        [0x2000..=0x3fff, ..] => Reach::Public,
-        // Among others the prefix for local translators (RFC 8215): what it leads to is unknown.
-        _ => Reach::Nowhere,
+        [0x2000..=0x3fff, ..] => Scope::Public,
+        // Includes the prefix for local translators (RFC 8215), whose destinations are unknown.
+        _ => Scope::Invalid,
     }
 }
 
@@ -97,16 +98,16 @@ fn embedded_v4(high: u16, low: u16) -> Ipv4Addr {
 mod tests {
     use super::*;
 
-    fn assert_all(expected: Reach, addresses: &[&str]) {
+    fn assert_all(expected: Scope, addresses: &[&str]) {
         for address in addresses {
-            assert_eq!(reach(address.parse().unwrap()), expected, "{address}");
+            assert_eq!(scope(address.parse().unwrap()), expected, "{address}");
         }
     }
 
     #[test]
     fn public_addresses() {
         assert_all(
-            Reach::Public,
+            Scope::Public,
             &[
                 "1.1.1.1",
                 "100.63.255.255",
@@ -124,9 +125,9 @@ mod tests {
     }
 
     #[test]
-    fn private_addresses_however_they_are_written() {
+    fn private_addresses_in_every_notation() {
         assert_all(
-            Reach::Private,
+            Scope::Private,
             &[
                 "127.0.0.1",
                 "127.255.0.1",
@@ -148,9 +149,9 @@ mod tests {
     }
 
     #[test]
-    fn link_local_addresses_however_they_are_written() {
+    fn link_local_addresses_in_every_notation() {
         assert_all(
-            Reach::LinkLocal,
+            Scope::LinkLocal,
             &[
                 "169.254.169.254",
                 "169.254.42.42",
@@ -165,9 +166,9 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_nobodys() {
+    fn invalid_destinations() {
         assert_all(
-            Reach::Nowhere,
+            Scope::Invalid,
             &[
                 "0.0.0.0",
                 "0.1.2.3",
@@ -190,22 +191,22 @@ mod tests {
     }
 
     #[test]
-    fn what_isnt_public_has_to_be_named_and_link_local_as_an_address() {
+    fn private_addresses_need_a_named_grant_and_link_local_ones_a_literal_address() {
         use Grant::{Named, Network, Wildcard};
-        for (reach, by) in [
-            (Reach::Public, [true, true, true, true]),
-            (Reach::Private, [false, true, true, true]),
-            (Reach::LinkLocal, [false, false, true, true]),
-            (Reach::Nowhere, [false, false, false, false]),
+        for (scope, expected) in [
+            (Scope::Public, [true, true, true, true]),
+            (Scope::Private, [false, true, true, true]),
+            (Scope::LinkLocal, [false, false, true, true]),
+            (Scope::Invalid, [false, false, false, false]),
         ] {
             let permitted = [
-                reach.permits(Some(Wildcard), true),
-                reach.permits(Some(Named), false),
-                reach.permits(Some(Named), true),
-                reach.permits(Some(Network), true),
+                scope.permits(Some(Wildcard), true),
+                scope.permits(Some(Named), false),
+                scope.permits(Some(Named), true),
+                scope.permits(Some(Network), true),
             ];
-            assert_eq!(permitted, by, "{reach:?}");
-            assert!(!reach.permits(None, true));
+            assert_eq!(permitted, expected, "{scope:?}");
+            assert!(!scope.permits(None, true));
         }
     }
 }

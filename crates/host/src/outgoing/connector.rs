@@ -1,7 +1,8 @@
-//! Opens connections for outgoing requests: resolve, check, connect to exactly what was checked.
+//! Opens connections for outgoing requests: resolves the name, checks the addresses, and connects to
+//! a checked address.
 //!
-//! The check comes after name resolution and on each address, so a name that points into a private
-//! network opens nothing, and there is no second look-up in between that could answer otherwise.
+//! The check follows name resolution and covers each address, so a name that resolves into a private
+//! network is refused. There is no second look-up that could return another address (DNS rebinding).
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -23,35 +24,35 @@ use tokio_rustls::client::TlsStream;
 use url::Host;
 use wasmtime_wasi_http::Error;
 
-use super::address::reach;
+use super::address::scope;
 use super::destination::Destination;
 
-/// Connections that a component may have open, for each call that it may make at once: those of
-/// earlier calls are kept for a while, and must not use up the process's files.
+/// Open connections per concurrent call of a component. Idle connections of earlier calls count, so
+/// that they can't use up the file descriptors of the process.
 const CONNECTIONS_PER_CALL: usize = 4;
 
 tokio::task_local! {
-    /// How long the request that is being sent waits for a connection: name resolution, the TCP and
-    /// the TLS handshake together. hyper's client has no other way to tell its connector.
+    /// Timeout of connecting for the current request: name resolution, the TCP and the TLS handshake
+    /// together. hyper's client can pass it to the connector in no other way.
     pub(super) static CONNECT_TIMEOUT: Duration;
 }
 
-/// No connection could be had.
+/// An error of opening a connection.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConnectError {
-    #[error("the URI is not that of a destination")]
+    #[error("invalid destination URI")]
     Destination,
-    #[error("the address is not a destination that this component may reach")]
+    #[error("the component may not connect to this address")]
     Prohibited,
     #[error("the component has too many open connections")]
     TooMany,
-    #[error("the name cannot be resolved: {0}")]
+    #[error("cannot resolve the host name: {0}")]
     Resolve(io::Error),
     #[error("cannot connect: {0}")]
     Connect(io::Error),
-    #[error("the TLS handshake failed: {0}")]
+    #[error("TLS handshake failed: {0}")]
     Tls(io::Error),
-    #[error("connecting took too long")]
+    #[error("timeout while connecting")]
     Timeout,
 }
 
@@ -82,7 +83,7 @@ fn is_certificate_error(error: &(dyn std::error::Error + Send + Sync + 'static))
     )
 }
 
-/// One component's connector.
+/// Connector of one component.
 #[derive(Clone)]
 pub(super) struct Connector {
     allowed: AllowedHosts,
@@ -91,7 +92,7 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connector for a component that makes so many calls at once.
+    /// Creates the connector of a component that makes at most `max_calls` concurrent calls.
     pub(super) fn new(allowed: AllowedHosts, max_calls: usize) -> Self {
         let connections = max_calls
             .saturating_mul(CONNECTIONS_PER_CALL)
@@ -104,7 +105,7 @@ impl Connector {
     }
 
     async fn connect(self, uri: Uri) -> Result<Stream, ConnectError> {
-        let destination = Destination::of(&uri).map_err(|_| ConnectError::Destination)?;
+        let destination = Destination::parse(&uri).map_err(|_| ConnectError::Destination)?;
         let Ok(permit) = self.connections.acquire_owned().await else {
             return Err(ConnectError::TooMany);
         };
@@ -114,7 +115,7 @@ impl Connector {
         let stream = TcpStream::connect(&*permitted)
             .await
             .map_err(ConnectError::Connect)?;
-        // Small requests and answers must not wait for each other's acknowledgement.
+        // Nagle's algorithm would delay small requests until earlier data is acknowledged.
         stream.set_nodelay(true).map_err(ConnectError::Connect)?;
         if *scheme == "http" {
             return Ok(Stream::Plain { stream, permit });
@@ -166,28 +167,28 @@ async fn resolve(host: &Host, port: u16) -> Result<Vec<SocketAddr>, ConnectError
     };
     match addresses.is_empty() {
         true => Err(ConnectError::Resolve(io::Error::other(
-            "the name has no address",
+            "the host name has no address",
         ))),
         false => Ok(addresses),
     }
 }
 
-/// RFC 6761, 6.3: such a name is this machine, and no name server is to be asked. Few systems' resolvers
-/// know that.
+/// `true` for names below `localhost`, which RFC 6761, section 6.3, reserves for loopback addresses.
+/// Few resolvers implement that.
 fn is_below_localhost(name: &str) -> bool {
     name.strip_suffix('.')
         .unwrap_or(name)
         .ends_with(".localhost")
 }
 
-/// Those addresses that may be connected to.
+/// Returns the addresses to which a connection is permitted.
 fn permitted(
     mut addresses: Vec<SocketAddr>,
     grant: Option<Grant>,
     host: &Host,
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let is_literal = !matches!(host, Host::Domain(_));
-    addresses.retain(|address| reach(address.ip()).permits(grant, is_literal));
+    addresses.retain(|address| scope(address.ip()).permits(grant, is_literal));
     match addresses.is_empty() {
         true => Err(ConnectError::Prohibited),
         false => Ok(addresses),
@@ -205,10 +206,10 @@ impl tower_service::Service<Uri> for Connector {
 
     fn call(&mut self, uri: Uri) -> Self::Future {
         let connecting = self.clone().connect(uri);
-        let patience = CONNECT_TIMEOUT.try_with(|patience| *patience);
+        let timeout = CONNECT_TIMEOUT.try_with(|timeout| *timeout);
         Box::pin(async move {
-            let patience = patience.map_err(|_| ConnectError::Timeout)?;
-            tokio::time::timeout(patience, connecting)
+            let timeout = timeout.map_err(|_| ConnectError::Timeout)?;
+            tokio::time::timeout(timeout, connecting)
                 .await
                 .map_err(|_| ConnectError::Timeout)?
                 .map(TokioIo::new)
@@ -217,7 +218,7 @@ impl tower_service::Service<Uri> for Connector {
 }
 
 pin_project_lite::pin_project! {
-    /// An open connection, encrypted or not. It counts among the component's until it is closed.
+    /// An open connection, with or without TLS. Holds its permit until it is closed.
     #[project = StreamProjection]
     pub(super) enum Stream {
         Plain { #[pin] stream: TcpStream, permit: OwnedSemaphorePermit },
@@ -275,7 +276,7 @@ impl AsyncWrite for Stream {
 mod tests {
     use super::*;
 
-    fn permitted_of(
+    fn permitted_addresses(
         host: &str,
         grant: Grant,
         addresses: &[&str],
@@ -289,23 +290,24 @@ mod tests {
     }
 
     #[test]
-    fn of_a_name_with_public_and_private_addresses_only_the_public_ones_are_tried() {
+    fn a_wildcard_permits_only_the_public_addresses_of_a_name() {
         let mixed = ["127.0.0.1", "1.1.1.1", "10.0.0.1", "::1", "2606:4700::1"];
-        let public = permitted_of("rebind.test", Grant::Wildcard, &mixed).unwrap();
+        let public = permitted_addresses("rebind.test", Grant::Wildcard, &mixed).unwrap();
         assert_eq!(public, ["1.1.1.1", "2606:4700::1"]);
-        let private = permitted_of("rebind.test", Grant::Wildcard, &["127.0.0.1", "10.0.0.1"]);
+        let private =
+            permitted_addresses("rebind.test", Grant::Wildcard, &["127.0.0.1", "10.0.0.1"]);
         assert!(matches!(private, Err(ConnectError::Prohibited)));
     }
 
     #[test]
-    fn a_name_that_the_manifest_has_may_be_a_neighbours_but_not_the_metadata_services() {
+    fn a_named_host_may_resolve_to_a_private_but_not_to_a_link_local_address() {
         let addresses = ["10.0.0.1", "169.254.169.254", "fe80::1"];
-        let permitted = permitted_of("db.internal", Grant::Named, &addresses).unwrap();
+        let permitted = permitted_addresses("db.internal", Grant::Named, &addresses).unwrap();
         assert_eq!(permitted, ["10.0.0.1"]);
     }
 
     #[tokio::test]
-    async fn a_name_below_localhost_is_this_machine_and_has_to_be_named() {
+    async fn a_name_below_localhost_is_loopback_and_must_be_named() {
         for name in ["bucket.localhost", "bucket.localhost."] {
             let host = Host::parse(name).unwrap();
             let addresses = resolve(&host, 80).await.unwrap();
@@ -316,11 +318,11 @@ mod tests {
     }
 
     #[test]
-    fn the_metadata_service_has_to_be_named_as_what_it_is() {
+    fn a_link_local_address_must_be_named_literally() {
         let address = "169.254.169.254";
-        assert!(permitted_of(address, Grant::Wildcard, &[address]).is_err());
-        assert!(permitted_of(address, Grant::Named, &[address]).is_ok());
-        assert!(permitted_of(address, Grant::Network, &[address]).is_ok());
-        assert!(permitted_of("0.0.0.0", Grant::Named, &["0.0.0.0"]).is_err());
+        assert!(permitted_addresses(address, Grant::Wildcard, &[address]).is_err());
+        assert!(permitted_addresses(address, Grant::Named, &[address]).is_ok());
+        assert!(permitted_addresses(address, Grant::Network, &[address]).is_ok());
+        assert!(permitted_addresses("0.0.0.0", Grant::Named, &["0.0.0.0"]).is_err());
     }
 }

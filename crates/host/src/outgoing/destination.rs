@@ -1,9 +1,9 @@
-//! Where a request goes, read once: what policy judges is what is connected to, and what is said to
-//! be the host.
+//! Destination of an outgoing request. It is parsed once, so that the policy, the connection and the
+//! `host` header use the same host.
 //!
-//! Hosts are read as browsers read them (<https://url.spec.whatwg.org/#host-parsing>), so there is no
-//! spelling of an address (`0x7f.1`, `2130706433`) or name (upper case, IDN) that one part of this
-//! program takes for something else than another part does.
+//! Hosts are parsed as in browsers (<https://url.spec.whatwg.org/#host-parsing>). So every notation of
+//! an address (`0x7f.1`, `2130706433`) or a name (upper case, IDN) means the same in all parts of this
+//! program.
 
 use http::header::HOST;
 use http::uri::{Authority, Scheme};
@@ -13,11 +13,11 @@ use wasmtime_wasi_http::Error;
 
 use crate::Request;
 
-/// How a component calls its own application. Spin takes URLs without host for that as well; the
-/// bindings of WASI 0.3 can't send one.
-const ITSELF: &str = "self.alt";
+/// Host name by which a component calls its own application. Spin also accepts URLs without a host,
+/// which the bindings of WASI 0.3 can't send.
+const OWN_APPLICATION: &str = "self.alt";
 
-/// A host, and how it is spoken to.
+/// Scheme, host and port of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Destination {
     /// `http` or `https`.
@@ -27,20 +27,20 @@ pub(super) struct Destination {
 }
 
 impl Destination {
-    /// Where `uri` leads.
+    /// Parses the destination of `uri`.
     ///
     /// # Errors
-    /// If the scheme is another, or the authority isn't a host with maybe a port. One with a user's
-    /// name (`http://allowed@127.0.0.1`) is refused: nobody needs it, and it is there to mislead
-    /// (RFC 9110, section 4.2.4).
-    pub(super) fn of(uri: &Uri) -> Result<Self, Error> {
+    /// The scheme isn't `http` or `https`, or the authority isn't a host with an optional port. User
+    /// information (`http://allowed@127.0.0.1`) is refused, because it serves only to mislead (RFC 9110,
+    /// section 4.2.4).
+    pub(super) fn parse(uri: &Uri) -> Result<Self, Error> {
         let (scheme, default_port) = match uri.scheme() {
             Some(scheme) if *scheme == Scheme::HTTP => ("http", 80),
             Some(scheme) if *scheme == Scheme::HTTPS => ("https", 443),
             _ => return Err(Error::HttpProtocolError),
         };
         let authority = uri.authority().ok_or(Error::HttpRequestUriInvalid)?;
-        // `Authority::port` doesn't tell a port that is none from none at all.
+        // `Authority::port` returns `None` both for an invalid and for an absent port.
         let host = authority.host();
         let port = match authority.as_str().strip_prefix(host) {
             Some("" | ":") => Some(default_port),
@@ -48,7 +48,7 @@ impl Destination {
                 let is_number = port.bytes().all(|byte| byte.is_ascii_digit());
                 port.parse().ok().filter(|_| is_number)
             }),
-            // A user's name comes first.
+            // The authority begins with user information.
             None => None,
         };
         Ok(Self {
@@ -58,7 +58,7 @@ impl Destination {
         })
     }
 
-    /// Its name, if it isn't an address.
+    /// Returns the host name; `None` for an address.
     pub(super) fn name(&self) -> Option<&str> {
         match &self.host {
             Host::Domain(name) => Some(name),
@@ -66,16 +66,16 @@ impl Destination {
         }
     }
 
-    /// Whether it is the component's own application.
-    pub(super) fn is_itself(&self) -> bool {
-        self.name() == Some(ITSELF)
+    /// `true` if it is the component's own application.
+    pub(super) fn is_own_application(&self) -> bool {
+        self.name() == Some(OWN_APPLICATION)
     }
 
-    /// Writes it into a request, whose other words for it are replaced.
+    /// Sets the authority and the `host` header of a request to this destination.
     ///
     /// # Errors
-    /// For `CONNECT`, which asks for a tunnel to somewhere else.
-    pub(super) fn apply(&self, request: &mut Request) -> Result<(), Error> {
+    /// The method is `CONNECT`, which requests a tunnel to another host.
+    pub(super) fn write_to(&self, request: &mut Request) -> Result<(), Error> {
         if request.method() == Method::CONNECT {
             return Err(Error::HttpRequestMethodInvalid);
         }
@@ -90,7 +90,7 @@ impl Destination {
     }
 }
 
-/// As an authority: the port only if it isn't the scheme's own.
+/// Formats the destination as an authority, with the port unless it is the scheme's default.
 impl std::fmt::Display for Destination {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match (self.scheme, self.port) {
@@ -106,12 +106,12 @@ mod tests {
 
     use super::*;
 
-    fn read(uri: &str) -> Result<String, Error> {
-        Destination::of(&uri.parse().unwrap()).map(|destination| destination.to_string())
+    fn parse(uri: &str) -> Result<String, Error> {
+        Destination::parse(&uri.parse().unwrap()).map(|destination| destination.to_string())
     }
 
     #[test]
-    fn an_address_has_one_spelling() {
+    fn addresses_are_normalized() {
         for (uri, host) in [
             ("http://2130706433/", "127.0.0.1"),
             ("http://0x7f.1/", "127.0.0.1"),
@@ -121,12 +121,12 @@ mod tests {
             ("http://[0:0::1]:8080/", "[::1]:8080"),
             ("http://[::ffff:7f00:1]/", "[::ffff:7f00:1]"),
         ] {
-            assert_eq!(read(uri).unwrap(), host, "{uri}");
+            assert_eq!(parse(uri).unwrap(), host, "{uri}");
         }
     }
 
     #[test]
-    fn a_name_has_one_spelling_and_a_port_only_where_it_says_something() {
+    fn names_and_ports_are_normalized() {
         for (uri, host) in [
             ("HTTP://EXAMPLE.com:80/a", "example.com"),
             ("https://example.com:443", "example.com"),
@@ -136,12 +136,12 @@ mod tests {
             ("http://example.com:", "example.com"),
             ("http://example.com:080", "example.com"),
         ] {
-            assert_eq!(read(uri).unwrap(), host, "{uri}");
+            assert_eq!(parse(uri).unwrap(), host, "{uri}");
         }
     }
 
     #[test]
-    fn what_misleads_is_refused() {
+    fn misleading_authorities_are_errors() {
         for uri in [
             "http://allowed@127.0.0.1/",
             "http://allowed:80@127.0.0.1/",
@@ -153,17 +153,17 @@ mod tests {
             "http://256.1.1.1/",
             "http://a_b|c/",
         ] {
-            // Some are no URI at all.
+            // Some aren't URIs.
             let Ok(uri) = uri.parse() else { continue };
-            assert!(Destination::of(&uri).is_err(), "{uri}");
+            assert!(Destination::parse(&uri).is_err(), "{uri}");
         }
         for uri in ["ftp://example.com", "/relative"] {
-            assert!(read(uri).is_err(), "{uri}");
+            assert!(parse(uri).is_err(), "{uri}");
         }
     }
 
     #[test]
-    fn a_request_says_where_it_goes_and_nothing_else() {
+    fn the_authority_and_the_host_header_are_replaced() {
         let request = |method: Method| {
             http::Request::builder()
                 .method(method)
@@ -174,25 +174,32 @@ mod tests {
                 .unwrap()
         };
         let mut get = request(Method::GET);
-        Destination::of(get.uri()).unwrap().apply(&mut get).unwrap();
+        Destination::parse(get.uri())
+            .unwrap()
+            .write_to(&mut get)
+            .unwrap();
         assert_eq!(get.uri(), "http://127.0.0.1:8080/path?query");
         let hosts: Vec<_> = get.headers().get_all(HOST).iter().collect();
         assert_eq!(hosts, ["127.0.0.1:8080"]);
 
         let mut connect = request(Method::CONNECT);
-        let destination = Destination::of(connect.uri()).unwrap();
+        let destination = Destination::parse(connect.uri()).unwrap();
         assert!(matches!(
-            destination.apply(&mut connect),
+            destination.write_to(&mut connect),
             Err(Error::HttpRequestMethodInvalid)
         ));
     }
 
     #[test]
-    fn itself_is_one_name() {
-        let is_itself = |uri: &str| Destination::of(&uri.parse().unwrap()).unwrap().is_itself();
-        assert!(is_itself("http://self.alt/path"));
-        assert!(is_itself("https://SELF.alt:8080/"));
-        assert!(!is_itself("http://self/"));
-        assert!(!is_itself("http://self.alt.test/"));
+    fn the_own_application_has_one_name() {
+        let is_own_application = |uri: &str| {
+            Destination::parse(&uri.parse().unwrap())
+                .unwrap()
+                .is_own_application()
+        };
+        assert!(is_own_application("http://self.alt/path"));
+        assert!(is_own_application("https://SELF.alt:8080/"));
+        assert!(!is_own_application("http://self/"));
+        assert!(!is_own_application("http://self.alt.test/"));
     }
 }

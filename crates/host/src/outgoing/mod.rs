@@ -1,16 +1,15 @@
-//! Where a guest's outgoing requests go: to another component, to the application itself, to a
-//! service of the router's own, or out to the network. Everything that the manifest does not allow is
-//! refused, logged with the component's name, and answered to the guest as an error that says it was
-//! policy.
+//! Outgoing requests of guests: to another component, to the component's own application, to a
+//! service of the router, or to the network. A request that the manifest doesn't allow is refused and
+//! logged with the component's id; the guest gets an error that names the policy.
 //!
-//! Calls in process never hold a whole body: both sides stream into each other. They can't go round
-//! in circles for ever: each counts how many calls it stands on ([`caller`]).
+//! Calls within the process stream in both directions, without buffering a whole body. [`call_depth`]
+//! limits their nesting.
 
 mod address;
-mod caller;
+mod call_depth;
 mod connector;
 mod destination;
-mod internet;
+mod http_client;
 mod response_body;
 
 use std::collections::HashMap;
@@ -30,14 +29,14 @@ use wasmtime_wasi_http::{
 use crate::component::Component;
 use crate::metrics::ComponentMetrics;
 use crate::{CallError, Request, Response};
-pub(crate) use caller::{AttributedClient, Callers, Depth};
+pub(crate) use call_depth::{CallDepth, CallDepths, DepthTrackingClient};
 use destination::Destination;
-use internet::Internet;
+use http_client::HttpClient;
 
-/// A service of the router's own that components call by a host name, without a socket.
+/// A service of the router, which components call by a host name and without a socket.
 pub trait InternalService: Send + Sync {
-    /// Answers one request. `caller` is the id of the component that sent it, as the manifest has
-    /// it: the guest cannot choose it.
+    /// Serves one request. `caller` is the id of the component that sent it, from the manifest: a guest
+    /// can't set it.
     fn call(
         &self,
         caller: &str,
@@ -45,30 +44,31 @@ pub trait InternalService: Send + Sync {
     ) -> Pin<Box<dyn Future<Output = Response> + Send>>;
 }
 
-/// The client's address in a call between components, as Spin gives it.
+/// Client address of a call between components, as in Spin.
 const NO_CLIENT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
 
-/// What can be called in process.
+/// Destinations within the process.
 #[derive(Default)]
-pub(crate) struct Network {
+pub(crate) struct LocalDestinations {
     pub(crate) components: HashMap<Arc<str>, Component>,
     pub(crate) services: HashMap<String, Arc<dyn InternalService>>,
-    /// What answers a component that calls its own application.
-    pub(crate) itself: Option<Arc<dyn InternalService>>,
+    /// Service that serves a component's requests to its own application.
+    pub(crate) own_application: Option<Arc<dyn InternalService>>,
 }
 
-/// One component's way out, as one of its instances has it.
+/// Outgoing requests of one instance.
 #[derive(Clone)]
 pub(crate) struct Outgoing {
     policy: Arc<Policy>,
-    pub(crate) callers: Callers,
+    pub(crate) call_depths: CallDepths,
 }
 
+/// Policy and connections that all instances of a component share.
 struct Policy {
     component: Arc<str>,
     allowed: AllowedHosts,
-    network: Weak<Network>,
-    internet: Internet,
+    local: Weak<LocalDestinations>,
+    http_client: HttpClient,
     forbidden_headers: ForbiddenHeaderFilter,
     metrics: ComponentMetrics,
 }
@@ -78,20 +78,20 @@ impl Outgoing {
         component: Arc<str>,
         allowed: AllowedHosts,
         limits: OutgoingLimits,
-        network: Weak<Network>,
+        local: Weak<LocalDestinations>,
         metrics: ComponentMetrics,
     ) -> Self {
         let policy = Policy {
             component,
-            internet: Internet::new(allowed.clone(), limits),
+            http_client: HttpClient::new(allowed.clone(), limits),
             allowed,
-            network,
+            local,
             forbidden_headers: Arc::new(|name| FORBIDDEN_HEADERS.contains(name)),
             metrics,
         };
         Self {
             policy: Arc::new(policy),
-            callers: Callers::default(),
+            call_depths: CallDepths::default(),
         }
     }
 }
@@ -104,7 +104,7 @@ type Sent = Result<
     Error,
 >;
 
-/// The same names as wasmtime's own, made once and not for each header of each request.
+/// wasmtime's default names, in a static so that they aren't created for each header of each request.
 static FORBIDDEN_HEADERS: [HeaderName; 9] = DEFAULT_FORBIDDEN_HEADERS;
 
 impl WasiHttpHooks for Outgoing {
@@ -123,7 +123,7 @@ impl WasiHttpHooks for Outgoing {
         _: Box<dyn Future<Output = Result<(), Error>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let policy = Arc::clone(&self.policy);
-        let depth = self.callers.depth_of_next();
+        let depth = self.call_depths.next();
         Box::new(async move {
             let options = options.unwrap_or_default();
             let response = policy.send(request, options, depth).await?;
@@ -134,14 +134,14 @@ impl WasiHttpHooks for Outgoing {
     }
 }
 
-/// Where an allowed request goes.
-enum Way<'a> {
-    /// To a component of this name, in process.
+/// Target of an allowed request.
+enum Target<'a> {
+    /// The component of this id.
     Component(&'a str),
-    /// To something of the router's, in process.
+    /// A service of the router.
     Service(Arc<dyn InternalService>),
-    /// Out.
-    Internet,
+    /// A host of the network.
+    Network,
 }
 
 impl Policy {
@@ -149,19 +149,19 @@ impl Policy {
         &self,
         mut request: Request,
         options: RequestOptions,
-        depth: Depth,
+        depth: CallDepth,
     ) -> Result<Response, Error> {
-        let sent = match Destination::of(request.uri()) {
+        let result = match Destination::parse(request.uri()) {
             Ok(destination) => {
-                let sent = self.send_to(&destination, request, options, depth).await;
-                sent.map_err(|error| (error, destination.to_string()))
+                let response = self.send_to(&destination, request, options, depth).await;
+                response.map_err(|error| (error, destination.to_string()))
             }
             Err(error) => {
                 let uri = std::mem::take(request.uri_mut());
                 Err((error, uri.authority().map_or("", |a| a.host()).to_owned()))
             }
         };
-        sent.map_err(|(error, host)| {
+        result.map_err(|(error, host)| {
             self.report(&host, &error);
             error
         })
@@ -172,33 +172,37 @@ impl Policy {
         destination: &Destination,
         mut request: Request,
         options: RequestOptions,
-        depth: Depth,
+        depth: CallDepth,
     ) -> Result<Response, Error> {
-        destination.apply(&mut request)?;
-        let network = self.network.upgrade().ok_or(Error::ConnectionTerminated)?;
-        match self.way(&network, destination)? {
-            Way::Internet => {
-                drop(network);
-                self.internet.send(request, options).await
+        destination.write_to(&mut request)?;
+        let local = self.local.upgrade().ok_or(Error::ConnectionTerminated)?;
+        match self.target(&local, destination)? {
+            Target::Network => {
+                drop(local);
+                self.http_client.send(request, options).await
             }
-            Way::Component(name) => {
+            Target::Component(name) => {
                 request.extensions_mut().insert(depth.checked()?);
-                call_component(&network, name, request).await
+                call_component(&local, name, request).await
             }
-            Way::Service(service) => {
+            Target::Service(service) => {
                 request.extensions_mut().insert(depth.checked()?);
-                drop(network);
+                drop(local);
                 Ok(service.call(&self.component, request).await)
             }
         }
     }
 
-    fn way<'a>(&self, network: &Network, destination: &'a Destination) -> Result<Way<'a>, Error> {
-        if destination.is_itself() {
-            return match (&network.itself, self.allowed.allows_self()) {
+    fn target<'a>(
+        &self,
+        local: &LocalDestinations,
+        destination: &'a Destination,
+    ) -> Result<Target<'a>, Error> {
+        if destination.is_own_application() {
+            return match (&local.own_application, self.allowed.allows_self()) {
                 (_, false) => Err(Error::HttpRequestDenied),
                 (None, true) => Err(Error::DestinationNotFound),
-                (Some(itself), true) => Ok(Way::Service(Arc::clone(itself))),
+                (Some(service), true) => Ok(Target::Service(Arc::clone(service))),
             };
         }
         let Destination { scheme, host, port } = destination;
@@ -207,33 +211,35 @@ impl Policy {
         }
         let name = destination.name().unwrap_or_default();
         if let Some(component) = chained_component(name) {
-            return Ok(Way::Component(component));
+            return Ok(Target::Component(component));
         }
-        Ok(match network.services.get(name) {
-            Some(service) => Way::Service(Arc::clone(service)),
-            None => Way::Internet,
+        Ok(match local.services.get(name) {
+            Some(service) => Target::Service(Arc::clone(service)),
+            None => Target::Network,
         })
     }
 
-    /// Logs what was refused, and counts what policy refused.
+    /// Logs a failed request, and counts it if the policy refused it.
     fn report(&self, host: &str, error: &Error) {
         let component = &*self.component;
         let reason = match error {
             Error::HttpRequestDenied => "the manifest does not allow this host",
-            Error::DestinationIpProhibited => "not a public address, and not named as one",
-            Error::HttpRequestUriInvalid => "not the address of a host",
-            Error::HttpRequestMethodInvalid => "it asks for a tunnel",
-            Error::LoopDetected => "too many calls stand on each other",
+            Error::DestinationIpProhibited => {
+                "the address is not public, and the manifest does not name it"
+            }
+            Error::HttpRequestUriInvalid => "invalid URI",
+            Error::HttpRequestMethodInvalid => "CONNECT is not allowed",
+            Error::LoopDetected => "too many nested calls between components",
             Error::ConnectionLimitReached => {
                 tracing::warn!(
                     component,
                     host,
-                    "outgoing request turned away: too many at once"
+                    "outgoing request failed: too many concurrent calls"
                 );
                 return;
             }
             Error::HttpResponseHeaderSectionSize(_) | Error::HttpResponseBodySize(_) => {
-                tracing::warn!(component, host, %error, "outgoing request given up");
+                tracing::warn!(component, host, %error, "outgoing request failed: the response exceeds a limit");
                 return;
             }
             _ => {
@@ -247,11 +253,11 @@ impl Policy {
 }
 
 async fn call_component(
-    network: &Network,
+    local: &LocalDestinations,
     name: &str,
     mut request: Request,
 ) -> Result<Response, Error> {
-    let component = network
+    let component = local
         .components
         .get(name)
         .ok_or(Error::DestinationNotFound)?;

@@ -1,5 +1,5 @@
-//! A response's body under limits: how long it may pause, when it has to be through, how long it may
-//! be. It keeps its place among the component's calls until then.
+//! Body of a response from the network, with limits of its pauses, its total time and its length. It
+//! holds the permit of its call until it is dropped.
 
 use std::error::Error as _;
 use std::io::ErrorKind::{InvalidData, InvalidInput};
@@ -14,72 +14,78 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, sleep_until};
 use wasmtime_wasi_http::Error;
 
-/// What a body may take.
+/// Limits of a body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Allowance {
-    /// The longest pause between two pieces, counted only while somebody waits for the next.
-    pub(super) pause: Duration,
-    /// When the end must have come.
+pub(super) struct BodyLimits {
+    /// Maximum pause between two frames, measured only while the guest waits for the next.
+    pub(super) max_pause: Duration,
+    /// Time by which the body must end.
     pub(super) deadline: Instant,
-    /// How long it may be.
-    pub(super) bytes: u64,
+    /// Maximum length in bytes.
+    pub(super) max_bytes: u64,
 }
 
 pub(super) struct ResponseBody {
     body: Incoming,
-    allowance: Allowance,
+    limits: BodyLimits,
     received: u64,
-    /// Set while somebody waits.
+    /// `true` while the guest waits for a frame.
     waiting: bool,
     sleep: Pin<Box<Sleep>>,
-    _turn: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl ResponseBody {
+    /// Wraps a body.
+    ///
     /// # Errors
-    /// If the body is announced to be too long.
+    /// The announced length exceeds the limit.
     pub(super) fn new(
         body: Incoming,
-        allowance: Allowance,
-        turn: OwnedSemaphorePermit,
+        limits: BodyLimits,
+        permit: OwnedSemaphorePermit,
     ) -> Result<Self, Error> {
-        if body.size_hint().lower() > allowance.bytes {
-            return Err(Error::HttpResponseBodySize(Some(allowance.bytes)));
+        if body.size_hint().lower() > limits.max_bytes {
+            return Err(Error::HttpResponseBodySize(Some(limits.max_bytes)));
         }
         Ok(Self {
             body,
-            allowance,
+            limits,
             received: 0,
             waiting: false,
-            sleep: Box::pin(sleep_until(allowance.deadline)),
-            _turn: turn,
+            sleep: Box::pin(sleep_until(limits.deadline)),
+            _permit: permit,
         })
     }
 
     fn receive(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, Error> {
-        let Allowance {
-            deadline, bytes, ..
-        } = self.allowance;
+        let BodyLimits {
+            deadline,
+            max_bytes,
+            ..
+        } = self.limits;
         if Instant::now() >= deadline {
             return Err(Error::HttpResponseTimeout);
         }
         self.received += frame.data_ref().map_or(0, |data| data.len() as u64);
-        match self.received > bytes {
-            true => Err(Error::HttpResponseBodySize(Some(bytes))),
+        match self.received > max_bytes {
+            true => Err(Error::HttpResponseBodySize(Some(max_bytes))),
             false => Ok(frame),
         }
     }
 
-    /// Ready when the time is over.
-    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<Error> {
-        let Allowance {
-            pause, deadline, ..
-        } = self.allowance;
+    /// Ready with an error when the pause or the body exceeds its time.
+    fn poll_timeout(&mut self, context: &mut Context<'_>) -> Poll<Error> {
+        let BodyLimits {
+            max_pause,
+            deadline,
+            ..
+        } = self.limits;
         if !self.waiting {
             self.waiting = true;
             self.sleep
                 .as_mut()
-                .reset(deadline.min(Instant::now() + pause));
+                .reset(deadline.min(Instant::now() + max_pause));
         }
         ready!(self.sleep.as_mut().poll(context));
         Poll::Ready(match Instant::now() >= deadline {
@@ -89,8 +95,8 @@ impl ResponseBody {
     }
 }
 
-/// Cut off, or nonsense: hyper tells them apart by the cause.
-fn explain(error: &hyper::Error) -> Error {
+/// Distinguishes a truncated from a malformed body by the cause of hyper's error.
+fn convert_error(error: &hyper::Error) -> Error {
     let cause = error.source();
     match cause.and_then(|cause| cause.downcast_ref::<std::io::Error>()) {
         Some(cause) if !matches!(cause.kind(), InvalidInput | InvalidData) => {
@@ -109,13 +115,13 @@ impl Body for ResponseBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) else {
-            return self.poll_patience(context).map(|error| Some(Err(error)));
+            return self.poll_timeout(context).map(|error| Some(Err(error)));
         };
         self.waiting = false;
         Poll::Ready(match frame {
             None => None,
             Some(Ok(frame)) => Some(self.receive(frame)),
-            Some(Err(error)) => Some(Err(explain(&error))),
+            Some(Err(error)) => Some(Err(convert_error(&error))),
         })
     }
 

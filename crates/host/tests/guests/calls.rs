@@ -1,65 +1,51 @@
-//! What works: answers, streams, reuse, many at once.
+//! Successful calls: responses, streams, reuse of instances, concurrency.
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use tirage_host::{Allocator, Variables};
 use tirage_manifest::World;
 
 use crate::harness::{
-    ask, ask_json, get, guest, positive, post, post_in_pieces, start, text, try_start_with,
+    assert_streams, get, get_json, get_text, guest, positive, post, start, text, try_start_with,
 };
 
 #[tokio::test]
-async fn both_generations_of_wasi_http_answer() {
+async fn components_of_wasi_0_2_and_0_3_serve_requests() {
     let host = start([guest("hello"), guest("wasi02")]);
     for name in ["hello", "wasi02"] {
-        let calls = (0..50).map(|_| ask(&host, name, "/"));
-        for answer in futures::future::join_all(calls).await {
-            assert!(!answer.is_empty());
+        let calls = (0..50).map(|_| get_text(&host, name, "/"));
+        for response in futures::future::join_all(calls).await {
+            assert!(!response.is_empty());
         }
     }
 }
 
 #[tokio::test]
-async fn instances_come_from_the_pool_or_are_mapped_on_demand() {
+async fn both_allocators_work() {
     for allocator in [Allocator::Pooling, Allocator::OnDemand] {
         let host = try_start_with(allocator, [guest("hello"), guest("count")]).unwrap();
-        assert_eq!(ask(&host, "count", "/").await, "1", "{allocator:?}");
+        assert_eq!(get_text(&host, "count", "/").await, "1", "{allocator:?}");
     }
 }
 
 #[tokio::test]
-async fn a_body_streams_through_in_both_directions_at_once() {
+async fn bodies_stream_in_both_directions_concurrently() {
     let mut spec = guest("echo");
     spec.limits.timeout = Duration::from_secs(10);
     let host = start([spec]);
-    let (sender, request) = post_in_pieces();
-
-    sender.send(Bytes::from_static(b"first")).await.unwrap();
-    let mut answer = host.call("echo", request).await.unwrap().into_body();
-    // The second chunk is sent only when the first is back: nobody waits for the whole body.
-    for chunk in ["first", "second", "third"] {
-        if chunk != "first" {
-            sender.send(Bytes::from(chunk)).await.unwrap();
-        }
-        let frame = answer.frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), chunk);
-    }
-    drop(sender);
-    assert!(answer.frame().await.is_none());
+    assert_streams(&host, "echo").await;
 }
 
 #[tokio::test]
-async fn a_large_answer_arrives_whole() {
+async fn a_large_response_arrives_completely() {
     let host = start([guest("big-response")]);
-    let body = ask(&host, "big-response", "/?bytes=10000000").await;
+    let body = get_text(&host, "big-response", "/?bytes=10000000").await;
     assert_eq!(body.len(), 10_000_000);
 }
 
 #[tokio::test]
-async fn a_stream_that_the_guest_gave_away_outlives_its_idleness() {
+async fn a_stream_that_the_guest_handed_to_the_host_outlives_the_idle_timeout() {
     let folder = tempfile::tempdir().unwrap();
     let size = 20_000_000;
     std::fs::write(folder.path().join("file"), vec![b'x'; size]).unwrap();
@@ -73,54 +59,54 @@ async fn a_stream_that_the_guest_gave_away_outlives_its_idleness() {
     let host = start([spec]);
     let mut body = host.call("give-away", get("/")).await.unwrap().into_body();
     let first = body.frame().await.unwrap().unwrap().into_data().unwrap();
-    // Longer than an instance without work is kept.
+    // Longer than the idle timeout of an instance.
     tokio::time::sleep(Duration::from_millis(2500)).await;
     let rest = body.collect().await.unwrap().to_bytes();
     assert_eq!(first.len() + rest.len(), size);
 }
 
 #[tokio::test]
-async fn an_instance_serves_as_many_requests_as_it_may() {
+async fn an_instance_serves_requests_up_to_its_limit() {
     let mut reused = guest("count");
     reused.limits.requests_per_instance = positive(3);
     let host = start([reused]);
     let mut counts = Vec::new();
     for _ in 0..5 {
-        counts.push(ask(&host, "count", "/").await);
+        counts.push(get_text(&host, "count", "/").await);
     }
     assert_eq!(counts, ["1", "2", "3", "1", "2"]);
 }
 
 #[tokio::test]
-async fn a_step_gets_a_fresh_instance_for_each_request() {
+async fn a_limit_of_one_gives_each_request_a_fresh_instance() {
     let mut fresh = guest("count");
     fresh.limits.requests_per_instance = positive(1);
     let host = start([fresh]);
     for _ in 0..3 {
-        assert_eq!(ask(&host, "count", "/").await, "1");
+        assert_eq!(get_text(&host, "count", "/").await, "1");
     }
 }
 
 #[tokio::test]
-async fn requests_that_wait_share_an_instance() {
+async fn concurrent_requests_share_an_instance() {
     let mut spec = guest("sleep");
     spec.limits.max_concurrency = positive(8);
     let host = start([spec]);
     let begin = std::time::Instant::now();
-    let calls = (0..8).map(|_| ask(&host, "sleep", "/?ms=200"));
+    let calls = (0..8).map(|_| get_text(&host, "sleep", "/?ms=200"));
     futures::future::join_all(calls).await;
     assert!(begin.elapsed() < Duration::from_millis(8 * 200));
 }
 
 #[tokio::test]
-async fn a_thousand_requests_at_once_are_all_served() {
+async fn a_thousand_concurrent_requests_are_all_served() {
     let mut spec = guest("hello");
     spec.limits.queue_timeout = Duration::from_secs(60);
     spec.limits.timeout = Duration::from_secs(30);
     let host = start([spec]);
     let calls = (0..1000).map(|_| {
         let host = host.clone();
-        tokio::spawn(async move { ask(&host, "hello", "/").await })
+        tokio::spawn(async move { get_text(&host, "hello", "/").await })
     });
     for call in futures::future::join_all(calls).await {
         assert!(!call.unwrap().is_empty());
@@ -128,22 +114,22 @@ async fn a_thousand_requests_at_once_are_all_served() {
 }
 
 #[tokio::test]
-async fn a_guest_sees_its_own_variables() {
+async fn a_guest_reads_its_own_variables_only() {
     let mut spec = guest("variables");
     spec.variables = Variables::from_iter([("greeting".to_owned(), "bonjour".to_owned())]);
     let host = start([spec]);
     assert!(
-        ask(&host, "variables", "/?name=greeting")
+        get_text(&host, "variables", "/?name=greeting")
             .await
             .contains("bonjour")
     );
     let response = host.call("variables", get("/?name=secret")).await.unwrap();
-    let answer = text(response.into_body()).await;
-    assert!(answer.to_lowercase().contains("undefined"), "{answer}");
+    let response = text(response.into_body()).await;
+    assert!(response.to_lowercase().contains("undefined"), "{response}");
 }
 
 #[tokio::test]
-async fn method_target_headers_and_body_reach_the_guest() {
+async fn the_guest_receives_method_target_headers_and_body() {
     let host = start([guest("headers"), guest("echo")]);
     let mut request = post("/some/path?a=1&b=2", "");
     request
@@ -160,9 +146,9 @@ async fn method_target_headers_and_body_reach_the_guest() {
 }
 
 #[tokio::test]
-async fn a_guest_finds_nothing_that_was_not_given_to_it() {
+async fn a_guest_sees_no_environment_arguments_files_or_input() {
     let host = start([guest("snoop")]);
-    let seen = ask_json(&host, "snoop", "/").await;
+    let seen = get_json(&host, "snoop", "/").await;
     assert_eq!(seen["environment"], serde_json::json!({}));
     assert_eq!(seen["arguments"], serde_json::json!([]));
     for denied in [
@@ -184,7 +170,7 @@ async fn a_guest_finds_nothing_that_was_not_given_to_it() {
 }
 
 #[tokio::test]
-async fn a_guest_sees_the_environment_and_folders_of_its_manifest_and_cannot_write() {
+async fn a_guest_sees_its_environment_and_its_folders_read_only() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("page.html"), "hello").unwrap();
     let mut spec = guest("snoop");
@@ -194,7 +180,7 @@ async fn a_guest_sees_the_environment_and_folders_of_its_manifest_and_cannot_wri
         destination: "/".to_owned(),
     }];
     let host = start([spec]);
-    let seen = ask_json(&host, "snoop", "/").await;
+    let seen = get_json(&host, "snoop", "/").await;
     assert_eq!(seen["environment"], serde_json::json!({"COLOUR": "blue"}));
     assert_eq!(
         seen["root_directory"]["ok"],

@@ -1,4 +1,4 @@
-//! Starts hosts of guests and talks to them.
+//! Helpers that start a host with guests and send requests to them.
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use tirage_host::{
 use tirage_manifest::{AllowedHosts, ComponentId, Limits, OutgoingLimits, World};
 use tokio::sync::mpsc;
 
-/// Where the guests are built to.
+/// Folder of the built guests.
 pub(crate) fn guests() -> PathBuf {
     std::env::var_os("TIRAGE_GUESTS").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../build/guests")),
@@ -22,7 +22,7 @@ pub(crate) fn guests() -> PathBuf {
     )
 }
 
-/// Limits that tests don't wait long for.
+/// Limits with short timeouts.
 pub(crate) fn limits() -> Limits {
     Limits {
         memory_mib: positive(64),
@@ -50,7 +50,7 @@ pub(crate) fn positive<N: TryFrom<NonZeroU64>>(number: u64) -> N {
     N::try_from(number).ok().expect("the number fits")
 }
 
-/// The guest `name` in the world of functions, allowed to call nobody.
+/// The guest `name` in the world `api`, without allowed hosts.
 pub(crate) fn guest(name: &str) -> ComponentSpec {
     ComponentSpec {
         id: name.to_owned(),
@@ -65,8 +65,11 @@ pub(crate) fn guest(name: &str) -> ComponentSpec {
 }
 
 pub(crate) fn allowed(entries: &[&str]) -> AllowedHosts {
-    let none: [&ComponentId; 0] = [];
-    AllowedHosts::new(entries.iter().map(|entry| entry.parse().unwrap()), none)
+    let no_components: [&ComponentId; 0] = [];
+    AllowedHosts::new(
+        entries.iter().map(|entry| entry.parse().unwrap()),
+        no_components,
+    )
 }
 
 pub(crate) fn start<const N: usize>(guests: [ComponentSpec; N]) -> Host {
@@ -106,16 +109,31 @@ pub(crate) fn post(target: &str, body: impl Into<Bytes>) -> Request {
         .unwrap()
 }
 
-/// A POST whose body is what is sent on the channel, until the sender is dropped.
-pub(crate) fn post_in_pieces() -> (mpsc::Sender<Bytes>, Request) {
+/// Asserts that a component which echoes the request's body streams in both directions: each chunk
+/// is sent only after the one before has come back, so no side buffers the whole body.
+pub(crate) async fn assert_streams(host: &Host, component: &str) {
+    let (sender, request) = post_in_chunks();
+    let response = host.call(component, request).await.unwrap();
+    let mut body = response.into_body();
+    for chunk in ["one", "two", "three"] {
+        sender.send(Bytes::from(chunk)).await.unwrap();
+        let frame = body.frame().await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), chunk);
+    }
+    drop(sender);
+    assert!(body.frame().await.is_none());
+}
+
+/// A POST request whose body consists of the chunks sent on the channel, until the sender is dropped.
+fn post_in_chunks() -> (mpsc::Sender<Bytes>, Request) {
     let (sender, mut receiver) = mpsc::channel::<Bytes>(1);
-    let pieces = futures::stream::poll_fn(move |context| {
+    let chunks = futures::stream::poll_fn(move |context| {
         receiver
             .poll_recv(context)
-            .map(|piece| piece.map(|piece| Ok::<_, BodyError>(Frame::data(piece))))
+            .map(|chunk| chunk.map(|chunk| Ok::<_, BodyError>(Frame::data(chunk))))
     });
     let request = http::Request::post("http://tests/")
-        .body(StreamBody::new(pieces).boxed_unsync())
+        .body(StreamBody::new(chunks).boxed_unsync())
         .unwrap();
     (sender, request)
 }
@@ -124,8 +142,8 @@ pub(crate) async fn text(body: Body) -> String {
     String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap()
 }
 
-/// GETs `target` from the guest and returns the body of its answer.
-pub(crate) async fn ask(host: &Host, guest: &str, target: &str) -> String {
+/// Sends GET `target` to the guest and returns the body of its response.
+pub(crate) async fn get_text(host: &Host, guest: &str, target: &str) -> String {
     let response = host
         .call(guest, get(target))
         .await
@@ -134,11 +152,11 @@ pub(crate) async fn ask(host: &Host, guest: &str, target: &str) -> String {
     text(response.into_body()).await
 }
 
-pub(crate) async fn ask_json(host: &Host, guest: &str, target: &str) -> serde_json::Value {
-    serde_json::from_str(&ask(host, guest, target).await).unwrap()
+pub(crate) async fn get_json(host: &Host, guest: &str, target: &str) -> serde_json::Value {
+    serde_json::from_str(&get_text(host, guest, target).await).unwrap()
 }
 
-/// The error that the guest's failure becomes.
+/// Returns the error of a failed call.
 pub(crate) fn error(result: Result<Response, CallError>) -> CallError {
     match result {
         Ok(response) => panic!("answered {} instead of failing", response.status()),

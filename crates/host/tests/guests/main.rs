@@ -1,7 +1,7 @@
-//! The host against small components that each do one thing, most of them a bad one.
+//! Tests of the host with small components that each have one behaviour, most of them malicious.
 //!
-//! The components are `tests/guests/*`; `cargo xtask test` builds them to `build/guests/`, or
-//! wherever `TIRAGE_GUESTS` says.
+//! The components are `tests/guests/*`. `cargo xtask test` builds them to `build/guests/`, or to the
+//! folder in `TIRAGE_GUESTS`.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,8 +19,8 @@ mod pooling;
 mod servers;
 mod worlds;
 
-/// Every guest that a test uses: here, or in `tests/tests/system`. One that nobody uses, or that is not
-/// built, fails.
+/// The guests that a test uses, here or in `tests/tests/system`. `every_guest_has_a_test` compares the
+/// list with the built guests.
 const TESTED: [&str; 22] = [
     "big-response",
     "call-again",

@@ -1,4 +1,4 @@
-//! Where guests may call, and where not.
+//! Policy of outgoing requests.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use tirage_host::{Host, InternalService, Request, Response};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::harness::{allowed, ask, ask_json, guest, positive, post, post_in_pieces, start};
-use crate::servers::{friendly, repeating, server};
+use crate::harness::{allowed, assert_streams, get_json, get_text, guest, positive, post, start};
+use crate::servers::{answering, repeating, server};
 
 async fn call_out(entries: &[&str], url: &str) -> serde_json::Value {
     call_out_with(entries, &format!("url={url}")).await
@@ -22,20 +22,20 @@ async fn call_out_with(entries: &[&str], query: &str) -> serde_json::Value {
     let mut spec = guest("call-out");
     spec.limits.timeout = Duration::from_secs(10);
     spec.allowed_hosts = allowed(entries);
-    ask_json(&start([spec]), "call-out", &format!("/?{query}")).await
+    get_json(&start([spec]), "call-out", &format!("/?{query}")).await
 }
 
-/// What a component of WASI 0.2 is answered.
+/// Returns the response that a component of WASI 0.2 gets.
 async fn call_out_02(entries: &[&str], query: &str) -> String {
     let mut spec = guest("call-out-02");
     spec.limits.timeout = Duration::from_secs(10);
     spec.allowed_hosts = allowed(entries);
-    ask(&start([spec]), "call-out-02", &format!("/?{query}")).await
+    get_text(&start([spec]), "call-out-02", &format!("/?{query}")).await
 }
 
 #[tokio::test]
-async fn a_host_that_the_manifest_names_answers() {
-    let server = friendly().await;
+async fn a_named_host_is_reachable() {
+    let server = answering().await;
     let by_address = server.origin();
     let by_name = format!("http://localhost:{}", server.port);
     let by_network = "http://127.0.0.0/8:*";
@@ -44,14 +44,14 @@ async fn a_host_that_the_manifest_names_answers() {
         (&by_name, &by_name),
         (by_network, &by_address),
     ] {
-        let answer = call_out(&[entry], url).await;
-        assert_eq!(answer["body"], "it's me", "{entry}: {answer}");
+        let response = call_out(&[entry], url).await;
+        assert_eq!(response["body"], "it's me", "{entry}: {response}");
     }
 }
 
 #[tokio::test]
-async fn a_host_that_it_does_not_name_is_refused_as_policy() {
-    let server = friendly().await;
+async fn a_host_without_an_entry_is_denied() {
+    let server = answering().await;
     for entries in [
         vec![],
         vec!["http://example.com"],
@@ -60,9 +60,9 @@ async fn a_host_that_it_does_not_name_is_refused_as_policy() {
         vec!["http://10.0.0.0/8:*"],
         vec!["http://self"],
     ] {
-        let answer = call_out(&entries, &server.origin()).await;
+        let response = call_out(&entries, &server.origin()).await;
         assert_eq!(
-            answer["error"], "ErrorCode::HttpRequestDenied",
+            response["error"], "ErrorCode::HttpRequestDenied",
             "{entries:?}"
         );
     }
@@ -70,8 +70,8 @@ async fn a_host_that_it_does_not_name_is_refused_as_policy() {
 }
 
 #[tokio::test]
-async fn a_wildcard_does_not_open_the_private_network_however_it_is_spelt() {
-    let server = friendly().await;
+async fn a_wildcard_does_not_cover_private_addresses_in_any_notation() {
+    let server = answering().await;
     let port = server.port;
     for host in [
         "127.0.0.1",
@@ -98,31 +98,31 @@ async fn a_wildcard_does_not_open_the_private_network_however_it_is_spelt() {
         "[ff02::1]",
         "255.255.255.255",
     ] {
-        let answer = call_out(&["*://*:*"], &format!("http://{host}:{port}")).await;
+        let response = call_out(&["*://*:*"], &format!("http://{host}:{port}")).await;
         assert_eq!(
-            answer["error"], "ErrorCode::DestinationIpProhibited",
-            "{host}: {answer}"
+            response["error"], "ErrorCode::DestinationIpProhibited",
+            "{host}: {response}"
         );
     }
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn a_name_with_a_dot_at_its_end_is_another_name() {
-    let server = friendly().await;
+async fn a_trailing_dot_makes_another_name() {
+    let server = answering().await;
     let named = format!("http://localhost:{}", server.port);
     let dotted = format!("http://localhost.:{}", server.port);
-    let answer = call_out(&[&named], &dotted).await;
-    assert_eq!(answer["error"], "ErrorCode::HttpRequestDenied");
-    // Some resolvers know it, some don't.
-    let answer = call_out(&["*://*:*"], &dotted).await;
-    assert!(answer["error"].is_string(), "{answer}");
+    let response = call_out(&[&named], &dotted).await;
+    assert_eq!(response["error"], "ErrorCode::HttpRequestDenied");
+    // Only some resolvers resolve it.
+    let response = call_out(&["*://*:*"], &dotted).await;
+    assert!(response["error"].is_string(), "{response}");
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn what_looks_like_an_allowed_host_and_is_another_is_no_address() {
-    let server = friendly().await;
+async fn misleading_authorities_are_invalid() {
+    let server = answering().await;
     let port = server.port;
     for authority in [
         format!("allowed.test%40127.0.0.1:{port}"),
@@ -136,17 +136,17 @@ async fn what_looks_like_an_allowed_host_and_is_another_is_no_address() {
         "".to_owned(),
     ] {
         let query = format!("scheme=http&authority={authority}&path=/");
-        let answer = call_out_with(&["*://*:*", "http://allowed.test:*"], &query).await;
-        let by_library = answer["refused"] == "authority";
-        let by_host = answer["error"] == "ErrorCode::HttpRequestUriInvalid";
-        assert!(by_library || by_host, "{authority}: {answer}");
+        let response = call_out_with(&["*://*:*", "http://allowed.test:*"], &query).await;
+        let by_library = response["refused"] == "authority";
+        let by_host = response["error"] == "ErrorCode::HttpRequestUriInvalid";
+        assert!(by_library || by_host, "{authority}: {response}");
     }
     assert_eq!(server.connections(), 0);
 }
 
 #[tokio::test]
-async fn a_path_is_no_way_to_another_host() {
-    let server = friendly().await;
+async fn a_path_cannot_change_the_host() {
+    let server = answering().await;
     let authority = format!("127.0.0.1:{}", server.port);
     for path in [
         "http://other.test/",
@@ -156,9 +156,9 @@ async fn a_path_is_no_way_to_another_host() {
         "/a%20b",
     ] {
         let query = format!("scheme=http&authority={authority}&path={path}");
-        let answer = call_out_with(&[&server.origin()], &query).await;
-        if answer["refused"] != "path" {
-            assert_eq!(answer["status"], 200, "{path}: {answer}");
+        let response = call_out_with(&[&server.origin()], &query).await;
+        if response["refused"] != "path" {
+            assert_eq!(response["status"], 200, "{path}: {response}");
         }
     }
     for request in server.requests() {
@@ -172,8 +172,8 @@ async fn a_path_is_no_way_to_another_host() {
 }
 
 #[tokio::test]
-async fn headers_that_are_the_connections_are_not_the_guests_to_set() {
-    let server = friendly().await;
+async fn a_guest_cannot_set_connection_headers() {
+    let server = answering().await;
     let origin = server.origin();
     for name in [
         "host",
@@ -188,14 +188,17 @@ async fn headers_that_are_the_connections_are_not_the_guests_to_set() {
         "http2-settings",
     ] {
         let header = format!("header={name}:other.test");
-        let answer = call_out_with(&[&origin], &format!("url={origin}&{header}")).await;
+        let response = call_out_with(&[&origin], &format!("url={origin}&{header}")).await;
         assert_eq!(
-            answer["refused"], "header: HeaderError::Forbidden",
+            response["refused"], "header: HeaderError::Forbidden",
             "{name}"
         );
         let query = format!("authority=127.0.0.1:{}&{header}", server.port);
-        let answer = call_out_02(&[&origin], &query).await;
-        assert!(answer.starts_with("refused: header"), "{name}: {answer}");
+        let response = call_out_02(&[&origin], &query).await;
+        assert!(
+            response.starts_with("refused: header"),
+            "{name}: {response}"
+        );
     }
     assert_eq!(server.connections(), 0);
     call_out_with(&[&origin], &format!("url={origin}&header=x-own:value")).await;
@@ -203,15 +206,15 @@ async fn headers_that_are_the_connections_are_not_the_guests_to_set() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_for_a_tunnel() {
-    let server = friendly().await;
+async fn connect_is_refused() {
+    let server = answering().await;
     let query = format!("url={}&method=CONNECT", server.origin());
-    let answer = call_out_with(&[&server.origin()], &query).await;
-    assert_eq!(answer["error"], "ErrorCode::HttpRequestMethodInvalid");
+    let response = call_out_with(&[&server.origin()], &query).await;
+    assert_eq!(response["error"], "ErrorCode::HttpRequestMethodInvalid");
     assert_eq!(server.connections(), 0);
 }
 
-/// A TLS server that vouches for itself, as `localhost`.
+/// Starts a TLS server with a self-signed certificate for `localhost` and returns its port.
 async fn self_signed() -> u16 {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -237,23 +240,23 @@ async fn self_signed() -> u16 {
 }
 
 #[tokio::test]
-async fn https_is_spoken_to_servers_that_somebody_known_vouches_for() {
+async fn https_requires_a_trusted_certificate_and_tls() {
     let unknown = format!("https://localhost:{}", self_signed().await);
-    let answer = call_out(&[&unknown], &unknown).await;
-    assert_eq!(answer["error"], "ErrorCode::TlsCertificateError");
+    let response = call_out(&[&unknown], &unknown).await;
+    assert_eq!(response["error"], "ErrorCode::TlsCertificateError");
     let plain = server(async |mut connection| {
-        connection.say("HTTP/1.1 400 Bad Request\r\n\r\n").await;
+        connection.send("HTTP/1.1 400 Bad Request\r\n\r\n").await;
         std::future::pending().await
     })
     .await;
     let plain = format!("https://localhost:{}", plain.port);
-    let answer = call_out(&[&plain], &plain).await;
-    assert_eq!(answer["error"], "ErrorCode::TlsProtocolError");
+    let response = call_out(&[&plain], &plain).await;
+    assert_eq!(response["error"], "ErrorCode::TlsProtocolError");
 }
 
 #[tokio::test]
-async fn a_redirect_is_the_guests_to_follow_or_not() {
-    let other = friendly().await;
+async fn the_host_follows_no_redirects() {
+    let other = answering().await;
     let location = format!("location: {}", other.origin());
     let redirecting = server({
         let location = location.clone();
@@ -262,7 +265,7 @@ async fn a_redirect_is_the_guests_to_follow_or_not() {
             async move {
                 connection.request().await;
                 connection
-                    .say(&format!(
+                    .send(&format!(
                         "HTTP/1.1 302 Found\r\n{location}\r\ncontent-length: 0\r\n\r\n"
                     ))
                     .await;
@@ -271,15 +274,15 @@ async fn a_redirect_is_the_guests_to_follow_or_not() {
     })
     .await;
     let entries = [&*redirecting.origin(), &other.origin()];
-    let answer = call_out(&entries, &redirecting.origin()).await;
-    assert_eq!(answer["status"], 302, "{answer}");
-    assert_eq!(answer["headers"][0], location);
+    let response = call_out(&entries, &redirecting.origin()).await;
+    assert_eq!(response["status"], 302, "{response}");
+    assert_eq!(response["headers"][0], location);
     assert_eq!(other.connections(), 0);
 }
 
 #[tokio::test]
-async fn components_of_the_generation_before_are_held_to_the_same() {
-    let server = friendly().await;
+async fn components_of_wasi_0_2_have_the_same_policy() {
+    let server = answering().await;
     let authority = format!("authority=127.0.0.1:{}", server.port);
     let origin = server.origin();
     assert_eq!(call_out_02(&[&origin], &authority).await, "it's me");
@@ -301,37 +304,40 @@ async fn components_of_the_generation_before_are_held_to_the_same() {
             "ErrorCode::HttpRequestUriInvalid",
         ),
     ] {
-        let answer = call_out_02(&entries, query).await;
-        assert_eq!(answer, expected, "{query}");
+        let response = call_out_02(&entries, query).await;
+        assert_eq!(response, expected, "{query}");
     }
     let endless = repeating("HTTP/1.1 200 OK\r\n\r\n", "and so on").await;
     let query = format!("authority=127.0.0.1:{}", endless.port);
-    let answer = call_out_02(&[&endless.origin()], &query).await;
-    // wasmtime has no code for a body's errors in WASI 0.2, but it passes on what they say.
+    let response = call_out_02(&[&endless.origin()], &query).await;
+    // In WASI 0.2, wasmtime passes on only the message of a body's error.
     assert!(
-        answer.contains("response body size exceeds limit"),
-        "{answer}"
+        response.contains("response body size exceeds limit"),
+        "{response}"
     );
 }
 
 #[tokio::test]
-async fn calls_that_go_round_in_circles_end() {
+async fn call_loops_end() {
     let mut spec = guest("call-again");
     spec.limits.timeout = Duration::from_secs(10);
-    // All of a call's levels may meet in one instance, and those of other calls too.
+    // One instance may serve all nested calls of several requests.
     spec.limits.max_concurrency = positive(200);
     spec.limits.concurrent_requests_per_instance = positive(200);
     spec.allowed_hosts = allowed(&["http://call-again.spin.internal"]);
     let host = start([spec]);
     let target = "/?url=http://call-again.spin.internal/";
-    let calls = (0..8).map(|_| ask(&host, "call-again", target));
-    for answer in futures::future::join_all(calls).await {
-        assert_eq!(answer, format!("{}ErrorCode::LoopDetected", ".".repeat(16)));
+    let calls = (0..8).map(|_| get_text(&host, "call-again", target));
+    for response in futures::future::join_all(calls).await {
+        assert_eq!(
+            response,
+            format!("{}ErrorCode::LoopDetected", ".".repeat(16))
+        );
     }
 }
 
 #[tokio::test]
-async fn also_those_of_components_of_the_generation_before() {
+async fn call_loops_of_wasi_0_2_components_end() {
     let mut spec = guest("call-out-02");
     spec.limits.timeout = Duration::from_secs(10);
     spec.limits.max_concurrency = positive(20);
@@ -339,22 +345,22 @@ async fn also_those_of_components_of_the_generation_before() {
     let host = start([spec]);
     let target = "/?authority=call-out-02.spin.internal&again=1";
     assert_eq!(
-        ask(&host, "call-out-02", target).await,
+        get_text(&host, "call-out-02", target).await,
         "ErrorCode::LoopDetected"
     );
 }
 
 #[tokio::test]
-async fn nobody_at_the_other_end_is_an_error_that_the_guest_can_read() {
+async fn a_refused_connection_is_an_error() {
     let free = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = format!("http://127.0.0.1:{}", free.local_addr().unwrap().port());
     drop(free);
-    let answer = call_out(&[&host], &host).await;
-    assert_eq!(answer["error"], "ErrorCode::ConnectionRefused");
+    let response = call_out(&[&host], &host).await;
+    assert_eq!(response["error"], "ErrorCode::ConnectionRefused");
 }
 
 #[tokio::test]
-async fn components_call_each_other_and_stream_both_ways() {
+async fn calls_between_components_stream_in_both_directions() {
     let mut caller = guest("call-component");
     caller.limits.timeout = Duration::from_secs(10);
     caller.allowed_hosts = allowed(&["http://echo.spin.internal"]);
@@ -362,23 +368,11 @@ async fn components_call_each_other_and_stream_both_ways() {
     echo.limits.timeout = Duration::from_secs(10);
     let host = start([caller, echo]);
 
-    let (sender, request) = post_in_pieces();
-    let mut answer = host
-        .call("call-component", request)
-        .await
-        .unwrap()
-        .into_body();
-    for chunk in ["one", "two", "three"] {
-        sender.send(Bytes::from(chunk)).await.unwrap();
-        let frame = answer.frame().await.unwrap().unwrap();
-        assert_eq!(frame.into_data().unwrap(), chunk);
-    }
-    drop(sender);
-    assert!(answer.frame().await.is_none());
+    assert_streams(&host, "call-component").await;
 }
 
 #[tokio::test]
-async fn a_component_that_may_not_call_another_is_refused() {
+async fn a_component_without_an_entry_for_another_is_denied() {
     let host = start([guest("call-component"), guest("echo")]);
     let failure = host
         .call("call-component", post("/", "x"))
@@ -391,10 +385,10 @@ async fn a_component_that_may_not_call_another_is_refused() {
     );
 }
 
-/// Answers with the caller's name.
-struct WhoCalls;
+/// Responds with the caller's id.
+struct CallerService;
 
-impl InternalService for WhoCalls {
+impl InternalService for CallerService {
     fn call(&self, caller: &str, _: Request) -> Pin<Box<dyn Future<Output = Response> + Send>> {
         let body = Full::new(Bytes::from(caller.to_owned()));
         Box::pin(async { Response::new(body.map_err(|never| match never {}).boxed_unsync()) })
@@ -402,14 +396,14 @@ impl InternalService for WhoCalls {
 }
 
 #[tokio::test]
-async fn the_routers_own_services_know_who_calls() {
+async fn a_service_of_the_router_receives_the_callers_id() {
     let mut spec = guest("call-out");
     spec.allowed_hosts = allowed(&["http://who.tirage.internal"]);
     let host = Host::builder()
-        .service("who.tirage.internal", Arc::new(WhoCalls))
+        .service("who.tirage.internal", Arc::new(CallerService))
         .component(spec)
         .build()
         .unwrap();
-    let answer = ask_json(&host, "call-out", "/?url=http://who.tirage.internal/").await;
-    assert_eq!(answer["body"], "call-out");
+    let response = get_json(&host, "call-out", "/?url=http://who.tirage.internal/").await;
+    assert_eq!(response["body"], "call-out");
 }

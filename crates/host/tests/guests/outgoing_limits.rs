@@ -1,5 +1,5 @@
-//! Servers that take too long, say too much or talk nonsense: each costs the guest an error that says
-//! what it was, and nobody anything else.
+//! Servers that are too slow, send too much or send malformed responses: each causes its own error in
+//! the guest.
 
 use std::future::pending;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tirage_host::Host;
 use tirage_manifest::OutgoingLimits;
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::harness::{allowed, ask_json, guest, limits, positive, start};
-use crate::servers::{Server, friendly, repeating, saying, server};
+use crate::harness::{allowed, get_json, guest, limits, positive, start};
+use crate::servers::{Server, answering, repeating, sending, server};
 
-/// A host with the guest that calls out, under these limits.
+/// A host with the guest `call-out` and changed limits.
 fn host(change: impl FnOnce(&mut OutgoingLimits)) -> Host {
     let mut spec = guest("call-out");
     spec.limits.timeout = Duration::from_secs(30);
@@ -27,20 +27,20 @@ fn host(change: impl FnOnce(&mut OutgoingLimits)) -> Host {
 }
 
 async fn fetch(host: &Host, server: &Server) -> Value {
-    ask_json(host, "call-out", &format!("/?url={}", server.origin())).await
+    get_json(host, "call-out", &format!("/?url={}", server.origin())).await
 }
 
 async fn error(host: &Host, server: &Server) -> String {
-    let answer = fetch(host, server).await;
-    answer["error"]
+    let response = fetch(host, server).await;
+    response["error"]
         .as_str()
-        .unwrap_or_else(|| panic!("no error: {answer}"))
+        .unwrap_or_else(|| panic!("no error: {response}"))
         .to_owned()
 }
 
 #[tokio::test]
-async fn a_server_that_never_answers() {
-    let server = saying("").await;
+async fn a_server_that_never_responds() {
+    let server = sending("").await;
     let host = host(|limits| limits.timeout = Duration::from_millis(200));
     assert_eq!(
         error(&host, &server).await,
@@ -49,8 +49,8 @@ async fn a_server_that_never_answers() {
 }
 
 #[tokio::test]
-async fn a_server_that_begins_to_answer_and_stops() {
-    let server = saying("HTTP/1.1 200 OK\r\ncontent-le").await;
+async fn a_head_that_stalls() {
+    let server = sending("HTTP/1.1 200 OK\r\ncontent-le").await;
     let host = host(|limits| limits.timeout = Duration::from_millis(200));
     assert_eq!(
         error(&host, &server).await,
@@ -59,7 +59,7 @@ async fn a_server_that_begins_to_answer_and_stops() {
 }
 
 #[tokio::test]
-async fn a_server_that_says_again_and_again_that_it_will_answer() {
+async fn endless_informational_responses() {
     let server = repeating("", "HTTP/1.1 100 Continue\r\n\r\n").await;
     let host = host(|limits| limits.timeout = Duration::from_millis(200));
     assert_eq!(
@@ -69,11 +69,11 @@ async fn a_server_that_says_again_and_again_that_it_will_answer() {
 }
 
 #[tokio::test]
-async fn a_guest_may_be_less_patient_than_its_host() {
-    let silent = saying("").await;
-    let stops = saying("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+async fn a_guest_may_set_shorter_timeouts() {
+    let silent = sending("").await;
+    let stops = sending("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
     let host = host(|_| {});
-    for (server, patience, expected) in [
+    for (server, timeout, expected) in [
         (
             &silent,
             "first_byte_ms=100",
@@ -85,14 +85,14 @@ async fn a_guest_may_be_less_patient_than_its_host() {
             "ErrorCode::ConnectionReadTimeout",
         ),
     ] {
-        let target = format!("/?url={}&{patience}", server.origin());
-        let answer = ask_json(&host, "call-out", &target).await;
-        assert_eq!(answer["error"], expected, "{answer}");
+        let target = format!("/?url={}&{timeout}", server.origin());
+        let response = get_json(&host, "call-out", &target).await;
+        assert_eq!(response["error"], expected, "{response}");
     }
 }
 
-/// A listener whose queue is full: connections to it don't come about.
-async fn unreachable() -> (u16, tokio::net::TcpListener, Vec<TcpStream>) {
+/// A listener with a full backlog, to which no connection can be established.
+async fn full_listener() -> (u16, tokio::net::TcpListener, Vec<TcpStream>) {
     let socket = TcpSocket::new_v4().unwrap();
     socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let listener = socket.listen(1).unwrap();
@@ -102,25 +102,25 @@ async fn unreachable() -> (u16, tokio::net::TcpListener, Vec<TcpStream>) {
         tokio::time::timeout(Duration::from_millis(300), TcpStream::connect(address)).await
     {
         waiting.push(connected.unwrap());
-        assert!(waiting.len() < 100, "the queue never fills");
+        assert!(waiting.len() < 100, "the backlog never fills");
     }
     (address.port(), listener, waiting)
 }
 
 #[tokio::test]
-async fn a_connection_that_does_not_come_about() {
-    let (port, _listener, _waiting) = unreachable().await;
+async fn a_connection_that_cannot_be_established() {
+    let (port, _listener, _waiting) = full_listener().await;
     let target = format!("/?url=http://127.0.0.1:{port}");
-    let impatient = host(|limits| limits.connect_timeout = Duration::from_millis(200));
-    let answer = ask_json(&impatient, "call-out", &target).await;
-    assert_eq!(answer["error"], "ErrorCode::ConnectionTimeout");
-    let patient = host(|limits| limits.connect_timeout = Duration::from_secs(20));
-    let answer = ask_json(&patient, "call-out", &format!("{target}&connect_ms=200")).await;
-    assert_eq!(answer["error"], "ErrorCode::ConnectionTimeout");
+    let short = host(|limits| limits.connect_timeout = Duration::from_millis(200));
+    let response = get_json(&short, "call-out", &target).await;
+    assert_eq!(response["error"], "ErrorCode::ConnectionTimeout");
+    let long = host(|limits| limits.connect_timeout = Duration::from_secs(20));
+    let response = get_json(&long, "call-out", &format!("{target}&connect_ms=200")).await;
+    assert_eq!(response["error"], "ErrorCode::ConnectionTimeout");
 }
 
 #[tokio::test]
-async fn headers_without_end() {
+async fn endless_headers() {
     let host = host(|_| {});
     for piece in ["x-endless: and so on\r\n", "on-and-on"] {
         let server = repeating("HTTP/1.1 200 OK\r\n", piece).await;
@@ -132,11 +132,11 @@ async fn headers_without_end() {
 }
 
 #[tokio::test]
-async fn too_many_headers_and_too_long_ones() {
+async fn too_many_or_too_long_headers() {
     let server = server(async |mut connection| {
         connection.request().await;
         connection
-            .say("HTTP/1.1 200 OK\r\na: 1\r\nb: 2\r\ncontent-length: 0\r\n\r\n")
+            .send("HTTP/1.1 200 OK\r\na: 1\r\nb: 2\r\ncontent-length: 0\r\n\r\n")
             .await;
     })
     .await;
@@ -158,15 +158,18 @@ async fn too_many_headers_and_too_long_ones() {
             limits.max_response_headers = positive(count);
             limits.max_response_header_bytes = positive(bytes);
         });
-        let answer = fetch(&host, &server).await;
-        assert_eq!(answer["error"], expected, "{count} headers, {bytes} bytes");
+        let response = fetch(&host, &server).await;
+        assert_eq!(
+            response["error"], expected,
+            "{count} headers, {bytes} bytes"
+        );
     }
 }
 
 #[tokio::test]
-async fn a_body_without_end() {
+async fn an_endless_body() {
     let host = host(|_| {});
-    // Long pieces: the guest keeps each in a buffer of its own.
+    // Long chunks, because the guest keeps each in a buffer of its own.
     let piece = "x".repeat(0x1000);
     for (head, piece) in [
         ("HTTP/1.1 200 OK\r\n\r\n", piece.clone()),
@@ -184,8 +187,8 @@ async fn a_body_without_end() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_long_is_not_waited_for() {
-    let server = saying("HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n").await;
+async fn a_content_length_beyond_the_limit_fails_immediately() {
+    let server = sending("HTTP/1.1 200 OK\r\ncontent-length: 1048577\r\n\r\n").await;
     assert_eq!(
         error(&host(|_| {}), &server).await,
         "ErrorCode::HttpResponseBodySize(Some(1048576))"
@@ -193,19 +196,19 @@ async fn a_body_that_is_announced_too_long_is_not_waited_for() {
 }
 
 #[tokio::test]
-async fn a_body_of_just_the_limit() {
+async fn a_body_of_exactly_the_limit() {
     let server = server(async |mut connection| {
         connection.request().await;
-        connection.answer(&"x".repeat(1 << 20)).await;
+        connection.respond(&"x".repeat(1 << 20)).await;
     })
     .await;
-    let answer = fetch(&host(|_| {}), &server).await;
-    assert_eq!(answer["body"].as_str().unwrap().len(), 1 << 20);
+    let response = fetch(&host(|_| {}), &server).await;
+    assert_eq!(response["body"].as_str().unwrap().len(), 1 << 20);
 }
 
 #[tokio::test]
-async fn a_body_that_stops_in_the_middle() {
-    let server = saying("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
+async fn a_body_that_stalls() {
+    let server = sending("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf").await;
     let host = host(|limits| limits.timeout = Duration::from_millis(200));
     assert_eq!(
         error(&host, &server).await,
@@ -214,13 +217,13 @@ async fn a_body_that_stops_in_the_middle() {
 }
 
 #[tokio::test]
-async fn a_body_that_drips() {
+async fn a_body_beyond_the_total_timeout() {
     let server = server(async |mut connection| {
         connection.request().await;
         connection
-            .say("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\n\r\n")
             .await;
-        while connection.say("x").await {
+        while connection.send("x").await {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
@@ -233,14 +236,14 @@ async fn a_body_that_drips() {
 }
 
 #[tokio::test]
-async fn a_connection_that_closes_in_the_middle_of_a_body_is_no_end_of_it() {
+async fn a_connection_closed_within_a_body_is_an_error() {
     for text in [
         "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nhalf",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n",
     ] {
         let server = server(move |mut connection| async move {
             connection.request().await;
-            connection.say(text).await;
+            connection.send(text).await;
         })
         .await;
         assert_eq!(
@@ -252,14 +255,14 @@ async fn a_connection_that_closes_in_the_middle_of_a_body_is_no_end_of_it() {
 }
 
 #[tokio::test]
-async fn nonsense() {
+async fn malformed_responses() {
     for text in [
         "good morning\r\n\r\n",
         "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
         "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n",
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nnot a number\r\n",
     ] {
-        let server = saying(text).await;
+        let server = sending(text).await;
         assert_eq!(
             error(&host(|_| {}), &server).await,
             "ErrorCode::HttpProtocolError",
@@ -269,7 +272,7 @@ async fn nonsense() {
 }
 
 #[tokio::test]
-async fn a_server_that_closes_without_a_word() {
+async fn a_server_that_closes_without_a_response() {
     let server = server(async |mut connection| {
         connection.request().await;
     })
@@ -278,20 +281,20 @@ async fn a_server_that_closes_without_a_word() {
         error(&host(|_| {}), &server).await,
         "ErrorCode::ConnectionTerminated"
     );
-    assert_eq!(server.requests().len(), 1, "it was sent again");
+    assert_eq!(server.requests().len(), 1, "the request was sent again");
 }
 
 #[tokio::test]
-async fn no_more_calls_at_once_than_allowed_and_as_many_as_before_when_one_has_ended() {
+async fn concurrent_calls_are_limited_until_one_ends() {
     let slow = server(async |mut connection| {
         connection.request().await;
         connection
-            .say("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha")
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nha")
             .await;
         pending().await
     })
     .await;
-    let quick = friendly().await;
+    let quick = answering().await;
     let host = host(|limits| {
         limits.max_concurrency = positive(1);
         limits.connect_timeout = Duration::from_millis(300);
@@ -303,7 +306,7 @@ async fn no_more_calls_at_once_than_allowed_and_as_many_as_before_when_one_has_e
     });
     let mut refused = Value::Null;
     while refused != "ErrorCode::ConnectionLimitReached" {
-        // Until the other call has begun, this one is the only one.
+        // Succeeds until the other call has begun.
         refused = fetch(&host, &quick).await["error"].take();
     }
     assert_eq!(holding.await.unwrap(), "ErrorCode::ConnectionReadTimeout");

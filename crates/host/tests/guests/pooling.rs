@@ -1,11 +1,11 @@
-//! Connections are kept, for the component that opened them, and a request is never sent twice.
+//! Pooled connections: each belongs to one component, and no request is sent twice.
 
 use std::time::Duration;
 
 use tirage_host::ComponentSpec;
 
-use crate::harness::{allowed, ask_json, guest, positive, start};
-use crate::servers::{friendly, server};
+use crate::harness::{allowed, get_json, guest, positive, start};
+use crate::servers::{answering, server};
 
 fn call_out(id: &str, entries: &[&str]) -> ComponentSpec {
     let mut spec = guest("call-out");
@@ -16,97 +16,97 @@ fn call_out(id: &str, entries: &[&str]) -> ComponentSpec {
 }
 
 #[tokio::test]
-async fn calls_one_after_the_other_share_a_connection() {
-    let server = friendly().await;
+async fn consecutive_calls_share_a_connection() {
+    let server = answering().await;
     let mut spec = call_out("caller", &[&server.origin()]);
-    // Instances come and go; connections are the component's.
+    // The pool belongs to the component, not to an instance.
     spec.limits.requests_per_instance = positive(1);
     let host = start([spec]);
     for _ in 0..5 {
-        let answer = ask_json(&host, "caller", &format!("/?url={}", server.origin())).await;
-        assert_eq!(answer["body"], "it's me", "{answer}");
+        let response = get_json(&host, "caller", &format!("/?url={}", server.origin())).await;
+        assert_eq!(response["body"], "it's me", "{response}");
     }
     assert_eq!((server.requests().len(), server.connections()), (5, 1));
 }
 
 #[tokio::test]
-async fn a_connection_is_of_no_use_to_a_component_that_may_not_open_it() {
-    let server = friendly().await;
+async fn components_do_not_share_connections() {
+    let server = answering().await;
     let host = start([
         call_out("may", &[&server.origin()]),
         call_out("may-not", &["http://*:*"]),
         call_out("may-too", &[&server.origin()]),
     ]);
     let target = format!("/?url={}", server.origin());
-    assert_eq!(ask_json(&host, "may", &target).await["status"], 200);
+    assert_eq!(get_json(&host, "may", &target).await["status"], 200);
     assert_eq!(
-        ask_json(&host, "may-not", &target).await["error"],
+        get_json(&host, "may-not", &target).await["error"],
         "ErrorCode::DestinationIpProhibited"
     );
     assert_eq!(server.connections(), 1);
-    assert_eq!(ask_json(&host, "may-too", &target).await["status"], 200);
+    assert_eq!(get_json(&host, "may-too", &target).await["status"], 200);
     assert_eq!(server.connections(), 2);
 }
 
 #[tokio::test]
-async fn a_kept_connection_that_has_ended_is_replaced() {
+async fn a_closed_pooled_connection_is_replaced() {
     let server = server(async |mut connection| {
         connection.request().await;
-        connection.answer("only once").await;
+        connection.respond("only once").await;
     })
     .await;
     let host = start([call_out("caller", &[&server.origin()])]);
     for _ in 0..3 {
-        let answer = ask_json(&host, "caller", &format!("/?url={}", server.origin())).await;
-        assert_eq!(answer["body"], "only once", "{answer}");
-        // The end of the connection takes a moment to be seen.
+        let response = get_json(&host, "caller", &format!("/?url={}", server.origin())).await;
+        assert_eq!(response["body"], "only once", "{response}");
+        // Time for the client to notice the closed connection.
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert_eq!((server.requests().len(), server.connections()), (3, 3));
 }
 
 #[tokio::test]
-async fn a_request_that_a_kept_connection_has_swallowed_is_not_sent_again() {
+async fn a_request_lost_on_a_pooled_connection_is_not_sent_again() {
     let server = server(async |mut connection| {
         connection.request().await;
-        connection.answer("first").await;
+        connection.respond("first").await;
         connection.request().await;
         if connection.number > 0 {
-            connection.answer("sent again").await;
+            connection.respond("sent again").await;
         }
     })
     .await;
     let host = start([call_out("caller", &[&server.origin()])]);
     let target = format!("/?url={}&method=POST", server.origin());
-    assert_eq!(ask_json(&host, "caller", &target).await["body"], "first");
-    // The connection takes a moment to be kept.
+    assert_eq!(get_json(&host, "caller", &target).await["body"], "first");
+    // Time for the connection to return to the pool.
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let answer = ask_json(&host, "caller", &target).await;
+    let response = get_json(&host, "caller", &target).await;
     assert_eq!(
-        answer["error"], "ErrorCode::ConnectionTerminated",
-        "{answer}"
+        response["error"], "ErrorCode::ConnectionTerminated",
+        "{response}"
     );
     assert_eq!((server.requests().len(), server.connections()), (2, 1));
 }
 
 #[tokio::test]
-async fn a_connection_whose_answer_was_not_wanted_to_the_end_is_not_used_again() {
+async fn a_connection_with_an_unread_body_is_not_reused() {
     let server = server(async |mut connection| {
         while connection.request().await {
             let body = match connection.number {
                 0 => "x".repeat(2 << 20),
                 _ => "new".to_owned(),
             };
-            connection.answer(&body).await;
+            connection.respond(&body).await;
         }
     })
     .await;
     let host = start([call_out("caller", &[&server.origin()])]);
     let target = format!("/?url={}", server.origin());
     assert_eq!(
-        ask_json(&host, "caller", &target).await["error"],
+        get_json(&host, "caller", &target).await["error"],
         "ErrorCode::HttpResponseBodySize(Some(1048576))"
     );
-    assert_eq!(ask_json(&host, "caller", &target).await["body"], "new");
+    assert_eq!(get_json(&host, "caller", &target).await["body"], "new");
     assert_eq!(server.connections(), 2);
 }

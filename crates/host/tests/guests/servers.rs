@@ -1,4 +1,4 @@
-//! Servers that do as a test says, and remember what was asked of them.
+//! Servers that run a test's script and record the requests that they receive.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,42 +9,43 @@ use tokio::net::{TcpListener, TcpStream};
 /// A server on loopback.
 pub(crate) struct Server {
     pub(crate) port: u16,
-    seen: Arc<Seen>,
+    record: Arc<Record>,
 }
 
 #[derive(Default)]
-struct Seen {
+struct Record {
     connections: AtomicUsize,
     requests: Mutex<Vec<String>>,
 }
 
 impl Server {
-    /// As an origin: `http://127.0.0.1:<port>`.
+    /// Returns its origin, `http://127.0.0.1:<port>`.
     pub(crate) fn origin(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// Connections that it has accepted.
+    /// Returns the number of accepted connections.
     pub(crate) fn connections(&self) -> usize {
-        self.seen.connections.load(Ordering::Relaxed)
+        self.record.connections.load(Ordering::Relaxed)
     }
 
-    /// The heads of the requests that it has read.
+    /// Returns the heads of the received requests.
     pub(crate) fn requests(&self) -> Vec<String> {
-        self.seen.requests.lock().unwrap().clone()
+        self.record.requests.lock().unwrap().clone()
     }
 }
 
-/// A connection to the server.
+/// An accepted connection.
 pub(crate) struct Connection {
     stream: TcpStream,
-    /// The how-manieth it is, from 0.
+    /// Index of the connection, from 0.
     pub(crate) number: usize,
-    seen: Arc<Seen>,
+    record: Arc<Record>,
 }
 
 impl Connection {
-    /// Reads a request, whose body may be chunked, and notes its head; false if there is none any more.
+    /// Reads a request, whose body may be chunked, and records its head. Returns `false` if the client
+    /// closed the connection.
     pub(crate) async fn request(&mut self) -> bool {
         let Some(head) = self.read_to("\r\n\r\n").await else {
             return false;
@@ -53,7 +54,7 @@ impl Connection {
         {
             return false;
         }
-        self.seen.requests.lock().unwrap().push(head);
+        self.record.requests.lock().unwrap().push(head);
         true
     }
 
@@ -65,74 +66,74 @@ impl Connection {
         Some(String::from_utf8(text).unwrap())
     }
 
-    /// Says something; false if nobody listens any more.
-    pub(crate) async fn say(&mut self, text: &str) -> bool {
+    /// Writes `text`. Returns `false` if the client closed the connection.
+    pub(crate) async fn send(&mut self, text: &str) -> bool {
         self.stream.write_all(text.as_bytes()).await.is_ok()
     }
 
-    /// A whole answer.
-    pub(crate) async fn answer(&mut self, body: &str) -> bool {
+    /// Writes a complete response.
+    pub(crate) async fn respond(&mut self, body: &str) -> bool {
         let length = body.len();
-        self.say(&format!(
+        self.send(&format!(
             "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{body}"
         ))
         .await
     }
 }
 
-/// Starts a server that treats each connection like this.
+/// Starts a server that runs `script` for each connection.
 pub(crate) async fn server<F>(script: impl Fn(Connection) -> F + Send + 'static) -> Server
 where
     F: Future<Output = ()> + Send + 'static,
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
-    let seen = Arc::<Seen>::default();
+    let record = Arc::<Record>::default();
     tokio::spawn({
-        let seen = Arc::clone(&seen);
+        let record = Arc::clone(&record);
         async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let connection = Connection {
                     stream,
-                    number: seen.connections.fetch_add(1, Ordering::Relaxed),
-                    seen: Arc::clone(&seen),
+                    number: record.connections.fetch_add(1, Ordering::Relaxed),
+                    record: Arc::clone(&record),
                 };
                 tokio::spawn(script(connection));
             }
         }
     });
-    Server { port, seen }
+    Server { port, record }
 }
 
-/// Answers every request with `it's me`.
-pub(crate) async fn friendly() -> Server {
+/// Starts a server that answers every request with `it's me`.
+pub(crate) async fn answering() -> Server {
     server(
         async |mut connection| {
-            while connection.request().await && connection.answer("it's me").await {}
+            while connection.request().await && connection.respond("it's me").await {}
         },
     )
     .await
 }
 
-/// Reads one request, says this, and then nothing more; the connection stays open.
-pub(crate) async fn saying(text: &'static str) -> Server {
+/// Starts a server that reads one request, writes `text`, and keeps the connection open.
+pub(crate) async fn sending(text: &'static str) -> Server {
     server(move |mut connection| async move {
         connection.request().await;
-        connection.say(text).await;
+        connection.send(text).await;
         std::future::pending().await
     })
     .await
 }
 
-/// Reads one request, says the first, and then the second over and over.
+/// Starts a server that reads one request, writes `first`, and then `second` repeatedly.
 pub(crate) async fn repeating(first: &'static str, second: impl Into<String>) -> Server {
     let second: Arc<str> = second.into().into();
     server(move |mut connection| {
         let second = Arc::clone(&second);
         async move {
             connection.request().await;
-            connection.say(first).await;
-            while connection.say(&second).await {}
+            connection.send(first).await;
+            while connection.send(&second).await {}
         }
     })
     .await

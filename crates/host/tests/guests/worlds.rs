@@ -1,4 +1,4 @@
-//! A component that wants more than its world grants never runs.
+//! A component that imports more than its world grants never runs.
 
 use tirage_host::HostError;
 use tirage_manifest::World;
@@ -6,11 +6,11 @@ use tirage_manifest::World;
 use crate::harness::{guest, guests, try_start};
 
 #[tokio::test]
-async fn a_component_that_imports_too_much_is_refused_at_start_by_name() {
+async fn a_refused_import_is_named_at_start() {
     for world in [World::Step, World::Site] {
         let mut spec = guest("too-much");
         spec.world = world;
-        let error = try_start([spec]).err().expect("it is refused");
+        let error = try_start([spec]).err().expect("the component is refused");
         let HostError::World { id, source } = &error else {
             panic!("refused for another reason: {error}");
         };
@@ -22,15 +22,18 @@ async fn a_component_that_imports_too_much_is_refused_at_start_by_name() {
 }
 
 #[tokio::test]
-async fn variables_are_not_for_steps() {
+async fn a_step_cannot_import_variables() {
     let mut spec = guest("variables");
     spec.world = World::Step;
-    let error = try_start([spec]).err().expect("it is refused").to_string();
+    let error = try_start([spec])
+        .err()
+        .expect("the component is refused")
+        .to_string();
     assert!(error.contains("spin:variables/variables@3.0.0"), "{error}");
 }
 
 #[tokio::test]
-async fn harmless_guests_fit_the_narrowest_world() {
+async fn components_without_extra_imports_run_as_steps() {
     for name in [
         "hello",
         "echo",
@@ -48,7 +51,7 @@ async fn harmless_guests_fit_the_narrowest_world() {
 }
 
 #[test]
-fn files_are_checked_without_running_or_compiling_them() {
+fn check_needs_no_host() {
     let file = |name: &str| guests().join(name).with_extension("wasm");
     assert!(tirage_host::check(&file("hello"), World::Step).is_ok());
     let error = tirage_host::check(&file("too-much"), World::Step).unwrap_err();
@@ -58,18 +61,18 @@ fn files_are_checked_without_running_or_compiling_them() {
 }
 
 #[tokio::test]
-async fn what_is_no_component_is_refused_with_its_path() {
+async fn an_invalid_component_is_refused_with_its_path() {
     let folder = tempfile::tempdir().unwrap();
     let mut spec = guest("hello");
     spec.source = folder.path().join("text.wasm");
     std::fs::write(&spec.source, "not wasm").unwrap();
     let error = try_start([spec.clone()])
         .err()
-        .expect("it is refused")
+        .expect("the component is refused")
         .to_string();
     assert!(error.contains("text.wasm"), "{error}");
 
-    // Machine code that another router made is not run but compiled again, or refused.
+    // An invalid compiled form is ignored; compiling the invalid component fails.
     std::fs::write(spec.source.with_extension("cwasm"), "not machine code").unwrap();
     assert!(try_start([spec]).is_err());
 }

@@ -1,13 +1,13 @@
-//! The life of one instance: how it is made, how many requests it takes, when it has to end.
+//! Lifecycle of one instance: its creation, the requests that it accepts, and its end.
 //!
-//! wasmtime's `ProxyHandler` drives the instances and asks this module at each turn. A deadline is
-//! enforced twice: a timer inside the store's event loop ends one request and leaves the others
-//! alone; a timer outside of it ends the whole instance, because a guest that computes without
-//! pause keeps the event loop from turning (wasmtime issues 11869 and 11870).
+//! wasmtime's `ProxyHandler` runs each instance in a tokio task of its own and calls the traits that
+//! this module implements (wasmtime calls that task a worker). Two timers enforce a deadline. The one
+//! in the store's event loop ends one request. The one outside of the event loop ends the whole
+//! instance, because a guest that computes without pause blocks the event loop (wasmtime issues 11869
+//! and 11870).
 //!
-//! What became of an instance is kept in its [`Fate`], which outlives it: the caller learns of a
-//! lost instance only that it is gone, and a body that is cut short looks to it like one that
-//! ended.
+//! [`InstanceStatus`] outlives the instance, because wasmtime tells a caller only that the instance is
+//! gone, and ends a truncated body like a complete one.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -26,34 +26,34 @@ use wasmtime_wasi_http::handler::{
 
 use crate::Request;
 use crate::metrics::ComponentMetrics;
-use crate::outgoing::Depth;
-use crate::state::{InstanceState, Surroundings};
+use crate::outgoing::CallDepth;
+use crate::state::{InstanceConfig, InstanceState};
 
-/// How long an instance without work is kept for the next request.
+/// Time for which an idle instance waits for the next request.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Bytes that a guest may hand to the host in one call.
-const HOSTCALL_BYTES: usize = 16 << 20;
+/// Maximum number of bytes that a guest may pass to the host in one call.
+const MAX_HOSTCALL_BYTES: usize = 16 << 20;
 
-/// Component-model handles (futures, streams, subtasks) that one instance may hold.
+/// Maximum number of component-model handles (futures, streams, subtasks) of one instance.
 const MAX_COMPONENT_HANDLES: usize = 10_000;
 
-/// What happened to an instance, readable after it is gone.
-pub(crate) struct Fate {
-    born: Instant,
-    /// Milliseconds after `born` when a body last moved.
+/// Status of an instance, which can be read after the instance has ended.
+pub(crate) struct InstanceStatus {
+    created: Instant,
+    /// Milliseconds from `created` until the last progress of a response's body.
     last_progress: AtomicU64,
-    /// Response bodies that somebody still reads.
+    /// Number of response bodies that are still being read.
     open_bodies: AtomicUsize,
     expired: AtomicBool,
     failed: AtomicBool,
     memory_refused: Arc<AtomicBool>,
 }
 
-impl Fate {
+impl InstanceStatus {
     fn new() -> Self {
         Self {
-            born: Instant::now(),
+            created: Instant::now(),
             last_progress: AtomicU64::new(0),
             open_bodies: AtomicUsize::new(0),
             expired: AtomicBool::new(false),
@@ -62,19 +62,19 @@ impl Fate {
         }
     }
 
-    /// A piece of a response's body has gone out: the guest is alive.
-    pub(crate) fn progressed(&self) {
-        let elapsed = u64::try_from(self.born.elapsed().as_millis()).unwrap_or(u64::MAX);
+    /// Records that a part of a response's body was read.
+    pub(crate) fn record_progress(&self) {
+        let elapsed = u64::try_from(self.created.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.last_progress.store(elapsed, Ordering::Relaxed);
     }
 
-    /// A response's body has begun; it ends with [`Fate::body_closed`].
+    /// Records the start of a response's body; [`InstanceStatus::body_closed`] records its end.
     pub(crate) fn body_opened(&self) {
-        self.progressed();
+        self.record_progress();
         self.open_bodies.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A response's body is through, or nobody wants it any more.
+    /// Records that a response's body ended or was dropped.
     pub(crate) fn body_closed(&self) {
         self.open_bodies.fetch_sub(1, Ordering::Relaxed);
     }
@@ -84,78 +84,79 @@ impl Fate {
     }
 
     fn last_progress(&self) -> Instant {
-        self.born + Duration::from_millis(self.last_progress.load(Ordering::Relaxed))
+        self.created + Duration::from_millis(self.last_progress.load(Ordering::Relaxed))
     }
 
-    /// The instance ended in a trap, by its deadline or by a panic of the host. Set before the
-    /// store is dropped, that is before any of its bodies can end for that reason.
+    /// `true` if the instance ended by a trap, by its deadline or by a panic of the host. It is set
+    /// before the store is dropped, so before any of its bodies can end for that reason.
     pub(crate) fn failed(&self) -> bool {
         self.failed.load(Ordering::Acquire)
     }
 
-    /// The instance was ended by its deadline.
+    /// `true` if the deadline ended the instance.
     pub(crate) fn expired(&self) -> bool {
         self.expired.load(Ordering::Acquire)
     }
 
-    /// The guest wanted more memory than it may have.
+    /// `true` if the guest exceeded its memory limit.
     pub(crate) fn memory_refused(&self) -> bool {
         self.memory_refused.load(Ordering::Relaxed)
     }
 }
 
-/// What goes with a request to the instance that takes it, and comes back from there. Clones are the
-/// same.
+/// Data that accompanies a request to the instance that accepts it. Clones share it.
 #[derive(Clone)]
-pub(crate) struct Assignment {
-    depth: Depth,
-    /// Empty until an instance took the request.
-    fate: Arc<OnceLock<Arc<Fate>>>,
+pub(crate) struct RequestContext {
+    depth: CallDepth,
+    /// Set when an instance accepts the request.
+    instance_status: Arc<OnceLock<Arc<InstanceStatus>>>,
 }
 
-impl Assignment {
-    pub(crate) fn of(request: &Request) -> Self {
+impl RequestContext {
+    pub(crate) fn new(request: &Request) -> Self {
         Self {
-            depth: Depth::of(request),
-            fate: Arc::default(),
+            depth: CallDepth::of(request),
+            instance_status: Arc::default(),
         }
     }
 
-    /// What became of the instance that took the request, if one did.
-    pub(crate) fn fate(&self) -> Option<&Arc<Fate>> {
-        self.fate.get()
+    /// Returns the status of the instance that accepted the request, if one did.
+    pub(crate) fn instance_status(&self) -> Option<&Arc<InstanceStatus>> {
+        self.instance_status.get()
     }
 }
 
-/// Makes instances of one component.
-pub(crate) struct Instances {
+/// Creates the instances of one component.
+pub(crate) struct InstanceFactory {
     pub(crate) engine: Engine,
     pub(crate) pre: ProxyPre<InstanceState>,
-    pub(crate) surroundings: Surroundings,
+    pub(crate) config: InstanceConfig,
     pub(crate) limits: Limits,
     pub(crate) metrics: ComponentMetrics,
 }
 
-impl HandlerState for Instances {
+impl HandlerState for InstanceFactory {
     type StoreData = InstanceState;
     type WorkerExpiration = Expiration;
-    type WorkerState = Worker;
+    type WorkerState = Lifecycle;
 
-    async fn instantiate(&self) -> wasmtime::Result<Instance<InstanceState, Expiration, Worker>> {
-        let fate = Arc::new(Fate::new());
-        let state = InstanceState::new(&self.surroundings, Arc::clone(&fate.memory_refused))?;
+    async fn instantiate(
+        &self,
+    ) -> wasmtime::Result<Instance<InstanceState, Expiration, Lifecycle>> {
+        let status = Arc::new(InstanceStatus::new());
+        let state = InstanceState::new(&self.config, Arc::clone(&status.memory_refused))?;
         let mut store = Store::new(&self.engine, state);
         store.limiter(|state| &mut state.memory);
         store.epoch_deadline_async_yield_and_update(1);
         store.set_epoch_deadline(1);
-        store.set_hostcall_fuel(HOSTCALL_BYTES);
+        store.set_hostcall_fuel(MAX_HOSTCALL_BYTES);
         store.set_max_component_handles(MAX_COMPONENT_HANDLES);
 
         let proxy =
             tokio::time::timeout(self.limits.timeout, self.pre.instantiate_async(&mut store))
                 .await
                 .map_err(|_| wasmtime::format_err!("instantiation exceeded the deadline"))??;
-        // WASI 0.2 knows no second request while the first runs, and its guests expect a fresh start.
+        // WASI 0.2 has no concurrent requests, and its guests expect a fresh instance.
         let (requests, concurrent_requests) = match &proxy {
             Proxy::P2(_) => (1, 1),
             Proxy::P3(_) => (
@@ -170,25 +171,25 @@ impl HandlerState for Instances {
             view: InstanceState::http,
             expiration: Expiration {
                 timeout: self.limits.timeout,
-                fate: Arc::clone(&fate),
+                status: Arc::clone(&status),
                 sleep: Box::pin(tokio::time::sleep(self.limits.timeout)),
             },
-            state: Worker {
-                component: Arc::clone(&self.surroundings.component),
+            state: Lifecycle {
+                component: Arc::clone(&self.config.component),
                 requests,
                 concurrent_requests,
                 timeout: self.limits.timeout,
                 metrics: self.metrics.clone(),
-                fate,
+                status,
             },
         })
     }
 }
 
-/// Ends an instance from outside its event loop.
+/// Timer that ends an instance from outside of its event loop.
 pub(crate) struct Expiration {
     timeout: Duration,
-    fate: Arc<Fate>,
+    status: Arc<InstanceStatus>,
     sleep: Pin<Box<tokio::time::Sleep>>,
 }
 
@@ -196,33 +197,33 @@ impl WorkerExpiration for Expiration {
     fn poll(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-        status: WorkerStatus,
+        activity: WorkerStatus,
         start: Instant,
     ) -> Poll<()> {
         loop {
-            let deadline = match status {
-                WorkerStatus::Idle if !self.fate.has_open_bodies() => start + IDLE_TIMEOUT,
+            let deadline = match activity {
+                WorkerStatus::Idle if !self.status.has_open_bodies() => start + IDLE_TIMEOUT,
                 WorkerStatus::Requests => start + self.timeout,
-                // A guest may be done while the host still streams for it, a file for example.
+                // The host may still stream for a guest that has returned, for example a file.
                 WorkerStatus::Idle | WorkerStatus::PostReturn => {
-                    start.max(self.fate.last_progress()) + self.timeout
+                    start.max(self.status.last_progress()) + self.timeout
                 }
             };
-            // Nobody wakes this task when a body ends, so it looks again once in a while.
-            let next_look = Instant::now() + IDLE_TIMEOUT;
-            let wake = match status {
-                WorkerStatus::Idle => deadline.min(next_look),
+            // The end of a body doesn't wake this tokio task, so it polls.
+            let next_poll = Instant::now() + IDLE_TIMEOUT;
+            let wake = match activity {
+                WorkerStatus::Idle => deadline.min(next_poll),
                 WorkerStatus::Requests | WorkerStatus::PostReturn => deadline,
             };
             if Instant::now() >= deadline {
-                if status != WorkerStatus::Idle || self.fate.has_open_bodies() {
-                    self.fate.expired.store(true, Ordering::Release);
-                    self.fate.failed.store(true, Ordering::Release);
+                if activity != WorkerStatus::Idle || self.status.has_open_bodies() {
+                    self.status.expired.store(true, Ordering::Release);
+                    self.status.failed.store(true, Ordering::Release);
                 }
                 return Poll::Ready(());
             }
-            // A timer that rings too early costs one more look; one that is set anew at each turn of
-            // the event loop costs every request.
+            // A timer that fires too early costs one more iteration. Resetting it at every poll of the
+            // event loop would cost every request.
             if self.sleep.deadline() > wake.into() || self.sleep.is_elapsed() {
                 self.sleep.as_mut().reset(wake.into());
             }
@@ -233,23 +234,23 @@ impl WorkerExpiration for Expiration {
     }
 }
 
-/// Decides how much one instance takes on, and records how it ends.
-pub(crate) struct Worker {
+/// Decides which requests one instance accepts, and records how it ends.
+pub(crate) struct Lifecycle {
     component: Arc<str>,
     requests: usize,
     concurrent_requests: usize,
     timeout: Duration,
     metrics: ComponentMetrics,
-    fate: Arc<Fate>,
+    status: Arc<InstanceStatus>,
 }
 
-impl WorkerState for Worker {
+impl WorkerState for Lifecycle {
     type StoreData = InstanceState;
-    type RequestData = Assignment;
+    type RequestData = RequestContext;
 
     fn should_accept_request(&self, concurrent: usize, total: usize) -> ShouldAccept {
-        // After a refused allocation the instance's heap is full: the next guest shall not pay.
-        if total >= self.requests || (self.fate.memory_refused() && total > 0) {
+        // After a refused allocation the heap is full, so the next request gets a new instance.
+        if total >= self.requests || (self.status.memory_refused() && total > 0) {
             ShouldAccept::Never
         } else if concurrent >= self.concurrent_requests {
             ShouldAccept::No
@@ -261,22 +262,22 @@ impl WorkerState for Worker {
     fn on_request_start(
         &self,
         mut store: StoreContextMut<'_, InstanceState>,
-        assignment: Assignment,
+        context: RequestContext,
         task: GuestTaskId,
     ) -> Pin<Box<dyn Future<Output = ()> + 'static + Send + Sync>> {
-        // A request is accepted once; were it accepted again, its first instance would stand.
-        let _ = assignment.fate.set(Arc::clone(&self.fate));
-        store.data_mut().callers().begin(task, assignment.depth);
+        // Each request is accepted once, so the cell is empty.
+        let _ = context.instance_status.set(Arc::clone(&self.status));
+        store.data_mut().call_depths().start(task, context.depth);
         Box::pin(tokio::time::sleep(self.timeout))
     }
 
     fn drop(&self, store: Store<InstanceState>, result: wasmtime::Result<()>) {
         if let Err(error) = result {
-            self.fate.failed.store(true, Ordering::Release);
+            self.status.failed.store(true, Ordering::Release);
             let component = &*self.component;
-            if self.fate.expired() {
-                tracing::warn!(component, "instance ended: its deadline passed");
-            } else if self.fate.memory_refused() {
+            if self.status.expired() {
+                tracing::warn!(component, "instance ended: deadline exceeded");
+            } else if self.status.memory_refused() {
                 tracing::warn!(component, "instance ended: out of memory: {error:#}");
             } else {
                 tracing::warn!(component, "instance ended: {error:?}");

@@ -1,8 +1,8 @@
-//! One component's client for the world outside: a pool of connections that no other component
-//! shares, deadlines from the guest within ours, no redirects, no proxies.
+//! HTTP client of one component, for requests to the network.
 //!
-//! A request goes out once. Only where the connection turns out to have ended before anything of the
-//! request was given to it, is another connection tried.
+//! Components don't share connections. A guest may set timeouts up to the component's limits. The
+//! client follows no redirects, uses no proxy, and sends each request once: it retries on another
+//! connection only if a pooled connection was closed before any byte of the request was written.
 
 use std::error::Error as _;
 use std::sync::Arc;
@@ -17,34 +17,36 @@ use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime_wasi_http::{Error, RequestOptions, WasiBody};
 
 use super::connector::{CONNECT_TIMEOUT, ConnectError, Connector};
-use super::response_body::{Allowance, ResponseBody};
+use super::response_body::{BodyLimits, ResponseBody};
 use crate::{Request, Response};
 
-/// How long an unused connection is kept.
+/// Time for which an idle connection stays open.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
-/// Unused connections kept to one destination.
-const IDLE_PER_HOST: usize = 16;
-/// What hyper needs for reading, in bytes.
-const LEAST_BUFFER: usize = 8192;
+/// Maximum number of idle connections to one destination.
+const MAX_IDLE_PER_HOST: usize = 16;
+/// Minimum size of hyper's read buffer in bytes.
+const MIN_READ_BUFFER: usize = 8192;
 
-pub(super) struct Internet {
+pub(super) struct HttpClient {
     client: Client<Connector, WasiBody>,
-    turns: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     limits: OutgoingLimits,
 }
 
-impl Internet {
+impl HttpClient {
     pub(super) fn new(allowed: AllowedHosts, limits: OutgoingLimits) -> Self {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_HOST)
+            .pool_max_idle_per_host(MAX_IDLE_PER_HOST)
             .http1_max_headers(limits.max_response_headers.get())
-            .http1_max_buf_size(LEAST_BUFFER.max(limits.max_response_header_bytes.get() as usize))
+            .http1_max_buf_size(
+                MIN_READ_BUFFER.max(limits.max_response_header_bytes.get() as usize),
+            )
             .build(Connector::new(allowed, limits.max_concurrency.get()));
         Self {
             client,
-            turns: Arc::new(Semaphore::new(limits.max_concurrency.get())),
+            permits: Arc::new(Semaphore::new(limits.max_concurrency.get())),
             limits,
         }
     }
@@ -55,41 +57,41 @@ impl Internet {
         request: Request,
         options: RequestOptions,
     ) -> Result<Response, Error> {
-        let within = |asked: Option<Duration>, limit| asked.map_or(limit, |asked| asked.min(limit));
-        let connect = within(options.connect_timeout, self.limits.connect_timeout);
-        let first_byte = within(options.first_byte_timeout, self.limits.timeout);
-        let between_bytes = within(options.between_bytes_timeout, self.limits.timeout);
+        let at_most = |requested: Option<Duration>, limit| requested.unwrap_or(limit).min(limit);
+        let connect = at_most(options.connect_timeout, self.limits.connect_timeout);
+        let first_byte = at_most(options.first_byte_timeout, self.limits.timeout);
+        let between_bytes = at_most(options.between_bytes_timeout, self.limits.timeout);
         let deadline = Instant::now() + self.limits.total_timeout;
 
-        let turn = self.turn(connect).await?;
+        let permit = self.acquire_permit(connect).await?;
         let exchange = CONNECT_TIMEOUT.scope(connect, self.client.request(request));
         let response = timeout_at(deadline.min(Instant::now() + first_byte), exchange)
             .await
             .map_err(|_| Error::HttpResponseTimeout)?
-            .map_err(|error| self.explain(&error))?;
+            .map_err(|error| self.convert_error(&error))?;
         self.check_head(&response)?;
 
         let (head, body) = response.into_parts();
-        let allowance = Allowance {
-            pause: between_bytes,
+        let limits = BodyLimits {
+            max_pause: between_bytes,
             deadline,
-            bytes: self.limits.max_response_body_bytes.get(),
+            max_bytes: self.limits.max_response_body_bytes.get(),
         };
-        let body = ResponseBody::new(body, allowance, turn)?;
+        let body = ResponseBody::new(body, limits, permit)?;
         Ok(Response::from_parts(head, body.boxed_unsync()))
     }
 
-    async fn turn(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
-        let turn = Arc::clone(&self.turns).acquire_owned();
-        match timeout(patience, turn).await {
-            Ok(Ok(turn)) => Ok(turn),
+    async fn acquire_permit(&self, wait: Duration) -> Result<OwnedSemaphorePermit, Error> {
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        match timeout(wait, permit).await {
+            Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Error::ConnectionLimitReached),
         }
     }
 
-    /// hyper's own limit is that of its buffer, which has a least size.
+    /// Checks the size of the headers. hyper limits them to its buffer, which may be larger.
     fn check_head<B>(&self, response: &http::Response<B>) -> Result<(), Error> {
-        // As in RFC 9112: `name: value\r\n`.
+        // `name: value\r\n` (RFC 9112).
         let size: usize = response
             .headers()
             .iter()
@@ -105,7 +107,7 @@ impl Internet {
         Error::HttpResponseHeaderSectionSize(Some(self.limits.max_response_header_bytes.get()))
     }
 
-    fn explain(&self, error: &ClientError) -> Error {
+    fn convert_error(&self, error: &ClientError) -> Error {
         let source = error.source();
         if let Some(error) = source.and_then(|source| source.downcast_ref::<ConnectError>()) {
             return error.into();

@@ -99,7 +99,7 @@ impl Connector {
             .min(Semaphore::MAX_PERMITS);
         Self {
             allowed,
-            tls: Arc::new(tls_config()),
+            tls: Arc::new(tirage_net::tls::client_config(&[])),
             connections: Arc::new(Semaphore::new(connections)),
         }
     }
@@ -129,18 +129,6 @@ impl Connector {
             permit,
         })
     }
-}
-
-fn tls_config() -> rustls::ClientConfig {
-    let roots = rustls::RootCertStore {
-        roots: webpki_roots::TLS_SERVER_ROOTS.into(),
-    };
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    #[expect(clippy::expect_used, reason = "ring supports the default versions")]
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("the provider supports TLS 1.2 and 1.3");
-    builder.with_root_certificates(roots).with_no_client_auth()
 }
 
 fn server_name(host: &Host) -> Result<ServerName<'static>, ConnectError> {

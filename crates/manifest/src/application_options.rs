@@ -1,4 +1,4 @@
-//! `[application.tool.tirage]`: what only this host needs to know about the application as a whole.
+//! `[application.tool.tirage]`: the keys of the application that only this host reads.
 
 use std::path::{Component as PathComponent, Path, PathBuf};
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     document::{Item, Keys},
-    error::{Error, Problem},
+    error::Error,
     id::ComponentId,
 };
 
@@ -22,7 +22,7 @@ pub struct ApplicationOptions {
 /// `[application.tool.tirage.live]`: a feed of changes that this host serves as server-sent events.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct LiveFeed {
-    /// Public path, which the host answers itself.
+    /// Public path, which the host serves itself.
     pub route: String,
     /// The component that admits clients. Its database role reads the feed.
     pub component: ComponentId,
@@ -80,7 +80,7 @@ fn folder(item: &Item<'_>) -> Result<PathBuf, Error> {
         .all(|part| matches!(part, PathComponent::Normal(_) | PathComponent::CurDir));
     match is_below && folder != Path::new("") {
         true => Ok(folder.to_owned()),
-        false => Err(invalid(item, "expected a folder below the manifest's")?),
+        false => Err(item.invalid(item.string()?, "expected a folder below the manifest's")),
     }
 }
 
@@ -95,10 +95,7 @@ fn path(item: &Item<'_>) -> Result<String, Error> {
     };
     match path.strip_prefix('/') {
         Some(rest) if rest.split('/').all(is_valid) => Ok(path.to_owned()),
-        _ => Err(invalid(
-            item,
-            "expected an exact path such as /api/live, made of ASCII letters, digits, `-`, `_`, `.` and `~`",
-        )?),
+        _ => Err(item.invalid(path, "expected an exact path such as /api/live, made of ASCII letters, digits, `-`, `_`, `.` and `~`")),
     }
 }
 
@@ -114,18 +111,7 @@ fn function(item: &Item<'_>) -> Result<String, Error> {
     };
     match name.split('.').all(is_identifier) && name.matches('.').count() <= 1 {
         true => Ok(name.to_owned()),
-        false => Err(invalid(
-            item,
-            "expected an SQL identifier (lower-case ASCII letters, `_` and, after the first character, \
-             digits), with or without a schema before it",
-        )?),
+        false => Err(item.invalid(name, "expected an SQL identifier (lower-case ASCII letters, `_` and, after the first character, \
+             digits), with or without a schema before it")),
     }
-}
-
-fn invalid(item: &Item<'_>, reason: &'static str) -> Result<Error, Error> {
-    Ok(item.error(Problem::InvalidValue {
-        key: item.key(),
-        found: item.string()?.to_owned(),
-        reason,
-    }))
 }

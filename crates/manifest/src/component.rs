@@ -181,11 +181,7 @@ fn source(item: &Item<'_>) -> Result<PathBuf, Error> {
         }));
     }
     match item.string()? {
-        "" => Err(item.error(Problem::InvalidValue {
-            key: item.key(),
-            found: String::new(),
-            reason: "expected the path of a file",
-        })),
+        "" => Err(item.invalid("", "expected the path of a file")),
         path => Ok(path.into()),
     }
 }

@@ -206,6 +206,15 @@ impl<'d> Item<'d> {
         self.location().error(problem)
     }
 
+    /// Returns the error of a string that the key doesn't accept.
+    pub(crate) fn invalid(&self, found: impl Into<String>, reason: &'static str) -> Error {
+        self.error(Problem::InvalidValue {
+            key: self.key(),
+            found: found.into(),
+            reason,
+        })
+    }
+
     pub(crate) fn is_string(&self) -> bool {
         self.value.is_str()
     }

@@ -165,16 +165,16 @@ fn status(item: &Item<'_>) -> Result<StatusCode, Error> {
     StatusCode::from_u16(code.get())
         .ok()
         .filter(|status| (200..600).contains(&status.as_u16()))
-        .ok_or_else(|| invalid(item, code.to_string(), "expected a status from 200 to 599"))
+        .ok_or_else(|| item.invalid(code.to_string(), "expected a status from 200 to 599"))
 }
 
 fn header(name: &Item<'_>, value: &Item<'_>) -> Result<(HeaderName, HeaderValue), Error> {
     let text = name.string()?;
     let header_name = HeaderName::from_bytes(text.as_bytes())
-        .map_err(|_| invalid(name, text.to_owned(), "not a valid header name"))?;
+        .map_err(|_| name.invalid(text, "not a valid header name"))?;
     let text = value.string()?;
     let header_value = HeaderValue::from_bytes(text.as_bytes())
-        .map_err(|_| invalid(value, text.to_owned(), "not a valid header value"))?;
+        .map_err(|_| value.invalid(text, "not a valid header value"))?;
     Ok((header_name, header_value))
 }
 
@@ -193,14 +193,6 @@ fn check_executor(item: Item<'_>) -> Result<(), Error> {
     }
     // Spin 1 called the executor "spin"; Spin 4 still accepts that.
     kind.choice(&["http", "spin"], &[(), ()])
-}
-
-fn invalid(item: &Item<'_>, found: String, reason: &'static str) -> Error {
-    item.error(Problem::InvalidValue {
-        key: item.key(),
-        found,
-        reason,
-    })
 }
 
 fn status_code<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {

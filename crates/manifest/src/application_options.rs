@@ -88,7 +88,7 @@ fn folder(item: &Item<'_>) -> Result<PathBuf, Error> {
 fn path(item: &Item<'_>) -> Result<String, Error> {
     let path = item.string()?;
     let is_valid = |segment: &str| {
-        !matches!(segment, "" | "." | "..")
+        !matches!(segment, "" | "." | ".." | "...")
             && segment
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte))

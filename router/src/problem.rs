@@ -1,6 +1,6 @@
 //! The router's own errors as problem documents (RFC 9457).
 
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use http_body_util::{BodyExt as _, Full};
 use tirage_host::{CallError, Response};
 use tirage_problem::{Kind, Problem as Document};
@@ -48,19 +48,15 @@ impl From<&CallError> for Problem {
 impl Problem {
     /// Returns the response, whose `instance` is the request's id.
     pub(crate) fn response(self, request_id: &str) -> Response {
-        let mut document = Document::new(self.kind());
-        match self {
-            Self::BodyTooLarge { limit } => {
-                document = document.detail(format!("The request's body exceeds {limit} bytes."));
-            }
-            Self::TooBusy => {
-                document = document
-                    .detail("Too many requests are in flight; try again shortly.")
-                    .header(header::RETRY_AFTER, RETRY_AFTER);
-            }
-            Self::Unavailable => document = document.header(header::RETRY_AFTER, RETRY_AFTER),
-            _ => {}
-        }
+        let document = Document::new(self.kind());
+        let document = match self {
+            Self::BodyTooLarge { limit } => Document::body_too_large(limit),
+            Self::TooBusy => document
+                .detail("Too many requests are in flight; try again shortly.")
+                .header(header::RETRY_AFTER, RETRY_AFTER),
+            Self::Unavailable => document.header(header::RETRY_AFTER, RETRY_AFTER),
+            _ => document,
+        };
         document.into_response(Some(request_id)).map(|body| {
             Full::new(body)
                 .map_err(|never| match never {})
@@ -69,32 +65,15 @@ impl Problem {
     }
 
     fn kind(self) -> Kind {
-        let kind = |status, name, title| Kind {
-            name,
-            title,
-            status,
-        };
         match self {
             Self::NotFound => Kind::NOT_FOUND,
+            Self::BadRequest => Kind::BAD_REQUEST,
             Self::BodyTooLarge { .. } => Kind::BODY_TOO_LARGE,
+            Self::ComponentFailed => Kind::COMPONENT_FAILED,
+            Self::TooBusy => Kind::TOO_BUSY,
             Self::Unavailable => Kind::UNAVAILABLE,
-            Self::BadRequest => kind(StatusCode::BAD_REQUEST, "bad-request", "Bad request"),
-            Self::ComponentFailed => kind(
-                StatusCode::BAD_GATEWAY,
-                "component-failed",
-                "The function failed",
-            ),
-            Self::TooBusy => kind(StatusCode::SERVICE_UNAVAILABLE, "too-busy", "Too busy"),
-            Self::Timeout => kind(
-                StatusCode::GATEWAY_TIMEOUT,
-                "timeout",
-                "The function did not answer in time",
-            ),
-            Self::OutOfMemory => kind(
-                StatusCode::INSUFFICIENT_STORAGE,
-                "out-of-memory",
-                "The function ran out of memory",
-            ),
+            Self::Timeout => Kind::TIMEOUT,
+            Self::OutOfMemory => Kind::OUT_OF_MEMORY,
         }
     }
 }

@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn a_change_is_one_event_with_one_line_of_data() {
-        let data = "{\"kind\" : \"media\",\n \"id\" : \"0199\", \"action\" : \"updated\", \
+        let data = "{\"kind\" : \"order\",\n \"id\" : \"0199\", \"action\" : \"updated\", \
                     \"state\" : \"a\\nb \\\" :\\\\\", \"at\" : \"2026-11-25T10:00:00Z\"}";
         let sent = change(&Change {
             sequence: 7,
@@ -97,7 +97,7 @@ mod tests {
         });
         assert_eq!(
             sent,
-            "id: 7\nevent: change\ndata: {\"kind\":\"media\",\"id\":\"0199\",\"action\":\"updated\",\
+            "id: 7\nevent: change\ndata: {\"kind\":\"order\",\"id\":\"0199\",\"action\":\"updated\",\
              \"state\":\"a\\nb \\\" :\\\\\",\"at\":\"2026-11-25T10:00:00Z\"}\n\n"
         );
     }

@@ -3,7 +3,7 @@
 //! ```text
 //! id: 42
 //! event: change
-//! data: {"kind":"media","id":"0199…","action":"updated","state":"ready","at":"2026-11-25T10:00:00Z"}
+//! data: {"kind":"order","id":"0199…","action":"updated"}
 //! ```
 //!
 //! What `data` holds is the application's choice: two table functions of the database ([`TableFunctions`])

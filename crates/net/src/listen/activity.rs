@@ -42,7 +42,7 @@ impl Activity {
         })
     }
 
-    /// When the connection was accepted.
+    /// Returns the moment at which the connection was accepted.
     pub(super) fn accepted(&self) -> Instant {
         self.accepted
     }
@@ -54,7 +54,7 @@ impl Activity {
         InFlight(Arc::clone(self))
     }
 
-    /// What the connection is doing now.
+    /// Returns the current state.
     pub(super) fn state(&self) -> State {
         if self.has_had_request.get().is_none() {
             return State::New;

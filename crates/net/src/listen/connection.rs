@@ -79,7 +79,7 @@ pub(super) async fn run<H, F, B, E>(
     }
 }
 
-/// What to do with a connection whose timer has fired.
+/// Next action for a connection whose timer has fired.
 enum Check {
     /// Close it now.
     Close,

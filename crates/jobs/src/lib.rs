@@ -1,15 +1,15 @@
-//! The messages that bring jobs to workers, and the proof that they are ours.
+//! Job messages, authenticated with a MAC.
 //!
-//! Queues deliver a message at least once, late, and in any order; their triggers tell a worker nothing
-//! but the message's body, and anybody may POST to a public address. So the body says all there is to
-//! know, and carries a MAC under a secret that only those who send jobs and those who do them share:
+//! A queue delivers a message at least once, late, and in any order. Its trigger forwards nothing but the
+//! body, to an address that is public. So the body identifies the task completely and carries a MAC under
+//! a secret (`JOB_SECRET`) that only the api and the worker share:
 //!
 //! ```json
 //! {"v":1,"task":"0199…","kind":"photo","attempt":1,"mac":"9f86…"}
 //! ```
 //!
-//! A MAC doesn't grow old: whoever has seen a message can send it again. That does no harm, because a
-//! task is done once for each attempt, however often its message comes.
+//! A MAC doesn't expire, so a message can be replayed. Replays are harmless: a task is processed once per
+//! attempt, however often its message arrives.
 
 use std::fmt;
 
@@ -18,22 +18,22 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use uuid::Uuid;
 
-/// The longest message that is read, in bytes; real ones have less than a quarter of it.
+/// Upper bound on the length of a message, in bytes; a real one has less than a quarter of it.
 pub const MAX_MESSAGE_BYTES: usize = 1024;
 
-/// The header that a schedule's calls carry, since a schedule sends the same body each time.
+/// Header with the MAC of a scheduled call. A schedule sends the same call each time, so the MAC covers the
+/// path only.
 pub const SCHEDULE_HEADER: &str = "tirage-mac";
 
-/// The shortest secret that is accepted, in bytes: as long as the MAC's own key material should be
-/// (RFC 2104, section 3).
+/// Minimum length of a secret in bytes: the length of the hash, as RFC 2104, section 3, recommends.
 const MIN_SECRET_BYTES: usize = 32;
 
-/// What makes and checks MACs (`JOB_SECRET`). `Debug` doesn't show it.
+/// Secret for MACs (`JOB_SECRET`). `Debug` doesn't show it.
 #[derive(Clone)]
 pub struct Secret(Hmac<Sha256>);
 
 impl Secret {
-    /// A secret of at least 32 bytes.
+    /// Accepts a secret of at least 32 bytes.
     ///
     /// # Errors
     /// [`WeakSecret`] for a shorter one.
@@ -46,13 +46,12 @@ impl Secret {
             .map_err(|_| WeakSecret)
     }
 
-    /// The value of [`SCHEDULE_HEADER`] for calls to this path.
+    /// Value of [`SCHEDULE_HEADER`] for calls to this path.
     pub fn schedule_mac(&self, path: &str) -> String {
-        hex(&self.mac(&schedule_text(path)).finalize().into_bytes())
+        hex::encode(self.mac(&schedule_text(path)).finalize().into_bytes())
     }
 
-    /// Whether this is the value of [`SCHEDULE_HEADER`] for calls to this path. Takes as long for a
-    /// wrong value as for the right one.
+    /// `true` if `value` is the right [`SCHEDULE_HEADER`] for calls to this path. Takes constant time.
     pub fn is_schedule_mac(&self, path: &str, value: &[u8]) -> bool {
         self.matches(&schedule_text(path), value)
     }
@@ -62,7 +61,7 @@ impl Secret {
     }
 
     fn matches(&self, text: &str, hexadecimal: &[u8]) -> bool {
-        unhex(hexadecimal).is_some_and(|mac| self.mac(text).verify_slice(&mac).is_ok())
+        hex::decode(hexadecimal).is_ok_and(|mac| self.mac(text).verify_slice(&mac).is_ok())
     }
 }
 
@@ -72,72 +71,72 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// Too short to be secret.
+/// The secret is too short.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("JOB_SECRET must have at least {MIN_SECRET_BYTES} characters")]
+#[error("JOB_SECRET must have at least {MIN_SECRET_BYTES} bytes")]
 pub struct WeakSecret;
 
-/// A kind of work.
+/// Kind of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Prints and metadata of a photo.
+    /// Variants and metadata of a photo.
     Photo,
 }
 
 impl Kind {
-    /// The name, in messages, in the database, and in the path `/jobs/<kind>`.
+    /// Name in messages, in the database, and in the path `/jobs/<kind>`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Photo => "photo",
         }
     }
 
-    /// The kind of this name.
+    /// Parses a name.
     pub fn parse(name: &str) -> Option<Self> {
         (name == Self::Photo.as_str()).then_some(Self::Photo)
     }
 }
 
-/// Says that a task waits.
+/// Message that announces a queued task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message {
-    /// Which.
+    /// Id of the task.
     pub task: Uuid,
-    /// What is to be done.
+    /// Kind of the task.
     pub kind: Kind,
-    /// The attempt that it belongs to, from 1: a retry makes earlier messages meaningless.
+    /// Attempt, from 1. A retry invalidates the messages of earlier attempts.
     pub attempt: u32,
 }
 
 impl Message {
-    /// The body, with its MAC.
+    /// Serializes the message, with its MAC.
     pub fn seal(&self, secret: &Secret) -> String {
         let sealed = Sealed {
             v: VERSION,
             task: self.task,
             kind: self.kind,
             attempt: self.attempt,
-            mac: hex(&secret.mac(&self.text()).finalize().into_bytes()),
+            mac: hex::encode(secret.mac(&self.text()).finalize().into_bytes()),
         };
         #[expect(
             clippy::expect_used,
-            reason = "strings and numbers always have a form in JSON"
+            reason = "strings and numbers always serialize to JSON"
         )]
-        serde_json::to_string(&sealed).expect("a message can be written")
+        serde_json::to_string(&sealed).expect("a message serializes")
     }
 
-    /// Reads a body, and believes it only with the right MAC.
+    /// Parses a body and verifies its MAC.
     ///
     /// # Errors
-    /// [`NotAMessage`] says what is wrong without repeating any of it.
-    pub fn open(body: &[u8], secret: &Secret) -> Result<Self, NotAMessage> {
+    /// [`InvalidMessage`], which repeats nothing of the body.
+    pub fn open(body: &[u8], secret: &Secret) -> Result<Self, InvalidMessage> {
         if body.len() > MAX_MESSAGE_BYTES {
-            return Err(NotAMessage::Malformed);
+            return Err(InvalidMessage::Malformed);
         }
-        let sealed: Sealed = serde_json::from_slice(body).map_err(|_| NotAMessage::Malformed)?;
+        let sealed: Sealed = serde_json::from_slice(body).map_err(|_| InvalidMessage::Malformed)?;
         if sealed.v != VERSION {
-            return Err(NotAMessage::Version(sealed.v));
+            return Err(InvalidMessage::Version(sealed.v));
         }
         let message = Self {
             task: sealed.task,
@@ -146,7 +145,7 @@ impl Message {
         };
         match secret.matches(&message.text(), sealed.mac.as_bytes()) {
             true => Ok(message),
-            false => Err(NotAMessage::Forged),
+            false => Err(InvalidMessage::Forged),
         }
     }
 
@@ -156,17 +155,17 @@ impl Message {
     }
 }
 
-/// This is no message of ours.
+/// Error of [`Message::open`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum NotAMessage {
-    /// Not JSON of the right shape.
-    #[error("not a job message")]
+pub enum InvalidMessage {
+    /// Not JSON, or not of the right shape.
+    #[error("malformed job message")]
     Malformed,
-    /// Of a version that this program doesn't know.
-    #[error("a job message of version {0}")]
+    /// Unknown version.
+    #[error("unknown version {0} of a job message")]
     Version(u32),
-    /// The MAC is not ours.
-    #[error("a job message with a wrong MAC")]
+    /// Wrong MAC.
+    #[error("job message with a wrong MAC")]
     Forged,
 }
 
@@ -185,19 +184,6 @@ fn schedule_text(path: &str) -> String {
     format!("v{VERSION}\ncron\n{path}")
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16);
-    let pairs = text.chunks(2).map(|pair| match *pair {
-        [high, low] => u8::try_from(digit(high)? << 4 | digit(low)?).ok(),
-        _ => None,
-    });
-    pairs.collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -214,9 +200,9 @@ mod tests {
         }
     }
 
-    /// Computed with another implementation (Python's hmac).
+    /// Expected values computed with Python's hmac.
     #[test]
-    fn a_message_is_sealed_as_others_would() {
+    fn the_mac_equals_that_of_another_implementation() {
         assert_eq!(
             message().seal(&secret("a")),
             r#"{"v":1,"task":"01990000-0000-7000-8000-000000000001","kind":"photo","attempt":2,"mac":"083297e98dc05915f997921d4f7ce627236f315217c6da88c8c4d0e1ecc960ce"}"#
@@ -228,42 +214,46 @@ mod tests {
     }
 
     #[test]
-    fn what_was_sealed_opens_and_nothing_else() {
+    fn only_an_unchanged_message_opens() {
         let sealed = message().seal(&secret("a"));
         let open = |body: &str| Message::open(body.as_bytes(), &secret("a"));
         assert_eq!(open(&sealed), Ok(message()));
         assert_eq!(
             open(&sealed.replace("\"attempt\":2", "\"attempt\":3")),
-            Err(NotAMessage::Forged)
+            Err(InvalidMessage::Forged)
         );
         assert_eq!(
             open(&sealed.replace("0199", "0198")),
-            Err(NotAMessage::Forged)
+            Err(InvalidMessage::Forged)
         );
         assert_eq!(
             Message::open(sealed.as_bytes(), &secret("b")),
-            Err(NotAMessage::Forged)
+            Err(InvalidMessage::Forged)
         );
         assert_eq!(
             open(&sealed.replace("\"v\":1", "\"v\":2")),
-            Err(NotAMessage::Version(2))
+            Err(InvalidMessage::Version(2))
         );
         for malformed in ["", "{}", "null", &sealed.replace("photo", "video")] {
-            assert_eq!(open(malformed), Err(NotAMessage::Malformed), "{malformed}");
+            assert_eq!(
+                open(malformed),
+                Err(InvalidMessage::Malformed),
+                "{malformed}"
+            );
         }
         for mac in ["", "zz", "é", "0"] {
             let forged = format!(
                 r#"{{"v":1,"task":"{}","kind":"photo","attempt":2,"mac":"{mac}"}}"#,
                 message().task
             );
-            assert_eq!(open(&forged), Err(NotAMessage::Forged), "{mac}");
+            assert_eq!(open(&forged), Err(InvalidMessage::Forged), "{mac}");
         }
         let long = format!("{sealed}{}", " ".repeat(MAX_MESSAGE_BYTES));
-        assert_eq!(open(&long), Err(NotAMessage::Malformed));
+        assert_eq!(open(&long), Err(InvalidMessage::Malformed));
     }
 
     #[test]
-    fn a_schedule_s_mac_is_for_one_path() {
+    fn the_mac_of_a_schedule_is_bound_to_one_path() {
         let mac = secret("a").schedule_mac("/jobs/sweep");
         let is_right = |path, mac: &str| secret("a").is_schedule_mac(path, mac.as_bytes());
         assert!(is_right("/jobs/sweep", &mac));
@@ -273,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_long_and_isn_t_shown() {
+    fn a_short_secret_is_refused_and_debug_shows_none() {
         assert_eq!(Secret::new("short").unwrap_err(), WeakSecret);
         assert_eq!(format!("{:?}", secret("a")), "Secret");
     }

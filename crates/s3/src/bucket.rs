@@ -1,60 +1,60 @@
-//! A bucket, and who speaks to it: read from the settings.
+//! Address and credentials of a bucket, read from the settings.
 
-use tirage_sigv4::{Credentials, Secret, Service, Signer};
+use tirage_sigv4::{Credentials, Service, Signer};
 
 use crate::endpoint::{Addressing, Endpoint, EndpointError};
 
-/// A bucket at an S3 service, with the keys to it. `Debug` shows no secret.
+/// A bucket of an S3 service, with credentials. `Debug` shows no secret.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     pub(crate) signer: Signer,
-    /// Where this process reaches it.
+    /// Address for requests of this process.
     pub(crate) internal: Endpoint,
-    /// Where clients reach it: presigned URLs are for this one.
+    /// Address for clients, used in presigned URLs.
     pub(crate) public: Endpoint,
 }
 
-/// Why the settings name no bucket. No message repeats a key, or an address, which might hold one.
+/// Error in the settings. No message repeats a key, or an address, which might contain one.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// It has to be set.
+    /// A required setting is missing.
     #[error("{0} is not set")]
     Missing(&'static str),
-    /// An address that is none.
+    /// Invalid address.
     #[error("{name}: {error}")]
     Endpoint {
-        /// The setting.
+        /// Name of the setting.
         name: &'static str,
-        /// What is wrong with it.
+        /// Reason.
         error: EndpointError,
     },
-    /// Not a bucket's name, by the rules of S3.
+    /// Invalid bucket name.
     #[error(
-        "S3_BUCKET: a bucket's name is 3 to 63 lower-case letters, digits, dots and hyphens, \
+        "S3_BUCKET: expected 3 to 63 lower-case letters, digits, dots and hyphens, \
          with a letter or digit at both ends"
     )]
     Bucket,
-    /// Not a region's name.
-    #[error("S3_REGION: a region's name is letters, digits and hyphens")]
+    /// Invalid region name.
+    #[error("S3_REGION: expected letters, digits and hyphens")]
     Region,
-    /// Another way of addressing than there are.
-    #[error("S3_ADDRESSING is `path` or `virtual`")]
+    /// Unknown addressing style.
+    #[error("S3_ADDRESSING: expected `path` or `virtual`")]
     Addressing,
 }
 
 impl Bucket {
-    /// Reads the bucket from settings by their names in upper case; one that is empty counts as not set.
+    /// Reads the settings below through `setting`. An empty value counts as not set.
     ///
     /// | setting | |
     /// |---|---|
-    /// | `S3_ENDPOINT` | address of the service, without the bucket |
-    /// | `S3_PUBLIC_ENDPOINT` | the address that clients reach; default `S3_ENDPOINT` |
+    /// | `S3_ENDPOINT` | address of the service, without the bucket name |
+    /// | `S3_PUBLIC_ENDPOINT` | address of the service for clients; default `S3_ENDPOINT` |
     /// | `S3_REGION`, `S3_BUCKET` | |
-    /// | `S3_ADDRESSING` | `virtual` (bucket in the host) or `path`; default `path` for services without a domain of their own ([`Addressing`]) |
-    /// | `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` | or `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and, with these, `AWS_SESSION_TOKEN` |
+    /// | `S3_ADDRESSING` | `virtual` (bucket name in the host) or `path`; default: see [`Addressing`] |
+    /// | `S3_ACCESS_KEY_ID`, `S3_SECRET_ACCESS_KEY` | |
     ///
     /// # Errors
-    /// When one is missing or makes no sense.
+    /// [`SettingsError`] for the first setting that is missing or invalid.
     pub fn from_settings(setting: impl Fn(&str) -> Option<String>) -> Result<Self, SettingsError> {
         let optional = |name| setting(name).filter(|value| !value.is_empty());
         let required = |name| optional(name).ok_or(SettingsError::Missing(name));
@@ -62,7 +62,10 @@ impl Bucket {
         let address = required("S3_ENDPOINT")?;
         let region = required("S3_REGION")?;
         let name = required("S3_BUCKET")?;
-        let credentials = credentials(optional)?;
+        let credentials = Credentials::new(
+            required("S3_ACCESS_KEY_ID")?,
+            required("S3_SECRET_ACCESS_KEY")?,
+        );
         if !is_bucket_name(&name) {
             return Err(SettingsError::Bucket);
         }
@@ -101,24 +104,8 @@ impl Bucket {
     }
 }
 
-/// One pair or the other, never half of each.
-fn credentials(
-    optional: impl Fn(&'static str) -> Option<String>,
-) -> Result<Credentials, SettingsError> {
-    const OURS: [&str; 2] = ["S3_ACCESS_KEY_ID", "S3_SECRET_ACCESS_KEY"];
-    const AWSS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
-    let aws = OURS.iter().all(|name| optional(name).is_none())
-        && AWSS.iter().any(|name| optional(name).is_some());
-    let [id, secret] = if aws { AWSS } else { OURS };
-    let required = |name| optional(name).ok_or(SettingsError::Missing(name));
-    let mut credentials = Credentials::new(required(id)?, required(secret)?);
-    if aws {
-        credentials.session_token = optional("AWS_SESSION_TOKEN").map(Secret::new);
-    }
-    Ok(credentials)
-}
-
-/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>
+/// `true` if the name follows
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html>.
 fn is_bucket_name(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     (3..=63).contains(&name.len())
@@ -150,7 +137,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn each_setting_is_asked_for_by_name() {
+    fn each_required_setting_is_named_if_it_is_missing() {
         assert!(bucket(&[]).is_ok());
         for (name, _) in SETTINGS {
             assert_eq!(
@@ -161,7 +148,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn settings_that_make_no_sense_are_named_and_not_repeated() {
+    fn an_invalid_setting_is_named_and_its_value_is_not_repeated() {
         for (name, value) in [
             ("S3_ENDPOINT", "https://id:key-secret@s3.example"),
             ("S3_PUBLIC_ENDPOINT", "key-secret"),
@@ -175,24 +162,5 @@ pub(crate) mod tests {
         }
         let shown = format!("{:?}", bucket(&[]).unwrap());
         assert!(!shown.contains("key-secret"), "{shown}");
-    }
-
-    #[test]
-    fn awss_names_serve_where_ours_are_not_set() {
-        let none = [("S3_ACCESS_KEY_ID", ""), ("S3_SECRET_ACCESS_KEY", "")];
-        let aws = [
-            ("AWS_ACCESS_KEY_ID", "theirs"),
-            ("AWS_SECRET_ACCESS_KEY", "s"),
-            ("AWS_SESSION_TOKEN", "t"),
-        ];
-        let theirs = bucket(&[&none[..], &aws].concat())
-            .unwrap()
-            .signer
-            .credentials;
-        assert_eq!(theirs.access_key_id, "theirs");
-        assert!(theirs.session_token.is_some());
-        let ours = bucket(&aws).unwrap().signer.credentials;
-        assert_eq!(ours.access_key_id, "AKIDEXAMPLE");
-        assert!(ours.session_token.is_none());
     }
 }

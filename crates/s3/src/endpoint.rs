@@ -1,16 +1,15 @@
-//! Where a bucket is: the service's address, and how the bucket is named in it.
+//! Address of a bucket: the service's address and the position of the bucket's name in it.
 
 use std::net::Ipv4Addr;
 
 use http::Uri;
 use http::uri::{Authority, Scheme};
 
-/// Where the bucket's name stands.
+/// Position of the bucket's name in a URL.
 ///
-/// Unless it is set, it is [`Virtual`](Self::Virtual), which all clouds speak, but
-/// [`Path`](Self::Path) where that can't work or seldom does: for an IP address, `localhost`, a host
-/// of one label, an address with a port or a path of its own, and over HTTPS for a bucket with dots in
-/// its name, since no wildcard certificate covers it.
+/// The default is [`Virtual`](Self::Virtual), which all clouds support. It is [`Path`](Self::Path) where
+/// virtual hosts rarely work: for an IP address, `localhost`, a host of one label, an address with a port
+/// or a path, and over HTTPS for a bucket name with dots, which no wildcard certificate covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Addressing {
     /// `https://host/bucket/key`
@@ -19,26 +18,26 @@ pub enum Addressing {
     Virtual,
 }
 
-/// Why a text is no address of an S3 service.
+/// Error of parsing the address of an S3 service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Neither `http://` nor `https://` and a host.
-    #[error("an address of S3 is http:// or https:// and a host")]
+    /// Not `http://` or `https://` and a host.
+    #[error("expected http:// or https:// and a host")]
     Address,
-    /// A user or a password in it: keys have settings of their own.
-    #[error("an address of S3 has no user in it")]
+    /// The address contains a user; credentials have settings of their own.
+    #[error("the address must not contain a user or password")]
     User,
-    /// A query in it.
-    #[error("an address of S3 has no query")]
+    /// The address contains a query.
+    #[error("the address must not contain a query")]
     Query,
 }
 
-/// A bucket's address.
+/// Address of a bucket.
 #[derive(Clone, Debug)]
 pub(crate) struct Endpoint {
     scheme: Scheme,
     authority: Authority,
-    /// Before the key: empty, or begins with a slash and has none at its end.
+    /// Path before the key: empty, or begins with a slash and ends without one.
     path: String,
 }
 
@@ -84,7 +83,7 @@ impl Endpoint {
         }
     }
 
-    /// The address of what is at `path` in the bucket (escaped, without the first slash) with this query.
+    /// URL of `path` in the bucket (escaped, without the first slash) with `query`.
     pub(crate) fn uri(&self, path: &str, query: &str) -> Result<Uri, http::Error> {
         let slash = if path.is_empty() && !self.path.is_empty() {
             ""
@@ -117,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bucket_stands_where_the_service_looks_for_it() {
+    fn the_address_determines_the_position_of_the_bucket_s_name() {
         for (address, bucket, addressing, expected) in [
             (
                 "https://s3.fr-par.scw.cloud",
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn the_bucket_itself_has_an_address() {
+    fn an_empty_path_addresses_the_bucket() {
         for (addressing, expected) in [
             (Addressing::Path, "https://s3.example/prints?a=b"),
             (Addressing::Virtual, "https://prints.s3.example/?a=b"),
@@ -202,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_are_none_are_refused() {
+    fn an_invalid_address_is_refused() {
         for (address, expected) in [
             ("", EndpointError::Address),
             ("s3.example", EndpointError::Address),

@@ -1,4 +1,4 @@
-//! Answers that are failures, by what can be done about them.
+//! Error responses, classified by what the caller can do about them.
 
 use std::fmt;
 
@@ -6,48 +6,46 @@ use http::StatusCode;
 
 use crate::xml;
 
-/// Why the service refused.
+/// Error response of the service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// What to make of it.
+    /// Classification.
     pub kind: FailureKind,
-    /// The answer's status.
+    /// Status of the response.
     pub status: StatusCode,
-    /// S3's name for it, as in `NoSuchKey`. Answers to HEAD have none.
+    /// Error code of S3, such as `NoSuchKey`. A response to HEAD has no body, so no code.
     pub code: Option<String>,
-    /// What it says to people.
+    /// Message of S3.
     pub message: Option<String>,
 }
 
-/// What to make of a failure.
+/// Class of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FailureKind {
-    /// There is no such object, or so a 404 without a document says; see [`Failure::is_no_such_key`]. (That
-    /// there is no such bucket is [`Other`](Self::Other), where the answer says so: nobody should take it that
-    /// every object is gone.)
+    /// The object doesn't exist, or a 404 without an S3 document suggests it; see
+    /// [`Failure::is_no_such_key`]. A missing bucket is [`Other`](Self::Other), because it doesn't mean that
+    /// the objects are gone.
     NotFound,
-    /// Something is there already, or is another version.
+    /// The object exists already, or is another version.
     PreconditionFailed,
-    /// The keys are wrong, may not do that, or the clocks differ.
+    /// The credentials are wrong or lack a permission, or the clocks differ.
     Denied,
-    /// The body isn't what was announced: length or checksum differ.
+    /// The body doesn't match the announced length or checksum.
     BadBody,
-    /// The service can't now; worth trying again.
+    /// A temporary fault of the service: the same request may succeed later.
     Unavailable,
-    /// Anything else: trying again gives the same.
+    /// Any other failure: a retry gives the same result.
     Other,
 }
 
 impl Failure {
-    /// Reads an answer; `None` if it is a success (2xx).
-    ///
-    /// `body` is what was sent with it, or as much of it as was worth reading.
+    /// Classifies a response; `None` if its status is 2xx. `body` may be truncated.
     pub fn of(status: StatusCode, body: &[u8]) -> Option<Self> {
         if status.is_success() {
             return None;
         }
         let (mut code, mut message) = (None, None);
-        // What isn't S3's own document (a proxy's page) is told by its status alone.
+        // Without an S3 document (a proxy's page), only the status counts.
         let _ = xml::read(body, |path, text| {
             match path {
                 ["Error", "Code"] => code = Some(text.to_owned()),
@@ -64,19 +62,19 @@ impl Failure {
         })
     }
 
-    /// Whether the service itself says that there is no such object. Without its own document a 404 may be
-    /// anybody's, such as a load balancer's; answers to HEAD never have one.
+    /// `true` if S3 itself reports that the object doesn't exist. A 404 without an S3 document may come from
+    /// a load balancer; a response to HEAD never has a document.
     pub fn is_no_such_key(&self) -> bool {
         self.code.as_deref() == Some("NoSuchKey")
     }
 
-    /// Whether the same request may succeed later.
+    /// `true` if the same request may succeed later.
     pub fn is_worth_retrying(&self) -> bool {
         self.kind == FailureKind::Unavailable
     }
 }
 
-/// <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>
+/// Classifies by the codes of <https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html>.
 fn kind(status: StatusCode, code: Option<&str>) -> FailureKind {
     match (status.as_u16(), code) {
         (_, Some("NoSuchKey")) => FailureKind::NotFound,
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_are_told_apart_by_what_can_be_done() {
+    fn failures_are_classified_by_code() {
         for (status, code, expected) in [
             (404, "NoSuchKey", FailureKind::NotFound),
             (404, "NoSuchBucket", FailureKind::Other),
@@ -164,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_service_knows_that_there_is_no_such_key() {
+    fn only_an_s3_document_proves_that_a_key_does_not_exist() {
         assert!(failure(404, "NoSuchKey").is_no_such_key());
         assert!(!failure(404, "NoSuchBucket").is_no_such_key());
         let page = Failure::of(StatusCode::NOT_FOUND, b"<html></html>").unwrap();
@@ -172,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_document_the_status_speaks() {
+    fn without_a_document_the_status_counts() {
         for (status, expected) in [
             (404, FailureKind::NotFound),
             (403, FailureKind::Denied),

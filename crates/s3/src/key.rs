@@ -1,4 +1,7 @@
-//! Where an object lies: `<workspace>/<media>/original` or `<workspace>/<media>/<variant>`.
+//! Object keys: the only place that names an object or parses such a name.
+//!
+//! A key is `<workspace>/<media>/<object>`. The object is `original`, or `<variant>.<lease>` for a variant
+//! stored under that lease, so that no two claims of a task ever write the same key.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,42 +9,52 @@ use std::str::FromStr;
 use uuid::Uuid;
 
 const ORIGINAL: &str = "original";
-/// The longest name of a variant, in bytes.
-const MAX_NAME: usize = 64;
+/// Longest variant name, in bytes. The table `variant` has the same limit.
+const MAX_VARIANT_NAME: usize = 32;
 
-/// An object's key. Its text needs no escaping anywhere.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+/// Key of an object. Its text needs no escaping in URLs or XML.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Key {
     workspace: Uuid,
     media: Uuid,
-    name: Name,
+    name: ObjectName,
 }
 
-/// Which of a media's objects.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name(String);
+/// Last part of a key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectName {
+    /// The uploaded file.
+    Original,
+    /// A resized image.
+    Variant {
+        /// Name of the variant.
+        name: VariantName,
+        /// Lease under which the worker stored it, from 1.
+        lease: i32,
+    },
+}
 
-/// Why a text is no key.
+/// Name of a variant: 1 to 32 of `a-z`, `0-9` and `-`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct VariantName(String);
+
+/// Error of parsing a key or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseKeyError {
-    /// Not three parts, of which the first two are UUIDs in lower case with hyphens.
-    #[error("a key is <workspace>/<media>/<name>, the first two UUIDs")]
+    /// Not three parts, or the first two are not UUIDs in lower case with hyphens.
+    #[error("invalid object key: expected <workspace>/<media>/<object>, the first two UUIDs")]
     Layout,
-    /// Not a name that a variant may have.
-    #[error(
-        "a variant's name is 1 to 64 of a-z, 0-9, `.`, `_` and `-`, and begins with a letter or digit"
-    )]
-    Name,
+    /// Neither `original` nor `<variant>.<lease>`.
+    #[error("invalid object name: expected `original` or `<variant>.<lease>`")]
+    ObjectName,
+    /// Invalid variant name.
+    #[error("invalid variant name: expected 1 to 32 of a-z, 0-9 and `-`")]
+    VariantName,
 }
 
 impl Key {
-    /// What was uploaded.
-    pub fn original(workspace: Uuid, media: Uuid) -> Self {
-        Self::new(workspace, media, Name(ORIGINAL.to_owned()))
-    }
-
-    /// The object of that name.
-    pub fn new(workspace: Uuid, media: Uuid, name: Name) -> Self {
+    /// Key of an object of a media item.
+    pub fn new(workspace: Uuid, media: Uuid, name: ObjectName) -> Self {
         Self {
             workspace,
             media,
@@ -49,27 +62,32 @@ impl Key {
         }
     }
 
-    /// Whose it is.
+    /// Key of an uploaded file.
+    pub fn original(workspace: Uuid, media: Uuid) -> Self {
+        Self::new(workspace, media, ObjectName::Original)
+    }
+
+    /// Workspace of the media item.
     pub fn workspace(&self) -> Uuid {
         self.workspace
     }
 
-    /// Which media it belongs to.
+    /// Id of the media item.
     pub fn media(&self) -> Uuid {
         self.media
     }
 
-    /// Which of the media's objects it is.
-    pub fn name(&self) -> &Name {
+    /// Last part of the key.
+    pub fn name(&self) -> &ObjectName {
         &self.name
     }
 
-    /// What the keys of all of a workspace's objects begin with.
+    /// Common prefix of a workspace's keys.
     pub fn prefix_of_workspace(workspace: Uuid) -> String {
         format!("{workspace}/")
     }
 
-    /// What the keys of all of a media's objects begin with.
+    /// Common prefix of a media item's keys.
     pub fn prefix_of_media(workspace: Uuid, media: Uuid) -> String {
         format!("{workspace}/{media}/")
     }
@@ -90,7 +108,7 @@ impl FromStr for Key {
         else {
             return Err(ParseKeyError::Layout);
         };
-        // One object, one key: other spellings of a UUID would be another.
+        // Another spelling of the same UUID is another key, which names no object of ours.
         let uuid = |text: &str| {
             let uuid = Uuid::parse_str(text).ok()?;
             (uuid.to_string() == text).then_some(uuid)
@@ -102,36 +120,57 @@ impl FromStr for Key {
     }
 }
 
-impl Name {
-    /// Whether it is what was uploaded, and no variant.
-    pub fn is_original(&self) -> bool {
-        self.0 == ORIGINAL
+impl fmt::Display for ObjectName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Original => f.write_str(ORIGINAL),
+            Self::Variant { name, lease } => write!(f, "{name}.{lease}"),
+        }
     }
+}
 
-    /// As it stands in the key.
+impl FromStr for ObjectName {
+    type Err = ParseKeyError;
+
+    fn from_str(text: &str) -> Result<Self, ParseKeyError> {
+        if text == ORIGINAL {
+            return Ok(Self::Original);
+        }
+        let (name, number) = text.rsplit_once('.').ok_or(ParseKeyError::ObjectName)?;
+        let lease: i32 = number.parse().map_err(|_| ParseKeyError::ObjectName)?;
+        // One name, one text: `+1` and `01` parse as numbers too.
+        if lease < 1 || lease.to_string() != number {
+            return Err(ParseKeyError::ObjectName);
+        }
+        let name = name.parse()?;
+        Ok(Self::Variant { name, lease })
+    }
+}
+
+impl VariantName {
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl fmt::Display for Name {
+impl fmt::Display for VariantName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl FromStr for Name {
+impl FromStr for VariantName {
     type Err = ParseKeyError;
 
     fn from_str(text: &str) -> Result<Self, ParseKeyError> {
-        let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
-        let right = text.len() <= MAX_NAME
-            && text.bytes().next().is_some_and(plain)
-            && text.bytes().all(|b| plain(b) || b"._-".contains(&b));
-        if right {
-            Ok(Self(text.to_owned()))
-        } else {
-            Err(ParseKeyError::Name)
+        let is_valid = (1..=MAX_VARIANT_NAME).contains(&text.len())
+            && text
+                .bytes()
+                .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
+        match is_valid {
+            true => Ok(Self(text.to_owned())),
+            false => Err(ParseKeyError::VariantName),
         }
     }
 }
@@ -144,22 +183,33 @@ mod tests {
     const B: &str = "0190b3a0-0000-7000-8000-00000000000b";
 
     #[test]
-    fn a_key_is_read_as_it_is_written() {
-        for name in ["original", "thumb", "display-2048.jpg"] {
-            let text = format!("{A}/{B}/{name}");
-            let key: Key = text.parse().unwrap();
-            assert_eq!(key.to_string(), text);
-            assert_eq!(key.workspace().to_string(), A);
-            assert_eq!(key.media().to_string(), B);
-            assert_eq!(key.name().is_original(), name == "original");
+    fn a_key_parses_back_to_itself() {
+        let variant = |name: &str, lease| ObjectName::Variant {
+            name: name.parse().unwrap(),
+            lease,
+        };
+        for (text, name) in [
+            ("original", ObjectName::Original),
+            ("original.1", variant("original", 1)),
+            ("thumb.1", variant("thumb", 1)),
+            ("display-2048.112", variant("display-2048", 112)),
+            ("-.2147483647", variant("-", i32::MAX)),
+        ] {
+            assert_eq!(name.to_string(), text);
+            assert_eq!(text.parse::<ObjectName>().unwrap(), name);
+
+            let key = Key::new(A.parse().unwrap(), B.parse().unwrap(), name);
+            assert_eq!(key.to_string(), format!("{A}/{B}/{text}"));
+            assert_eq!(key.to_string().parse::<Key>().unwrap(), key);
+            let text = key.to_string();
             assert!(text.starts_with(&Key::prefix_of_media(key.workspace(), key.media())));
             assert!(text.starts_with(&Key::prefix_of_workspace(key.workspace())));
         }
     }
 
     #[test]
-    fn what_is_no_key_is_refused() {
-        let long = "a".repeat(65);
+    fn an_invalid_key_is_refused() {
+        let long = "a".repeat(33);
         for (text, expected) in [
             (String::new(), ParseKeyError::Layout),
             (format!("{A}/{B}"), ParseKeyError::Layout),
@@ -173,12 +223,21 @@ mod tests {
                 ParseKeyError::Layout,
             ),
             (format!("{A}/../original"), ParseKeyError::Layout),
-            (format!("{A}/{B}/"), ParseKeyError::Name),
-            (format!("{A}/{B}/.."), ParseKeyError::Name),
-            (format!("{A}/{B}/a/b"), ParseKeyError::Name),
-            (format!("{A}/{B}/Original"), ParseKeyError::Name),
-            (format!("{A}/{B}/é"), ParseKeyError::Name),
-            (format!("{A}/{B}/{long}"), ParseKeyError::Name),
+            (format!("{A}/{B}/"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/.."), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/a/b"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/Original"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb.0"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb.-1"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb.+1"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb.01"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/thumb.1.jpg"), ParseKeyError::ObjectName),
+            (format!("{A}/{B}/.1"), ParseKeyError::VariantName),
+            (format!("{A}/{B}/a/b.1"), ParseKeyError::VariantName),
+            (format!("{A}/{B}/Thumb.1"), ParseKeyError::VariantName),
+            (format!("{A}/{B}/é.1"), ParseKeyError::VariantName),
+            (format!("{A}/{B}/{long}.1"), ParseKeyError::VariantName),
         ] {
             assert_eq!(text.parse::<Key>().unwrap_err(), expected, "{text}");
         }

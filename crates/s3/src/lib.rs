@@ -1,11 +1,11 @@
-//! S3 as functions need it: settings to signed requests and URLs, answers to types.
+//! S3 client without I/O: settings to signed requests and URLs, responses to types.
 //!
-//! [`Bucket`] is read from the settings and makes the heads of requests, signed and ready to send; who
-//! sends them adds the body. [`ObjectInfo`], [`Listing`] and [`Failure`] read what comes back.
+//! [`Bucket`] is read from the settings and makes signed request heads; the caller adds the body and sends
+//! them. [`ObjectInfo`], [`Listing`] and [`Failure`] parse the responses.
 //!
-//! No I/O and no clock: the same code runs in a component, which sends through its host, and
-//! natively. Only keys of this system's own layout ([`Key`]) are asked for, so that no name from outside
-//! ends up in a path. Requests are those of <https://docs.aws.amazon.com/AmazonS3/latest/API/>.
+//! The crate has no clock either, so the same code runs in a component and natively. Every object is
+//! addressed by a [`Key`], so no text from a client becomes part of a path. The requests are those of
+//! <https://docs.aws.amazon.com/AmazonS3/latest/API/>.
 //!
 //! ```
 //! use tirage_s3::{Bucket, Key};
@@ -41,9 +41,9 @@ mod xml;
 pub use bucket::{Bucket, SettingsError};
 pub use endpoint::{Addressing, EndpointError};
 pub use failure::{Failure, FailureKind};
-pub use key::{Key, Name, ParseKeyError};
+pub use key::{Key, ObjectName, ParseKeyError, VariantName};
 pub use listing::{Listed, Listing};
 pub use object::ObjectInfo;
 pub use presigned::{Presigned, PresignedGet};
 pub use requests::{List, Put, Range, RequestError};
-pub use xml::AnswerError;
+pub use xml::ResponseError;

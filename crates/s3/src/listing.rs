@@ -1,35 +1,36 @@
-//! A page of a list of objects.
+//! One page of a list of objects.
 
 use jiff::Timestamp;
 
-use crate::xml::{self, AnswerError};
+use crate::xml::{self, ResponseError};
 
-/// The answer to [`Bucket::list`](crate::Bucket::list).
+/// Response to [`Bucket::list`](crate::Bucket::list).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// In the order of their keys.
+    /// Objects in the order of their keys.
     pub objects: Vec<Listed>,
-    /// Where the next page goes on; `None` on the last.
+    /// Token for the next page; `None` on the last page.
     pub continuation: Option<String>,
 }
 
-/// An object in a list.
+/// One object of a page.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed {
-    /// Parses to a [`Key`](crate::Key), unless somebody else put it there.
+    /// The key as text. It parses as [`Key`](crate::Key) unless another program stored the object.
     pub key: String,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When it was stored.
+    /// Time of storing.
     pub modified: Timestamp,
 }
 
 impl Listing {
-    /// Reads the document.
+    /// Parses the XML document.
     ///
     /// # Errors
-    /// When it is none, or lacks what it must have: a list that was cut off is not taken for a short one.
-    pub fn parse(body: &[u8]) -> Result<Self, AnswerError> {
+    /// [`ResponseError`] if the document is truncated or lacks an element, so that a truncated list is never
+    /// mistaken for a short one.
+    pub fn parse(body: &[u8]) -> Result<Self, ResponseError> {
         let mut listing = Self::default();
         let (mut key, mut size, mut modified) = (None, None, None);
         let mut truncated = None;
@@ -39,11 +40,11 @@ impl Listing {
                 ["ListBucketResult", "Contents", "Size"] => size = text.parse().ok(),
                 ["ListBucketResult", "Contents", "LastModified"] => modified = text.parse().ok(),
                 ["ListBucketResult", "Contents"] => listing.objects.push(Listed {
-                    key: key.take().ok_or(AnswerError::Missing("Key"))?,
-                    size: size.take().ok_or(AnswerError::Missing("Size"))?,
+                    key: key.take().ok_or(ResponseError::Missing("Key"))?,
+                    size: size.take().ok_or(ResponseError::Missing("Size"))?,
                     modified: modified
                         .take()
-                        .ok_or(AnswerError::Missing("LastModified"))?,
+                        .ok_or(ResponseError::Missing("LastModified"))?,
                 }),
                 ["ListBucketResult", "IsTruncated"] => truncated = text.parse().ok(),
                 ["ListBucketResult", "NextContinuationToken"] => {
@@ -54,9 +55,9 @@ impl Listing {
             Ok(())
         })?;
         match truncated {
-            None => Err(AnswerError::Missing("IsTruncated")),
+            None => Err(ResponseError::Missing("IsTruncated")),
             Some(true) if listing.continuation.is_none() => {
-                Err(AnswerError::Missing("NextContinuationToken"))
+                Err(ResponseError::Missing("NextContinuationToken"))
             }
             Some(true) => Ok(listing),
             Some(false) => Ok(Self {
@@ -71,7 +72,7 @@ impl Listing {
 mod tests {
     use super::*;
 
-    /// After the sample answer in
+    /// After the sample response in
     /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
     const PAGE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 <ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
@@ -88,7 +89,7 @@ mod tests {
 </ListBucketResult>"#;
 
     #[test]
-    fn a_page_is_read() {
+    fn a_page_is_parsed() {
         assert_eq!(
             Listing::parse(PAGE.as_bytes()).unwrap(),
             Listing {
@@ -112,14 +113,14 @@ mod tests {
     }
 
     #[test]
-    fn what_was_cut_off_is_no_page() {
+    fn a_truncated_document_is_refused() {
         for end in 0..PAGE.len() {
             assert!(Listing::parse(&PAGE.as_bytes()[..end]).is_err(), "{end}");
         }
     }
 
     #[test]
-    fn a_document_without_its_parts_is_no_page() {
+    fn a_document_that_lacks_an_element_is_refused() {
         for (part, missing) in [
             ("<Size>857</Size>", "Size"),
             ("<IsTruncated>true</IsTruncated>", "IsTruncated"),
@@ -130,12 +131,15 @@ mod tests {
         ] {
             let page = PAGE.replace(part, "");
             let error = Listing::parse(page.as_bytes()).unwrap_err();
-            assert_eq!(error.to_string(), AnswerError::Missing(missing).to_string());
+            assert_eq!(
+                error.to_string(),
+                ResponseError::Missing(missing).to_string()
+            );
         }
         let deep = "<a>".repeat(1000);
         assert!(matches!(
             Listing::parse(deep.as_bytes()),
-            Err(AnswerError::Document)
+            Err(ResponseError::Document)
         ));
     }
 }

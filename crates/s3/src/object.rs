@@ -1,4 +1,4 @@
-//! What is known of an object without fetching it.
+//! Properties of an object, from response headers.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -6,34 +6,34 @@ use http::HeaderMap;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG};
 
 use crate::requests::CHECKSUM_SHA256;
-use crate::xml::AnswerError;
+use crate::xml::ResponseError;
 
-/// From the headers that answer HEAD or GET.
+/// Headers of a response to HEAD or GET.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectInfo {
-    /// Its size in bytes (of the part, in an answer to a range).
+    /// Size in bytes; in the response to a range request, size of the range.
     pub size: u64,
-    /// Its media type, if it has one.
+    /// Content type.
     pub content_type: Option<String>,
-    /// Which version of it this is, in quotes as sent.
+    /// Entity tag, with its quotes.
     pub etag: Option<String>,
-    /// Its SHA-256, where the service has it for the object as a whole.
+    /// SHA-256 of the whole object, if the service stores it.
     pub sha256: Option<[u8; 32]>,
-    /// What caches may do with it.
+    /// `Cache-Control`.
     pub cache_control: Option<String>,
 }
 
 impl ObjectInfo {
-    /// Reads the headers of an answer that is a success.
+    /// Parses the headers of a successful response.
     ///
     /// # Errors
-    /// When there is no length among them.
-    pub fn from_headers(headers: &HeaderMap) -> Result<Self, AnswerError> {
+    /// [`ResponseError::Missing`] without a length.
+    pub fn from_headers(headers: &HeaderMap) -> Result<Self, ResponseError> {
         let text = |name: &str| headers.get(name)?.to_str().ok();
         let size = text(CONTENT_LENGTH.as_str())
             .and_then(|length| length.parse().ok())
-            .ok_or(AnswerError::Missing("Content-Length"))?;
-        // An object that was uploaded in parts has a hash of hashes, which ends in `-<parts>`.
+            .ok_or(ResponseError::Missing("Content-Length"))?;
+        // An object uploaded in parts has a hash of hashes, which ends in `-<parts>`.
         let sha256 = text(CHECKSUM_SHA256)
             .and_then(|hash| BASE64_STANDARD.decode(hash).ok())
             .and_then(|hash| hash.try_into().ok());
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_read() {
+    fn headers_are_parsed() {
         let info = ObjectInfo::from_headers(&headers(&[
             ("content-length", "12"),
             ("content-type", "image/png"),
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_of_parts_is_no_hash_of_the_object() {
+    fn a_hash_of_parts_is_not_the_hash_of_the_object() {
         let parts = "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=-2";
         let info = ObjectInfo::from_headers(&headers(&[
             ("content-length", "0"),

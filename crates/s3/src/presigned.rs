@@ -1,4 +1,4 @@
-//! URLs for clients that have no keys.
+//! Presigned URLs, for clients without credentials.
 
 use std::time::Duration;
 
@@ -9,38 +9,38 @@ use jiff::Timestamp;
 use crate::requests::{RequestError, escape, head};
 use crate::{Bucket, Key, Put};
 
-/// A request that somebody without keys may make: with this method, these headers, to this URL.
+/// A request that a client without credentials may make.
 #[derive(Clone, Debug)]
 pub struct Presigned {
-    /// The only method it is good for.
+    /// Method of the request.
     pub method: Method,
-    /// Whoever has it may use it; it doesn't belong into a log.
+    /// URL of the request. It grants access to every holder, so it must not be logged.
     pub url: String,
-    /// To be sent just so: they are signed. The length is signed too but isn't among these, since every
-    /// client sends that of the body, and browsers let nobody set it.
+    /// Headers that the client must send unchanged, because they are signed. `Content-Length` is signed
+    /// too but not listed: every HTTP client sets it from the body, and browsers allow nothing else.
     pub headers: HeaderMap,
-    /// From then on it is refused, to the second.
+    /// Time from which the service refuses the request, in whole seconds.
     pub expires_at: Timestamp,
 }
 
-/// What is fetched, and how the answer describes it.
+/// A download, and headers of its response.
 #[derive(Clone, Copy, Debug)]
 pub struct PresignedGet<'a> {
-    /// Which object.
+    /// Key of the object.
     pub key: &'a Key,
-    /// `Content-Disposition` of the answer, as in `attachment; filename="photo.jpg"`.
+    /// `Content-Disposition` of the response, such as `attachment; filename="photo.jpg"`.
     pub content_disposition: Option<&'a str>,
-    /// `Content-Type` of the answer, where it isn't to be the stored one.
+    /// `Content-Type` of the response, in place of the stored one.
     pub content_type: Option<&'a str>,
 }
 
 impl Bucket {
-    /// Lets a client upload this object straight to the service, for so long (1 second to 7 days).
+    /// Presigns the upload of an object for `expires` (1 second to 7 days).
     ///
-    /// Type and length are signed, and the checksum if there is one: another body is refused.
+    /// Type, length and, if given, checksum are signed, so the service refuses another body.
     ///
     /// # Errors
-    /// When a value can't stand in a header, or nothing lasts so long.
+    /// [`RequestError`] if a value is not a valid header, or `expires` is out of range.
     pub fn presign_put(
         &self,
         put: &Put<'_>,
@@ -59,10 +59,10 @@ impl Bucket {
         })
     }
 
-    /// Lets a client fetch this object straight from the service, for so long (1 second to 7 days).
+    /// Presigns the download of an object for `expires` (1 second to 7 days).
     ///
     /// # Errors
-    /// When the URL gets too long, or nothing lasts so long.
+    /// [`RequestError`] if the URL is too long, or `expires` is out of range.
     pub fn presign_get(
         &self,
         get: &PresignedGet<'_>,
@@ -87,7 +87,7 @@ impl Bucket {
     }
 }
 
-/// A signature knows only whole seconds.
+/// End of validity; signatures have a resolution of one second.
 fn end(now: Timestamp, expires: Duration) -> Timestamp {
     let seconds = now.as_second().saturating_add_unsigned(expires.as_secs());
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
@@ -99,10 +99,10 @@ mod tests {
     use crate::bucket::tests::bucket;
 
     const KEY: &str =
-        "0190b3a0-0000-7000-8000-00000000000a/0190b3a0-0000-7000-8000-00000000000b/thumb";
+        "0190b3a0-0000-7000-8000-00000000000a/0190b3a0-0000-7000-8000-00000000000b/thumb.1";
 
     #[test]
-    fn an_upload_is_for_the_public_address_and_binds_the_body() {
+    fn an_upload_uses_the_public_address_and_binds_the_body() {
         let public = ("S3_PUBLIC_ENDPOINT", "https://media.example:8443");
         let put = Put {
             key: &KEY.parse().unwrap(),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_download_says_how_it_is_to_be_described() {
+    fn a_download_may_set_headers_of_its_response() {
         let get = PresignedGet {
             key: &KEY.parse().unwrap(),
             content_disposition: Some("attachment; filename=\"a b.jpg\""),

@@ -1,4 +1,4 @@
-//! Heads of requests, signed; whoever sends them adds the body and nothing else.
+//! Signed request heads. The caller adds the body and must change nothing else.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -15,80 +15,78 @@ use crate::{Bucket, Key};
 pub(crate) const CHECKSUM_SHA256: &str = "x-amz-checksum-sha256";
 const CHECKSUM_MODE: &str = "x-amz-checksum-mode";
 const EMPTY: Payload<'static> = Payload::Bytes(b"");
-/// All but the unreserved characters of RFC 3986.
+/// All characters but the unreserved ones of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Why a request can't be made.
+/// Error of making a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// A type, a disposition or the like that can't stand in a header.
-    #[error("a value can't stand in a header: {0}")]
+    /// A value is not a valid header or URL.
+    #[error("invalid header value or URL: {0}")]
     Header(#[from] http::Error),
-    /// It can't be signed.
+    /// The request could not be signed.
     #[error(transparent)]
     Signing(#[from] tirage_sigv4::Error),
 }
 
-/// What is stored, and under which conditions.
+/// An upload.
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
-    /// Where.
+    /// Key of the object.
     pub key: &'a Key,
-    /// Its media type.
+    /// Content type.
     pub content_type: &'a str,
-    /// Its size in bytes: exactly so much must be sent.
+    /// Exact length of the body in bytes.
     pub content_length: u64,
-    /// Its SHA-256, where it is known: the service refuses another body, and remembers the hash.
+    /// SHA-256 of the body, if known: the service refuses another body and stores the hash.
     pub sha256: Option<[u8; 32]>,
-    /// What caches may do with it.
+    /// `Cache-Control` of later downloads.
     pub cache_control: Option<&'a str>,
-    /// Only if nothing is there yet (`If-None-Match: *`); else the answer is 412,
+    /// Refuses to replace an object (`If-None-Match: *`); the response is then 412,
     /// [`FailureKind::PreconditionFailed`](crate::FailureKind::PreconditionFailed).
     pub if_absent: bool,
 }
 
-/// A part of an object, in bytes.
+/// A byte range of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Range {
-    /// From the first to the last of these, both included.
+    /// First and last byte, both included.
     Between(u64, u64),
-    /// From here to the end.
+    /// First byte; ends with the object.
     From(u64),
-    /// The last so many.
+    /// Number of bytes at the end.
     Last(u64),
 }
 
-/// Which keys are listed.
+/// A list request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct List<'a> {
-    /// What they begin with.
+    /// Common prefix of the listed keys.
     pub prefix: &'a str,
-    /// Where to go on: [`Listing::continuation`](crate::Listing::continuation) of the page before.
+    /// [`Listing::continuation`](crate::Listing::continuation) of the previous page.
     pub continuation: Option<&'a str>,
-    /// At most so many at once; services give 1000 at most, and so many by default.
+    /// Upper bound on keys per page; default and maximum of the services: 1000.
     pub max_keys: Option<u16>,
 }
 
 impl Bucket {
-    /// Stores an object. The body has to follow with exactly the promised length.
-    ///
-    /// With a SHA-256 the whole body is signed by it; without, the body is not signed.
+    /// Stores an object. Without a SHA-256 the body is not signed.
     ///
     /// # Errors
-    /// When the type or the cache control can't stand in a header.
+    /// [`RequestError`] if the content type or the cache control is not a valid header.
     pub fn put(&self, put: &Put<'_>, now: Timestamp) -> Result<Request<()>, RequestError> {
         let payload = put.sha256.map_or(Payload::Unsigned, Payload::Sha256);
         self.sign(put.head(&self.internal)?, payload, now)
     }
 
-    /// Fetches an object, or a part of it: the answer to that is 206, and 416 if it is past the end.
+    /// Fetches an object or a range of it. The response to a range is 206, or 416 past the end.
     ///
     /// # Errors
-    /// None that these arguments can cause.
+    /// [`RequestError`], which no valid bucket and key can cause.
     pub fn get(
         &self,
         key: &Key,
@@ -102,31 +100,31 @@ impl Bucket {
         self.sign(head(request)?, EMPTY, now)
     }
 
-    /// Asks for what [`ObjectInfo`](crate::ObjectInfo) reads, the stored SHA-256 included.
+    /// Requests the headers that [`ObjectInfo`](crate::ObjectInfo) parses, with the stored SHA-256.
     ///
     /// # Errors
-    /// None that these arguments can cause.
+    /// [`RequestError`], which no valid bucket and key can cause.
     pub fn head(&self, key: &Key, now: Timestamp) -> Result<Request<()>, RequestError> {
         let request = self.request(Method::HEAD, key)?;
         self.sign(head(request.header(CHECKSUM_MODE, "ENABLED"))?, EMPTY, now)
     }
 
-    /// Deletes an object. It is no failure if it isn't there.
+    /// Deletes an object; succeeds if there is no such object.
     ///
-    /// The length is said because a host that doesn't know that there is no body may announce one of
-    /// unknown length instead, which S3 answers with 411.
+    /// `Content-Length: 0` is explicit, because a host may otherwise announce a body of unknown length,
+    /// which S3 answers with 411.
     ///
     /// # Errors
-    /// None that these arguments can cause.
+    /// [`RequestError`], which no valid bucket and key can cause.
     pub fn delete(&self, key: &Key, now: Timestamp) -> Result<Request<()>, RequestError> {
         let request = self.request(Method::DELETE, key)?;
         self.sign(head(request.header(CONTENT_LENGTH, 0))?, EMPTY, now)
     }
 
-    /// Lists keys in their order; [`Listing`](crate::Listing) reads the answer.
+    /// Lists objects in the order of their keys; [`Listing`](crate::Listing) parses the response.
     ///
     /// # Errors
-    /// When the address gets too long.
+    /// [`RequestError`] if the URL is too long.
     pub fn list(&self, list: &List<'_>, now: Timestamp) -> Result<Request<()>, RequestError> {
         let mut query = format!("list-type=2&prefix={}", escape(list.prefix));
         if let Some(token) = list.continuation {
@@ -156,7 +154,7 @@ impl Bucket {
 }
 
 impl Put<'_> {
-    /// Before it is signed.
+    /// The head before signing.
     pub(crate) fn head(&self, endpoint: &Endpoint) -> Result<Parts, RequestError> {
         let mut request = Request::put(endpoint.uri(&self.key.to_string(), "")?)
             .header(CONTENT_TYPE, self.content_type)
@@ -174,7 +172,7 @@ impl Put<'_> {
     }
 }
 
-/// As in the header `Range`.
+/// Value of the header `Range`.
 impl std::fmt::Display for Range {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -199,7 +197,7 @@ mod tests {
     use crate::bucket::tests::bucket;
 
     const KEY: &str =
-        "0190b3a0-0000-7000-8000-00000000000a/0190b3a0-0000-7000-8000-00000000000b/thumb";
+        "0190b3a0-0000-7000-8000-00000000000a/0190b3a0-0000-7000-8000-00000000000b/thumb.1";
 
     fn header<'a>(request: &'a Request<()>, name: &str) -> &'a str {
         request
@@ -209,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn a_put_says_all_that_binds_the_body_and_signs_it() {
+    fn a_put_signs_all_headers_that_bind_the_body() {
         let key = KEY.parse().unwrap();
         let mut put = Put {
             key: &key,
@@ -256,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deletion_says_that_it_has_no_body() {
+    fn a_delete_request_has_an_explicit_length_of_zero() {
         let key = KEY.parse().unwrap();
         let request = bucket(&[])
             .unwrap()
@@ -267,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_no_header_holds_is_refused() {
+    fn an_invalid_header_value_is_refused() {
         let put = Put {
             key: &KEY.parse().unwrap(),
             content_type: "image/webp\r\nx-amz-acl: public-read",
@@ -281,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_and_lists_are_written_as_s3_reads_them() {
+    fn ranges_and_lists_have_the_syntax_of_s3() {
         let bucket = bucket(&[("S3_ENDPOINT", "http://[::1]:1")]).unwrap();
         let now = Timestamp::UNIX_EPOCH;
         for (range, expected) in [

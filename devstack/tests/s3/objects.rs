@@ -102,7 +102,13 @@ async fn lists_are_complete_in_order_and_limited_to_the_prefix() {
     let (server, _folder) = Server::temporary();
     let (workspace, media) = (Uuid::now_v7(), Uuid::now_v7());
     let mut expected = Vec::new();
-    for name in ["thumb.1", "original", "small.1", "display-1600.2", "display-2048.1"] {
+    for name in [
+        "thumb.1",
+        "original",
+        "small.1",
+        "display-1600.2",
+        "display-2048.1",
+    ] {
         let key = Key::new(workspace, media, name.parse().unwrap());
         server.put(&key, b"x", false).await;
         expected.push(key.to_string());

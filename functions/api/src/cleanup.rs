@@ -1,20 +1,18 @@
-//! Objects that no row points at: what deleted media leave, and leases that were given up.
+//! Deletion of objects that no row points at: those of deleted media items and of expired leases.
 //!
-//! What is stored is listed first, and what is meant to be there is read after that: an object whose row
-//! comes in between is kept. The prints of a lease that is running are kept as well, since their rows
-//! are still to come.
+//! The objects are listed before the rows are read, so an object whose row is committed in between is kept.
+//! Variants of a running lease are kept too, since their rows are yet to be committed.
 
 use std::collections::HashSet;
 
-use tirage_problem::Problem;
-use tirage_sqlhttp::{Error, Row, Statement};
+use tirage_guest::Error;
+use tirage_guest::database::{self, BUILT_IN_WORKSPACE_ID, Database};
+use tirage_guest::store::ObjectStore;
+use tirage_s3::ObjectName;
+use tirage_sqlhttp::{Row, Statement};
 use uuid::Uuid;
 
-use crate::database::{self, BUILT_IN_WORKSPACE_ID, Database};
-use crate::settings;
-use crate::storage::Storage;
-
-/// A media that may have more objects than rows.
+/// A media item that may have objects without rows.
 #[derive(Clone, Debug)]
 pub(crate) struct Remains {
     workspace: Uuid,
@@ -23,10 +21,10 @@ pub(crate) struct Remains {
 }
 
 impl Remains {
-    /// The columns that [`Self::read`] takes.
+    /// Columns for [`Self::from_row`].
     pub(crate) const COLUMNS: &str = "id, workspace_id, state = 'deleting' as is_deleted";
 
-    /// What a media has left that was just deleted.
+    /// Remains of a media item that was just deleted.
     pub(crate) fn of_deleted(media: Uuid) -> Self {
         Self {
             workspace: BUILT_IN_WORKSPACE_ID,
@@ -35,41 +33,37 @@ impl Remains {
         }
     }
 
-    /// From a row with [`Self::COLUMNS`].
+    /// Reads a row with [`Self::COLUMNS`].
     ///
     /// # Errors
-    /// 500 if it has others.
-    pub(crate) fn read(row: &Row<'_>) -> Result<Self, Problem> {
-        let uuid = |name| -> Result<Uuid, Problem> {
-            let text: String = row.get(name).map_err(database::problem)?;
-            text.parse().map_err(settings::internal)
-        };
+    /// 500 if a column is absent.
+    pub(crate) fn from_row(row: &Row<'_>) -> Result<Self, Error> {
         Ok(Self {
-            workspace: uuid("workspace_id")?,
-            media: uuid("id")?,
-            is_deleted: row.get("is_deleted").map_err(database::problem)?,
+            workspace: database::uuid(row, "workspace_id")?,
+            media: database::uuid(row, "id")?,
+            is_deleted: row.get("is_deleted")?,
         })
     }
 }
 
-/// Removes the objects that nobody needs, and then, of a media that is deleted, the row: but not before
-/// nothing can arrive any more.
+/// Deletes the objects that no row needs. Also deletes the row of a deleted media item, once no more
+/// objects can arrive.
 ///
 /// # Errors
-/// 503 when something can't be removed now; the rest is removed when this is done again.
+/// 503 and 500; the next call deletes the rest.
 pub(crate) async fn clean(
     database: &Database,
-    storage: &Storage,
+    store: &ObjectStore,
     remains: &Remains,
-) -> Result<(), Problem> {
-    let stored = storage.list(remains.workspace, remains.media).await?;
+) -> Result<(), Error> {
+    let stored = store.list(remains.workspace, remains.media).await?;
     let needed = match remains.is_deleted {
         true => Needed::default(),
         false => Needed::read(database, remains.media).await?,
     };
     for key in stored {
-        if !needed.contains(key.name().as_str()) {
-            storage.remove(&key).await?;
+        if !needed.contains(key.name()) {
+            store.remove(&key).await?;
         }
     }
     let on_media = |text: &str| Statement::new(text).bind(remains.media.to_string());
@@ -84,20 +78,19 @@ pub(crate) async fn clean(
                    (select from task where media_id = media.id and task.state = 'running')",
             ),
         ])
-        .await
-        .map(drop)
-        .map_err(database::problem)
+        .await?;
+    Ok(())
 }
 
-/// The objects of a media that are meant to be there.
+/// Objects of a media item that must be kept.
 #[derive(Debug, Default)]
 struct Needed {
-    objects: HashSet<String>,
+    objects: HashSet<ObjectName>,
     running_lease: Option<i32>,
 }
 
 impl Needed {
-    async fn read(database: &Database, media: Uuid) -> Result<Self, Problem> {
+    async fn read(database: &Database, media: Uuid) -> Result<Self, Error> {
         let on_media = |text: &str| Statement::new(text).bind(media.to_string());
         let [objects, leases] = database
             .run_all([
@@ -107,25 +100,22 @@ impl Needed {
                 ),
                 on_media("select lease from task where media_id = $1 and state = 'running'"),
             ])
-            .await
-            .map_err(database::problem)?;
-        let read = || -> Result<Self, Error> {
-            Ok(Self {
-                objects: objects
-                    .iter()
-                    .map(|row| row.get("object"))
-                    .collect::<Result<_, _>>()?,
-                running_lease: leases.first().map(|row| row.get("lease")).transpose()?,
-            })
+            .await?;
+        let parse = |row: Row<'_>| -> Result<ObjectName, Error> {
+            let object: String = row.get("object")?;
+            object.parse().map_err(Error::internal)
         };
-        read().map_err(database::problem)
+        Ok(Self {
+            objects: objects.iter().map(parse).collect::<Result<_, _>>()?,
+            running_lease: leases.first().map(|row| row.get("lease")).transpose()?,
+        })
     }
 
-    fn contains(&self, object: &str) -> bool {
-        // As the worker names them.
-        let is_of_running_lease = self
-            .running_lease
-            .is_some_and(|lease| object.ends_with(&format!(".{lease}")));
+    fn contains(&self, object: &ObjectName) -> bool {
+        let is_of_running_lease = match object {
+            ObjectName::Original => false,
+            ObjectName::Variant { lease, .. } => Some(*lease) == self.running_lease,
+        };
         is_of_running_lease || self.objects.contains(object)
     }
 }
@@ -135,16 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_rows_point_at_and_what_is_being_made_is_needed() {
+    fn objects_of_rows_and_of_the_running_lease_are_needed() {
+        let parse = |name: &str| name.parse::<ObjectName>().unwrap();
         let needed = Needed {
-            objects: HashSet::from(["original".to_owned(), "thumb.1".to_owned()]),
+            objects: HashSet::from(["original", "thumb.1"].map(parse)),
             running_lease: Some(12),
         };
         for object in ["original", "thumb.1", "thumb.12"] {
-            assert!(needed.contains(object), "{object}");
+            assert!(needed.contains(&parse(object)), "{object}");
         }
-        for object in ["thumb.2", "thumb.112", "small.1", "thumb"] {
-            assert!(!needed.contains(object), "{object}");
+        for object in ["thumb.2", "thumb.112", "small.1", "original.1"] {
+            assert!(!needed.contains(&parse(object)), "{object}");
         }
     }
 }

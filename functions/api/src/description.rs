@@ -1,10 +1,10 @@
-//! Descriptions: texts that somebody wrote, in the order of their writing.
+//! Descriptions: short texts, in the order of their creation.
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tirage_problem::{Kind, Place, Problem};
 
-/// A description as clients see it.
+/// A description, as clients see it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Description {
     pub(crate) id: i64,
@@ -13,22 +13,23 @@ pub(crate) struct Description {
     pub(crate) created_at: Timestamp,
 }
 
-/// What a client sends to have one made. Without `text` it is taken for empty.
+/// Body of `POST /api/description`. A missing `text` counts as empty.
 #[derive(Debug, Deserialize)]
 pub(crate) struct NewDescription {
     #[serde(default)]
     pub(crate) text: String,
 }
 
-/// The text of a description: not blank, no white space around it, not too long, and nothing that
-/// Postgres can't store.
+/// Text of a description: trimmed, not blank, bounded, and without NUL, which Postgres can't store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Text(String);
 
 impl Text {
-    /// How long a text may be, in characters (Unicode scalar values).
+    /// Maximum length in characters (Unicode scalar values).
     pub(crate) const MAX_CHARACTERS: usize = 10_000;
 
+    /// Trims and validates a text.
+    ///
     /// # Errors
     /// 400 for a blank text or one with NUL characters, 422 for one that is too long.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
@@ -61,7 +62,7 @@ fn invalid(kind: Kind, detail: impl Into<std::borrow::Cow<'static, str>>) -> Pro
     Problem::new(kind).field(Place::Pointer("#/text"), detail)
 }
 
-/// How many descriptions a list has at most.
+/// Maximum number of descriptions in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Limit(i64);
 
@@ -70,7 +71,7 @@ impl Limit {
     pub(crate) const DEFAULT: Self = Self(10);
     pub(crate) const MAX: Self = Self(100);
 
-    /// The limit in a query, or the default one.
+    /// Parses `?limit=`; [`Self::DEFAULT`] without it.
     ///
     /// # Errors
     /// 400 for anything but a number from 1 to 100.
@@ -104,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_cannot_be_stored_is_refused() {
+    fn an_invalid_text_is_refused() {
         let kind = |text: &str| Text::parse(text).unwrap_err().kind();
         assert_eq!(kind(""), Kind::INVALID_INPUT);
         assert_eq!(kind(" \u{a0}\n"), Kind::INVALID_INPUT);
@@ -114,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blank_text_is_answered_as_clients_know_it() {
+    fn the_problem_of_a_blank_text_is_stable() {
         let response = Text::parse("  ").unwrap_err().into_response(None);
         let document: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
         assert_eq!(response.status(), 400);
@@ -146,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_description_is_written_as_clients_read_it() {
+    fn the_json_of_a_description_is_stable() {
         let description = Description {
             id: 7,
             text: "a".to_owned(),

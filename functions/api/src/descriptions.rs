@@ -1,22 +1,21 @@
-//! Descriptions as the database has them.
+//! Rows of the table `description`.
 
-use tirage_problem::Problem;
-use tirage_sqlhttp::{Error, Row, Statement};
+use tirage_guest::Error;
+use tirage_guest::database::{BUILT_IN_WORKSPACE, Database};
+use tirage_sqlhttp::{Error as DatabaseError, Row, Statement};
 
-use crate::database::{self, BUILT_IN_WORKSPACE, Database};
 use crate::description::{Description, Limit, Text};
 use crate::idempotency::IdempotencyKey;
 
-/// Stores a new description; or finds the one that the same request stored before.
+/// Inserts a description. Returns the one that the same request inserted before, if any.
 ///
 /// # Errors
-/// 422 for an idempotency key that was used for another; 503 if the database can't be asked now, 500 for
-/// anything else.
+/// 422 for an idempotency key of another request; the database's errors.
 pub(crate) async fn add(
     database: &Database,
     text: &Text,
     key: Option<&IdempotencyKey>,
-) -> Result<Description, Problem> {
+) -> Result<Description, Error> {
     if let Some(known) = known(database, key).await? {
         return Ok(known);
     }
@@ -34,20 +33,20 @@ pub(crate) async fn add(
         Ok([rows]) => rows
             .single()
             .and_then(|row| description(&row))
-            .map_err(database::problem),
-        // The same request, at the same moment.
-        Err(error) if IdempotencyKey::is_taken(&error) => known(database, key)
-            .await?
-            .ok_or_else(|| database::problem(error)),
-        Err(error) => Err(database::problem(error)),
+            .map_err(Error::from),
+        // The same request arrived twice at the same moment.
+        Err(error) if IdempotencyKey::is_taken(&error) => {
+            known(database, key).await?.ok_or_else(|| error.into())
+        }
+        Err(error) => Err(error.into()),
     }
 }
 
-/// What the request with this key stored before.
+/// Finds the description that the request with this key inserted before.
 async fn known(
     database: &Database,
     key: Option<&IdempotencyKey>,
-) -> Result<Option<Description>, Problem> {
+) -> Result<Option<Description>, Error> {
     let id: Option<i64> = match key {
         Some(key) => key.subject(database).await?,
         None => None,
@@ -62,29 +61,27 @@ async fn known(
     .bind(id);
     let rows = database.run(statement).await?;
     let row = rows.first();
-    row.map(|row| description(&row))
-        .transpose()
-        .map_err(database::problem)
+    Ok(row.map(|row| description(&row)).transpose()?)
 }
 
-/// The newest descriptions, newest first.
+/// Selects the newest descriptions, newest first.
 ///
 /// # Errors
-/// As for [`add`].
-pub(crate) async fn newest(database: &Database, limit: Limit) -> Result<Vec<Description>, Problem> {
+/// The database's.
+pub(crate) async fn newest(database: &Database, limit: Limit) -> Result<Vec<Description>, Error> {
     let statement = Statement::new(
         "select id, text, created_at from description where workspace_id = $1 order by id desc limit $2",
     )
     .bind(BUILT_IN_WORKSPACE)
     .bind(limit.get());
     let rows = database.run(statement).await?;
-    rows.iter()
+    Ok(rows
+        .iter()
         .map(|row| description(&row))
-        .collect::<Result<_, _>>()
-        .map_err(database::problem)
+        .collect::<Result<_, _>>()?)
 }
 
-fn description(row: &Row<'_>) -> Result<Description, Error> {
+fn description(row: &Row<'_>) -> Result<Description, DatabaseError> {
     Ok(Description {
         id: row.get("id")?,
         text: row.get("text")?,

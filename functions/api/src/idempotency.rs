@@ -1,8 +1,8 @@
-//! `Idempotency-Key`: a request that comes again, because its answer got lost, has its effect once.
+//! `Idempotency-Key`: a request that is repeated because its response was lost takes effect once.
 //!
-//! The key is stored in the transaction that has the effect, so there is no moment in which one is known
-//! and the other not. A request that finds its key taken is answered with what the first one made, as
-//! it is now. Keys are kept for a day. (draft-ietf-httpapi-idempotency-key-header)
+//! The key is committed in the same transaction as the effect. The response to a repeated request shows the
+//! current state of what the first request created. Keys are kept for a day.
+//! (draft-ietf-httpapi-idempotency-key-header)
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -10,17 +10,16 @@ use std::str::FromStr;
 use http::HeaderMap;
 use http::request::Parts;
 use sha2::{Digest, Sha256};
+use tirage_guest::Error;
+use tirage_guest::database::{BUILT_IN_WORKSPACE, Database};
 use tirage_problem::{Kind, Place, Problem};
-use tirage_sqlhttp::{Error, Statement};
+use tirage_sqlhttp::{Error as DatabaseError, Statement};
 use uuid::Uuid;
 
-use crate::database::{self, BUILT_IN_WORKSPACE, Database};
-use crate::settings;
-
-/// The longest key, in bytes.
+/// Maximum length of a key, in bytes.
 const MAX_KEY_BYTES: usize = 255;
 
-/// A client's key for one request, and what that request was.
+/// A client's key for one request, with a fingerprint of that request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IdempotencyKey {
     key: String,
@@ -28,11 +27,10 @@ pub(crate) struct IdempotencyKey {
 }
 
 impl IdempotencyKey {
-    /// The key of this request, if it has one. `content` is what makes it this request and no other,
-    /// besides method and path.
+    /// Reads the key of a request. `content` identifies the request together with method and path.
     ///
     /// # Errors
-    /// 400 for a key that is empty, too long, or not of visible characters.
+    /// 400 for a key that is empty, too long, or has invisible characters.
     pub(crate) fn of(head: &Parts, content: &[u8]) -> Result<Option<Self>, Problem> {
         let Some(key) = header(&head.headers)? else {
             return Ok(None);
@@ -43,21 +41,17 @@ impl IdempotencyKey {
             hash.update([0]);
         }
         hash.update(content);
-        let fingerprint = hash.finalize();
         Ok(Some(Self {
             key,
-            fingerprint: fingerprint
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect(),
+            fingerprint: hex::encode(hash.finalize()),
         }))
     }
 
-    /// The id of what the same request made before, if it came before.
+    /// Finds the id that the same request created before; `None` for a new request.
     ///
     /// # Errors
-    /// 422 if the key was used for another request; 503 and 500 as for any query.
-    pub(crate) async fn subject<T>(&self, database: &Database) -> Result<Option<T>, Problem>
+    /// 422 if another request used the key; the database's errors.
+    pub(crate) async fn subject<T>(&self, database: &Database) -> Result<Option<T>, Error>
     where
         T: FromStr<Err: Display>,
     {
@@ -71,15 +65,15 @@ impl IdempotencyKey {
         let Some(row) = rows.iter().next() else {
             return Ok(None);
         };
-        if !row.get::<bool>("same").map_err(database::problem)? {
-            return Err(Problem::new(Kind::IDEMPOTENCY_KEY_REUSED));
+        if !row.get::<bool>("same")? {
+            return Err(Problem::new(Kind::IDEMPOTENCY_KEY_REUSED).into());
         }
-        let subject: String = row.get("subject").map_err(database::problem)?;
-        subject.parse().map(Some).map_err(settings::internal)
+        let subject: String = row.get("subject")?;
+        subject.parse().map(Some).map_err(Error::internal)
     }
 
-    /// Stores that this request made `subject`; one of a batch with what makes it.
-    pub(crate) fn store(key: Option<&Self>, subject: Uuid) -> Statement {
+    /// Statement that records `subject` as created by this request, for the batch that creates it.
+    pub(crate) fn insert(key: Option<&Self>, subject: Uuid) -> Statement {
         if key.is_none() {
             return Statement::new("select");
         }
@@ -91,16 +85,16 @@ impl IdempotencyKey {
         Self::bind(key, statement)
     }
 
-    /// Binds key and fingerprint, both NULL without a key, to the next two parameters.
+    /// Binds key and fingerprint to the next two parameters; NULL without a key.
     pub(crate) fn bind(key: Option<&Self>, statement: Statement) -> Statement {
         statement
             .bind(key.map(|key| key.key.as_str()))
             .bind(key.map(|key| key.fingerprint.as_str()))
     }
 
-    /// Whether a batch failed because the same key came twice at the same moment.
-    pub(crate) fn is_taken(error: &Error) -> bool {
-        matches!(error, Error::UniqueViolation(error)
+    /// `true` if a batch failed because two requests with the same key ran at the same moment.
+    pub(crate) fn is_taken(error: &DatabaseError) -> bool {
+        matches!(error, DatabaseError::UniqueViolation(error)
             if error.constraint.as_deref() == Some("idempotency_pkey"))
     }
 }
@@ -138,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_request_has_the_same_fingerprint_and_another_has_not() {
+    fn the_fingerprint_identifies_the_request() {
         let of = |content| key(&[("idempotency-key", "a")], content).unwrap().unwrap();
         assert_eq!(of(b"1"), of(b"1"));
         assert_ne!(of(b"1").fingerprint, of(b"2").fingerprint);
@@ -146,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_visible_and_short() {
+    fn invalid_keys_are_refused() {
         assert_eq!(key(&[], b"").unwrap(), None);
         let long = "k".repeat(MAX_KEY_BYTES);
         assert!(key(&[("idempotency-key", &long)], b"").unwrap().is_some());

@@ -12,12 +12,10 @@ use http::request::Parts;
 use http::{HeaderValue, Response, StatusCode};
 use http_body::Frame;
 use http_body_util::StreamBody;
+use tirage_guest::database::{BUILT_IN_WORKSPACE, Database};
+use tirage_guest::{Error, json};
 use tirage_live::{Cursor, LastEventId, TableFunctions};
-use tirage_problem::Problem;
 use tirage_sqlhttp::{Client, Wasi};
-
-use crate::database::{self, BUILT_IN_WORKSPACE, Database};
-use crate::json;
 
 /// A stream of events.
 pub(crate) type Events = StreamBody<Pin<Box<dyn Stream<Item = Piece>>>>;
@@ -33,8 +31,8 @@ const POLL_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// 500.
-pub(crate) fn admission() -> Result<Response<Bytes>, Problem> {
-    json::answer(
+pub(crate) fn admission() -> Result<Response<Bytes>, Error> {
+    json::response(
         StatusCode::OK,
         &serde_json::json!({ "feed": BUILT_IN_WORKSPACE }),
     )
@@ -49,13 +47,10 @@ fn table_functions() -> TableFunctions {
 ///
 /// # Errors
 /// 503 and 500, before the first event. A later failure ends the stream, and the client reconnects.
-pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Problem> {
+pub(crate) async fn follow(head: &Parts) -> Result<Response<Events>, Error> {
     let client = Database::client().await?;
     let functions = table_functions();
-    let frontier = functions
-        .frontier(&client, BUILT_IN_WORKSPACE)
-        .await
-        .map_err(database::problem)?;
+    let frontier = functions.frontier(&client, BUILT_IN_WORKSPACE).await?;
     let last_event_id = LastEventId::of(&head.headers, head.uri.query());
     let cursor = Cursor::resume(last_event_id, frontier);
     let first = match cursor.is_reset {

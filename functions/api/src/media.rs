@@ -1,40 +1,42 @@
-//! Media as clients see them, and as the database has them.
+//! Media items, as clients and the database see them.
 //!
-//! One shape everywhere: a list has what a single one has. Where a photo was taken is in none of them;
-//! only `GET /api/media/{id}?include=position` tells.
+//! Lists and single items have the same JSON shape. The GPS position is a column of its own, and only
+//! `GET /api/media/{id}?include=position` returns it.
 
+mod announce;
+mod announcement;
 mod complete;
-mod direct;
 mod list;
-mod new;
+mod read;
+mod receive;
 mod remove;
 mod signature;
-mod upload;
 
-use http::{Response, StatusCode};
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tirage_guest::Error;
+use tirage_guest::database::{self, BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
+use tirage_guest::store::ObjectStore;
 use tirage_problem::{Kind, Problem};
 use tirage_s3::Key;
-use tirage_sqlhttp::{Error, Json, Row, Statement};
+use tirage_sqlhttp::{Error as DatabaseError, Json, Row, Statement};
 use uuid::Uuid;
 
+pub(crate) use announce::announce;
 pub(crate) use complete::{complete, finish_upload};
-pub(crate) use direct::receive;
 pub(crate) use list::list;
-pub(crate) use new::hexadecimal;
+pub(crate) use read::read;
+pub(crate) use receive::receive;
 pub(crate) use remove::remove;
-pub(crate) use upload::announce;
 
-use crate::database::{self, BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
-use crate::settings;
-use crate::storage::Storage;
 use crate::tasks::Task;
 
-/// A media, with its prints and tasks.
+/// A media item with its variants and tasks.
 #[derive(Debug, Serialize)]
-pub(crate) struct Media {
+pub(crate) struct MediaItem {
     pub(crate) id: Uuid,
     pub(crate) state: State,
     kind: String,
@@ -42,11 +44,11 @@ pub(crate) struct Media {
     content_type: String,
     /// In bytes.
     size: i64,
-    /// In hexadecimal; null until it is known.
+    /// In hexadecimal; `None` until known.
     sha256: Option<String>,
     created_at: Timestamp,
     finished_at: Option<Timestamp>,
-    /// Why it failed: a problem document.
+    /// Reason of the state `failed`: a problem document.
     #[serde(skip_serializing_if = "Option::is_none")]
     failure: Option<Value>,
     metadata: Option<Value>,
@@ -56,22 +58,22 @@ pub(crate) struct Media {
     tasks: Vec<Task>,
 }
 
-/// Where a media is on its way.
+/// State of a media item. Items in the state `deleting` are invisible to clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum State {
-    /// Its bytes are awaited.
+    /// Its file is not stored yet.
     Uploading,
-    /// They are there, and its prints are being made.
+    /// Its file is stored, its variants are not.
     Processing,
-    /// All its prints are there.
+    /// Its variants are stored.
     Ready,
-    /// There will be no prints, for a reason that is told.
+    /// It will have no variants; `failure` says why.
     Failed,
 }
 
 impl State {
-    /// The name, as JSON and the database have it.
+    /// Name in JSON and in the database.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Uploading => "uploading",
@@ -81,7 +83,7 @@ impl State {
         }
     }
 
-    /// The state of this name.
+    /// Parses a name.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         [Self::Uploading, Self::Processing, Self::Ready, Self::Failed]
             .into_iter()
@@ -89,11 +91,11 @@ impl State {
     }
 }
 
-/// A print.
+/// A resized image.
 #[derive(Debug, Serialize)]
 struct Variant {
     name: String,
-    /// Where it can be had, for an hour.
+    /// Presigned URL, valid for [`VARIANT_URL_VALID_FOR`].
     url: String,
     content_type: String,
     /// In pixels.
@@ -104,6 +106,10 @@ struct Variant {
     sha256: String,
 }
 
+/// Validity of the URL of a variant.
+const VARIANT_URL_VALID_FOR: Duration = Duration::from_secs(60 * 60);
+
+/// A row of the table `variant`.
 #[derive(Deserialize)]
 struct VariantRow {
     name: String,
@@ -115,7 +121,7 @@ struct VariantRow {
     sha256: String,
 }
 
-/// The columns of `media` with what belongs to it; `from media` must follow.
+/// Columns of a [`MediaItem`]; `from media` must follow.
 const COLUMNS: &str = "select id, state, kind, filename, content_type, size_bytes, sha256, created_at, \
      finished_at, failure, metadata, position, \
      coalesce((select jsonb_agg(v order by v.width, v.name) from variant v where v.media_id = media.id), \
@@ -123,16 +129,16 @@ const COLUMNS: &str = "select id, state, kind, filename, content_type, size_byte
      coalesce((select jsonb_agg(t order by t.created_at) from task t where t.media_id = media.id), \
        '[]') as tasks ";
 
-impl Media {
-    /// The media of this id, unless it is going or gone.
+impl MediaItem {
+    /// Finds a media item by id.
     ///
     /// # Errors
-    /// 404, 503 and 500.
+    /// 404 if it doesn't exist or is being deleted; the database's errors.
     pub(crate) async fn find(
         database: &Database,
-        storage: &Storage,
+        store: &ObjectStore,
         id: Uuid,
-    ) -> Result<Self, Problem> {
+    ) -> Result<Self, Error> {
         let statement = Statement::new(format!(
             "{COLUMNS} from media where workspace_id = $1 and id = $2 and state <> 'deleting'"
         ))
@@ -140,17 +146,19 @@ impl Media {
         .bind(id.to_string());
         let rows = database.run(statement).await?;
         match rows.iter().next() {
-            Some(row) => Self::read(&row, storage),
-            None => Err(Problem::new(Kind::NOT_FOUND).detail("There is no such media")),
+            Some(row) => Self::from_row(&row, store),
+            None => Err(Problem::new(Kind::NOT_FOUND)
+                .detail("There is no such media item")
+                .into()),
         }
     }
 
-    /// The newest media with these bytes that has prints, or will have.
+    /// Finds the newest media item with this content that has variants, or will have.
     async fn with_content(
         database: &Database,
-        storage: &Storage,
+        store: &ObjectStore,
         sha256: &str,
-    ) -> Result<Option<Self>, Problem> {
+    ) -> Result<Option<Self>, Error> {
         let statement = Statement::new(format!(
             "{COLUMNS} from media where workspace_id = $1 and sha256 = $2 \
              and state in ('processing', 'ready') order by id desc limit 1"
@@ -159,54 +167,46 @@ impl Media {
         .bind(sha256);
         let rows = database.run(statement).await?;
         let row = rows.iter().next();
-        row.map(|row| Self::read(&row, storage)).transpose()
+        row.map(|row| Self::from_row(&row, store)).transpose()
     }
 
-    fn read(row: &Row<'_>, storage: &Storage) -> Result<Self, Problem> {
-        let read = || -> Result<(Self, Vec<VariantRow>), Error> {
-            let Json(variants) = row.get("variants")?;
-            let Json(tasks) = row.get("tasks")?;
-            let json = |name| -> Result<Option<Value>, Error> {
-                Ok(row
-                    .get::<Option<Json<Value>>>(name)?
-                    .map(|Json(value)| value))
-            };
-            let media = Self {
-                id: row
-                    .get::<String>("id")?
-                    .parse()
-                    .map_err(|_| not_as_stored("id"))?,
-                state: State::parse(&row.get::<String>("state")?)
-                    .ok_or_else(|| not_as_stored("state"))?,
-                kind: row.get("kind")?,
-                filename: row.get("filename")?,
-                content_type: row.get("content_type")?,
-                size: row.get("size_bytes")?,
-                sha256: row.get("sha256")?,
-                created_at: row.get("created_at")?,
-                finished_at: row.get("finished_at")?,
-                failure: json("failure")?,
-                metadata: json("metadata")?,
-                position: json("position")?,
-                variants: Vec::new(),
-                tasks,
-            };
-            Ok((media, variants))
+    fn from_row(row: &Row<'_>, store: &ObjectStore) -> Result<Self, Error> {
+        let Json::<Vec<VariantRow>>(variants) = row.get("variants")?;
+        let Json(tasks) = row.get("tasks")?;
+        let json = |column| -> Result<Option<Value>, DatabaseError> {
+            let value: Option<Json<Value>> = row.get(column)?;
+            Ok(value.map(|Json(value)| value))
         };
-        let (mut media, variants) = read().map_err(database::problem)?;
-        media.variants = variants
-            .into_iter()
-            .map(|row| Variant::of(media.id, row, storage))
-            .collect::<Result<_, _>>()?;
-        Ok(media)
+        let id = database::uuid(row, "id")?;
+        let state: String = row.get("state")?;
+        Ok(Self {
+            id,
+            state: State::parse(&state)
+                .ok_or_else(|| Error::internal(format!("unknown media.state {state}")))?,
+            kind: row.get("kind")?,
+            filename: row.get("filename")?,
+            content_type: row.get("content_type")?,
+            size: row.get("size_bytes")?,
+            sha256: row.get("sha256")?,
+            created_at: row.get("created_at")?,
+            finished_at: row.get("finished_at")?,
+            failure: json("failure")?,
+            metadata: json("metadata")?,
+            position: json("position")?,
+            variants: variants
+                .into_iter()
+                .map(|row| Variant::from_row(id, row, store))
+                .collect::<Result<_, _>>()?,
+            tasks,
+        })
     }
 
-    /// A task that nobody has been told of.
+    /// The task whose message is not sent yet.
     pub(crate) fn unsent_task(&self) -> Option<&Task> {
         self.tasks.iter().find(|task| task.is_unsent())
     }
 
-    /// Without what is nobody's business.
+    /// Removes the position, for every response that doesn't ask for it.
     pub(crate) fn without_position(self) -> Self {
         Self {
             position: None,
@@ -216,10 +216,11 @@ impl Media {
 }
 
 impl Variant {
-    fn of(media: Uuid, row: VariantRow, storage: &Storage) -> Result<Self, Problem> {
-        let key = key(media, &row.object)?;
+    fn from_row(media: Uuid, row: VariantRow, store: &ObjectStore) -> Result<Self, Error> {
+        let name = row.object.parse().map_err(Error::internal)?;
+        let key = Key::new(BUILT_IN_WORKSPACE_ID, media, name);
         Ok(Self {
-            url: storage.readable(&key)?,
+            url: store.presign_get(&key, VARIANT_URL_VALID_FOR)?.url,
             name: row.name,
             content_type: row.content_type,
             width: row.width,
@@ -230,34 +231,7 @@ impl Variant {
     }
 }
 
-fn not_as_stored(column: &str) -> Error {
-    Error::Protocol(format!("media.{column} holds something unknown"))
-}
-
-/// The key of an object that belongs to a media.
-///
-/// # Errors
-/// 500 if `object` can't be the last part of a key.
-pub(crate) fn key(media: Uuid, object: &str) -> Result<Key, Problem> {
-    let name = object.parse().map_err(settings::internal)?;
-    Ok(Key::new(BUILT_IN_WORKSPACE_ID, media, name))
-}
-
-/// What a client sent, in storage.
-pub(crate) const ORIGINAL: &str = "original";
-
-/// `GET /api/media/{id}`.
-///
-/// # Errors
-/// 404, 503 and 500.
-pub(crate) async fn read(id: Uuid, query: Option<&str>) -> Result<Response<bytes::Bytes>, Problem> {
-    let wants_position = form_urlencoded::parse(query.unwrap_or_default().as_bytes())
-        .any(|(name, value)| name == "include" && value == "position");
-    let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-    let media = Media::find(&database, &Storage::open().await?, id).await?;
-    let media = match wants_position {
-        true => media,
-        false => media.without_position(),
-    };
-    crate::json::answer(StatusCode::OK, &media)
+/// Key of the uploaded file of a media item.
+fn original(media: Uuid) -> Key {
+    Key::original(BUILT_IN_WORKSPACE_ID, media)
 }

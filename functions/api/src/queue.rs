@@ -1,26 +1,25 @@
-//! The queue: messages out, nothing else. In Amazon SQS's protocol (JSON 1.0), which Scaleway speaks too
+//! Client of the queue: sends job messages in Amazon SQS's JSON protocol, which Scaleway's queues speak too
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
 
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
-use http::{HeaderValue, Method, Request};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, Request};
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
 use spin_sdk::http::FullBody;
+use tirage_guest::timeout::within;
+use tirage_guest::{Error, Service as Dependency, settings};
 use tirage_jobs::{Message, Secret};
-use tirage_problem::{Kind, Problem};
 use tirage_sigv4::{Credentials, Payload, Service, Signer};
 
-use crate::settings;
-
-const MAX_ANSWER_BYTES: usize = 64 << 10;
-/// A client waits for this; what was not sent by then, the sweep sends.
+const MAX_RESPONSE_BYTES: usize = 64 << 10;
+/// Time limit of a call, for which a client waits. The sweep sends what was not sent in time.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The queue that the component's variables name.
+/// A queue.
 pub(crate) struct Queue {
     endpoint: String,
     name: String,
@@ -29,32 +28,32 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// The queue; nothing is sent yet.
+    /// The queue that the component's variables name. Sends nothing yet.
     ///
     /// # Errors
-    /// 500 if the variables are missing or make no sense.
-    pub(crate) async fn open() -> Result<Self, Problem> {
-        let secret = settings::required("job_secret").await?;
+    /// 500 if the variables are missing or invalid.
+    pub(crate) async fn open() -> Result<Self, Error> {
+        let secret = settings::variable("job_secret").await?;
         Ok(Self {
-            endpoint: settings::required("queue_endpoint").await?,
-            name: settings::required("queue_name").await?,
+            endpoint: settings::variable("queue_endpoint").await?,
+            name: settings::variable("queue_name").await?,
             signer: Signer {
                 credentials: Credentials::new(
-                    settings::required("sqs_access_key_id").await?,
-                    settings::required("sqs_secret_access_key").await?,
+                    settings::variable("sqs_access_key_id").await?,
+                    settings::variable("sqs_secret_access_key").await?,
                 ),
-                region: settings::required("s3_region").await?,
+                region: settings::variable("s3_region").await?,
                 service: Service::SQS,
             },
-            secret: Secret::new(&secret).map_err(settings::internal)?,
+            secret: Secret::new(&secret).map_err(Error::internal)?,
         })
     }
 
     /// Sends a message.
     ///
     /// # Errors
-    /// 503 if the queue can't take it now, 500 if it never will.
-    pub(crate) async fn send(&self, message: &Message) -> Result<(), Problem> {
+    /// 503 if the queue is unavailable, 500 if it refuses the message.
+    pub(crate) async fn send(&self, message: &Message) -> Result<(), Error> {
         let url = self.url().await?;
         let body = serde_json::json!({
             "QueueUrl": url,
@@ -63,24 +62,26 @@ impl Queue {
         self.call("SendMessage", body).await.map(drop)
     }
 
-    /// Queues are addressed by URLs, which only the service can make. This instance asks once.
-    async fn url(&self) -> Result<&'static str, Problem> {
+    /// URL of the queue, which only the service knows. Each instance requests it once.
+    async fn url(&self) -> Result<&'static str, Error> {
         static URL: OnceLock<String> = OnceLock::new();
         if let Some(url) = URL.get() {
             return Ok(url);
         }
-        let answer = self
+        let response = self
             .call("GetQueueUrl", serde_json::json!({ "QueueName": self.name }))
             .await?;
-        let answer: serde_json::Value =
-            serde_json::from_slice(&answer).map_err(settings::internal)?;
-        match answer["QueueUrl"].as_str() {
+        let response: serde_json::Value =
+            serde_json::from_slice(&response).map_err(Error::internal)?;
+        match response["QueueUrl"].as_str() {
             Some(url) => Ok(URL.get_or_init(|| url.to_owned())),
-            None => Err(settings::internal("the queue has no URL")),
+            None => Err(Error::internal(
+                "the response to GetQueueUrl has no QueueUrl",
+            )),
         }
     }
 
-    async fn call(&self, action: &str, body: serde_json::Value) -> Result<Bytes, Problem> {
+    async fn call(&self, action: &str, body: serde_json::Value) -> Result<Bytes, Error> {
         let body = body.to_string();
         let (mut head, ()) = Request::builder()
             .method(Method::POST)
@@ -89,42 +90,37 @@ impl Queue {
             .header(CONTENT_LENGTH, body.len())
             .header("x-amz-target", format!("AmazonSQS.{action}"))
             .body(())
-            .map_err(settings::internal)?
+            .map_err(Error::internal)?
             .into_parts();
         self.signer
             .sign(&mut head, Payload::Bytes(body.as_bytes()), Timestamp::now())
-            .map_err(settings::internal)?;
+            .map_err(Error::internal)?;
         let request = Request::from_parts(head, FullBody::new(Bytes::from(body)));
-        let answered = std::pin::pin!(async {
+        let sent = async {
             let response = spin_sdk::http::send(request)
                 .await
                 .map_err(|code| unavailable(format!("{code:?}")))?;
             let status = response.status();
-            let answer = Limited::new(response.into_body(), MAX_ANSWER_BYTES)
+            let body = Limited::new(response.into_body(), MAX_RESPONSE_BYTES)
                 .collect()
                 .await
                 .map_err(unavailable)?
                 .to_bytes();
             if status.is_success() {
-                return Ok(answer);
+                return Ok(body);
             }
-            let told = format!("{status}: {}", String::from_utf8_lossy(&answer));
+            let reason = format!("{status}: {}", String::from_utf8_lossy(&body));
             Err(match status.is_server_error() {
-                true => unavailable(told),
-                false => settings::internal(format!("the queue refuses: {told}")),
+                true => unavailable(reason),
+                false => Error::internal(format!("the queue refused {action}: {reason}")),
             })
-        });
-        let patience = std::pin::pin!(spin_sdk::time::sleep(TIMEOUT));
-        match futures::future::select(answered, patience).await {
-            futures::future::Either::Left((answer, _)) => answer,
-            futures::future::Either::Right(((), _)) => Err(unavailable("no answer in time")),
-        }
+        };
+        within(TIMEOUT, sent)
+            .await
+            .unwrap_or_else(|| Err(unavailable("no response in time")))
     }
 }
 
-fn unavailable(error: impl std::fmt::Display) -> Problem {
-    eprintln!("the queue is not available: {error}");
-    Problem::new(Kind::UNAVAILABLE)
-        .detail("The queue cannot be reached at the moment")
-        .header(RETRY_AFTER, HeaderValue::from_static("5"))
+fn unavailable(reason: impl std::fmt::Display) -> Error {
+    Error::unavailable(Dependency::Queue, reason)
 }

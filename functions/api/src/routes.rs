@@ -1,11 +1,11 @@
-//! Which action a request asks for.
+//! Routes: method and path to action.
 
 use http::header::ALLOW;
 use http::{HeaderValue, Method};
 use tirage_problem::{Kind, Problem};
 use uuid::Uuid;
 
-/// What this function can do.
+/// Action of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     Health,
@@ -24,10 +24,10 @@ pub(crate) enum Action {
     Sweep,
 }
 
-/// What one path can do, by method.
+/// Actions of one path, by method.
 type Methods = &'static [(Method, fn(Uuid) -> Action)];
 
-/// Paths, in which `{id}` stands for a UUID.
+/// Routes; `{id}` matches a UUID.
 const ROUTES: &[(&str, Methods)] = &[
     ("/health", &[(Method::GET, |_| Action::Health)]),
     ("/api/health", &[(Method::GET, |_| Action::Health)]),
@@ -73,10 +73,10 @@ const ROUTES: &[(&str, Methods)] = &[
     ("/jobs/sweep", &[(Method::POST, |_| Action::Sweep)]),
 ];
 
-/// The action for this method and path. HEAD asks for what GET does.
+/// Finds the action for a method and a path. HEAD selects the action of GET.
 ///
 /// # Errors
-/// 404 for a path that isn't there, 405 with `Allow` for a method that this path hasn't.
+/// 404 for an unknown path, 405 with `Allow` for another method.
 pub(crate) fn find(method: &Method, path: &str) -> Result<Action, Problem> {
     let (methods, id) = ROUTES
         .iter()
@@ -95,13 +95,13 @@ pub(crate) fn find(method: &Method, path: &str) -> Result<Action, Problem> {
     }
 }
 
-/// The id in a path of this route, nil for a route without one; none if the path is another.
+/// Matches a path with a route. Returns its id, nil for a route without one; `None` for another path.
 fn id_in(path: &str, route: &str) -> Option<Uuid> {
     let Some((before, after)) = route.split_once("{id}") else {
         return (path == route).then(Uuid::nil);
     };
     let id = path.strip_prefix(before)?.strip_suffix(after)?;
-    // Of the forms that a UUID can have, one: what is the same has the same address.
+    // Only the form with hyphens, so that each resource has one address.
     (id.len() == 36).then(|| Uuid::parse_str(id).ok())?
 }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_and_a_method_make_an_action() {
+    fn a_method_and_a_path_select_an_action() {
         assert_eq!(find(&Method::GET, "/health").unwrap(), Action::Health);
         assert_eq!(find(&Method::HEAD, "/api/health").unwrap(), Action::Health);
         assert_eq!(
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_are_read_from_paths() {
+    fn ids_are_parsed_from_paths() {
         let id = "01990000-0000-7000-8000-000000000001";
         let uuid = Uuid::parse_str(id).unwrap();
         for (method, path, action) in [
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn another_method_is_told_which_there_are() {
+    fn another_method_gets_405_with_allow() {
         let allowed = |method, path| {
             let problem = find(&method, path).unwrap_err();
             assert_eq!(problem.kind(), Kind::METHOD_NOT_ALLOWED);

@@ -1,94 +1,81 @@
-//! Does the jobs that the queue brings: the trigger POSTs a message to `/jobs/<kind>`.
+//! `functions/worker`: processes tasks. The queue's trigger POSTs a message to `/jobs/<kind>`.
 //!
-//! A job is: claim the task under a numbered lease, let the step make prints of the original, store
-//! them, commit under that lease, answer. It needs the database, the bucket and `JOB_SECRET`, and
-//! nothing else.
+//! A job claims the task under a numbered lease, streams the original through the step, stores the variants
+//! and commits under that lease. It needs the database, the bucket and `JOB_SECRET`, and nothing else.
 //!
-//! | answer | when |
+//! | response | meaning |
 //! |---|---|
-//! | 204 | done; or failed for good, and recorded; or nothing to do (done before, in other hands, or gone) |
-//! | 400, 403 | no message of ours: the queue tries again and then puts it aside |
-//! | 503 | something that may pass: the queue tries again |
+//! | 204 | done; or failed permanently, and recorded; or nothing to do (done, claimed or deleted) |
+//! | 400, 403 | invalid message: the queue repeats it and then moves it to its dead-letter queue |
+//! | 503, 500 | temporary fault: the queue repeats the message |
 //!
-//! It answers 204 only after the commit. If it dies before, its lease runs out, and the sweep sees to it
-//! that somebody else takes over.
+//! The response 204 follows the commit. If the worker dies before, its lease expires, and the sweep queues
+//! the task again.
+//!
+//! Handlers return [`tirage_guest::Error`], as those of the api. Within a job, [`error::Error`] adds the
+//! failure of a file, which is recorded on the task and never becomes a response.
 
-mod answer;
+mod error;
 mod job;
-mod original;
-mod outcome;
-mod parts;
-mod settings;
+mod lease;
+mod multipart;
+mod output;
 mod step;
-mod tasks;
+mod variants;
 
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_LENGTH};
+use http::header::ALLOW;
 use http::{HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use spin_sdk::http::{FullBody, Request};
 use spin_sdk::http_service;
-use tirage_jobs::{Kind as JobKind, MAX_MESSAGE_BYTES, Message, NotAMessage, Secret};
+use tirage_guest::{Error, json, settings};
+use tirage_jobs::{InvalidMessage, Kind as TaskKind, MAX_MESSAGE_BYTES, Message, Secret};
 use tirage_problem::{Kind, Problem};
-
-use crate::settings::{internal, variable};
 
 #[http_service]
 async fn handle(request: Request) -> Response<FullBody<Bytes>> {
-    let request_id = request
-        .headers()
-        .get("x-request-id")
-        .and_then(|id| id.to_str().ok())
-        .map(str::to_owned);
-    let response = match answer(request).await {
-        Ok(()) => {
-            let mut response = Response::new(Bytes::new());
-            *response.status_mut() = StatusCode::NO_CONTENT;
-            response
-        }
-        Err(problem) => {
-            let mut response = problem.into_response(request_id.as_deref());
-            let length = response.body().len();
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            response
-        }
-    };
-    response.map(FullBody::new)
+    let request_id = tirage_guest::request_id(request.headers());
+    let result = run(request)
+        .await
+        .map(|()| json::empty(StatusCode::NO_CONTENT));
+    tirage_guest::respond(result, request_id.as_deref()).map(FullBody::new)
 }
 
-async fn answer(request: Request) -> Result<(), Problem> {
+async fn run(request: Request) -> Result<(), Error> {
     let kind = request
         .uri()
         .path()
         .strip_prefix("/jobs/")
-        .and_then(JobKind::parse)
+        .and_then(TaskKind::parse)
         .ok_or_else(|| Problem::new(Kind::NOT_FOUND))?;
     if request.method() != Method::POST {
-        return Err(
-            Problem::new(Kind::METHOD_NOT_ALLOWED).header(ALLOW, HeaderValue::from_static("POST"))
-        );
+        return Err(Problem::new(Kind::METHOD_NOT_ALLOWED)
+            .header(ALLOW, HeaderValue::from_static("POST"))
+            .into());
     }
     let message = read(request).await?;
     if message.kind != kind {
         return Err(Problem::new(Kind::INVALID_INPUT)
-            .detail("The message is for another kind of job than the path"));
+            .detail("The message is for another kind of task than the path")
+            .into());
     }
     job::run(&message).await
 }
 
-async fn read(request: Request) -> Result<Message, Problem> {
-    let secret = Secret::new(&variable("job_secret").await?).map_err(internal)?;
+async fn read(request: Request) -> Result<Message, Error> {
+    let invalid = || Problem::new(Kind::INVALID_INPUT).detail("The body is not a job message");
+    let secret = settings::variable("job_secret").await?;
+    let secret = Secret::new(&secret).map_err(Error::internal)?;
     let body = Limited::new(request.into_body(), MAX_MESSAGE_BYTES)
         .collect()
         .await
-        .map_err(|_| Problem::new(Kind::INVALID_INPUT).detail("The body is no message"))?;
+        .map_err(|_| invalid())?;
     Message::open(&body.to_bytes(), &secret).map_err(|error| {
         eprintln!("refused: {error}");
-        match error {
-            NotAMessage::Forged => Problem::new(Kind::FORBIDDEN),
-            NotAMessage::Malformed | NotAMessage::Version(_) => {
-                Problem::new(Kind::INVALID_INPUT).detail("The body is no message")
-            }
-        }
+        Error::Refused(match error {
+            InvalidMessage::Forged => Problem::new(Kind::FORBIDDEN),
+            InvalidMessage::Malformed | InvalidMessage::Version(_) => invalid(),
+        })
     })
 }

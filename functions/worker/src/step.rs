@@ -1,5 +1,8 @@
-//! The step, as the worker calls it: the original's bytes go in as they come from storage, prints and
-//! what is known of the photo come back in one answer.
+//! The call of a step: the original streams in from the object store, the output comes back in one response.
+//!
+//! An error response fails the file only if it describes the file. Any other error releases the task: it may
+//! come from a proxy, a setting, or a deployment in progress. The file isn't at fault either if its own
+//! stream broke off or stalled on the way into the step.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{Method, Request, StatusCode};
@@ -7,51 +10,46 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::Value;
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingResponseBody;
+use tirage_guest::body::{Watch, WatchedBody};
+use tirage_guest::settings::variable;
 
-use crate::answer::{Prints, bad, prints, storable};
-use crate::original::{Original, Watch};
-use crate::outcome::{Failure, Interruption};
-use crate::parts;
-use crate::settings::variable;
+use crate::error::{Error, Failure};
+use crate::multipart;
+use crate::output::{self, Output, storable};
 
-/// All prints of a photo together; four of the default sizes have a hundredth of it, and lossless ones
-/// of the largest a quarter.
-const MAX_ANSWER_BYTES: usize = 64 << 20;
+/// Upper bound on the output of a step. The default variants need a hundredth of it, lossless ones of the
+/// largest size a quarter.
+const MAX_OUTPUT_BYTES: usize = 64 << 20;
 const MAX_PROBLEM_BYTES: usize = 16 << 10;
 
-/// Has prints made of a photo.
+/// Runs the step on an original of `size_bytes`.
 ///
 /// # Errors
-/// A failure that the photo is to blame for, or a reason to try again later.
-pub(crate) async fn photo(
-    original: IncomingResponseBody,
-    size_bytes: i64,
-) -> Result<Prints, Interruption> {
-    let (original, watch) = Original::new(original, size_bytes.unsigned_abs());
-    judge(ask(original, size_bytes).await, &watch)
+/// [`Error::Failed`] if the file is at fault, else a reason to release the task.
+pub(crate) async fn run(original: IncomingResponseBody, size_bytes: i64) -> Result<Output, Error> {
+    let (original, watch) = WatchedBody::new(original, size_bytes.unsigned_abs());
+    unless_incomplete(call(original, size_bytes).await, &watch)
 }
 
-/// What a step makes of half a photo is not the photo's fault.
-fn judge(made: Result<Prints, Interruption>, watch: &Watch) -> Result<Prints, Interruption> {
-    match made {
-        _ if watch.has_broken_off() => Err(Interruption::Postponed(
-            "the original broke off on its way into the step".to_owned(),
+/// Replaces the result of a step that received only a part of the original: it says nothing about the file.
+fn unless_incomplete(result: Result<Output, Error>, watch: &Watch) -> Result<Output, Error> {
+    match result {
+        _ if watch.has_broken_off() => Err(Error::step_unavailable(
+            "the original broke off on its way into the step",
         )),
-        Err(Interruption::Failed(failure))
-            if failure == Failure::too_slow() && !watch.is_through() =>
-        {
-            Err(Interruption::Postponed(
-                "the original was still on its way when the step's time was over".to_owned(),
+        Err(Error::Failed(failure)) if failure == Failure::timeout() && !watch.is_complete() => {
+            Err(Error::step_unavailable(
+                "the original was still on its way when the step timed out",
             ))
         }
-        made => made,
+        result => result,
     }
 }
 
-async fn ask(
-    original: Original<IncomingResponseBody>,
+async fn call(
+    original: WatchedBody<IncomingResponseBody>,
     size_bytes: i64,
-) -> Result<Prints, Interruption> {
+) -> Result<Output, Error> {
     let uri = uri().await?;
     let request = Request::builder()
         .method(Method::POST)
@@ -59,34 +57,31 @@ async fn ask(
         .header(CONTENT_TYPE, "application/octet-stream")
         .header(CONTENT_LENGTH, size_bytes)
         .body(original)
-        .map_err(|error| Interruption::Postponed(error.to_string()))?;
-    let response = spin_sdk::http::send(request).await.map_err(interrupted)?;
+        .map_err(Error::step_unavailable)?;
+    let response = spin_sdk::http::send(request).await.map_err(call_failed)?;
     let (head, body) = response.into_parts();
     if head.status != StatusCode::OK {
-        return Err(refusal(head.status, body).await);
+        return Err(read_error(head.status, body).await);
     }
     let content_type = head.headers.get(CONTENT_TYPE);
     let boundary = content_type
         .and_then(|value| value.to_str().ok())
-        .and_then(parts::boundary)
-        .ok_or_else(|| bad("it is not multipart/mixed"))?;
-    let body = Limited::new(body, MAX_ANSWER_BYTES)
+        .and_then(multipart::boundary)
+        .ok_or_else(|| Failure::invalid_output("not multipart/mixed"))?;
+    let body = Limited::new(body, MAX_OUTPUT_BYTES)
         .collect()
         .await
-        .map_err(broken_off)?
+        .map_err(body_failed)?
         .to_bytes();
-    let parts = parts::split(&body, &boundary).ok_or_else(|| bad("it is not whole"))?;
-    prints(parts)
+    let parts = multipart::split(&body, &boundary)
+        .ok_or_else(|| Failure::invalid_output("the closing boundary is missing"))?;
+    Ok(output::parse(parts)?)
 }
 
-/// The step's address, with what is wanted of it.
-async fn uri() -> Result<String, Interruption> {
-    let setting = async |name| {
-        let value = variable(name).await;
-        value.map_err(|problem| Interruption::Postponed(problem.to_string()))
-    };
+/// URL of the step, with the variants and limits of the settings.
+async fn uri() -> Result<String, Error> {
     let mut query = form_urlencoded::Serializer::new(String::new());
-    let variants = setting("photo_variants").await?;
+    let variants = variable("photo_variants").await?;
     for variant in variants.split(',').map(str::trim).filter(|v| !v.is_empty()) {
         query.append_pair("variant", variant);
     }
@@ -95,30 +90,29 @@ async fn uri() -> Result<String, Interruption> {
         ("max_pixels", "photo_max_pixels"),
         ("max_memory_bytes", "photo_max_memory_bytes"),
     ] {
-        query.append_pair(parameter, &setting(name).await?);
+        query.append_pair(parameter, &variable(name).await?);
     }
-    let url = setting("photo_step_url").await?;
+    let url = variable("photo_step_url").await?;
     Ok(format!("{}/?{}", url.trim_end_matches('/'), query.finish()))
 }
 
-/// What an answer means that is no success.
-async fn refusal(status: StatusCode, body: IncomingResponseBody) -> Interruption {
+/// Reads an error response.
+async fn read_error(status: StatusCode, body: IncomingResponseBody) -> Error {
     let body = Limited::new(body, MAX_PROBLEM_BYTES).collect().await;
     let body = body.map(|body| body.to_bytes()).unwrap_or_default();
-    meaning(status, problem(&body))
+    classify(status, parse_problem(&body))
 }
 
-/// A problem document (RFC 9457), as steps and their host write them: one with a type. A proxy's page, or
-/// what another server says, is none.
-fn problem(body: &[u8]) -> Option<Value> {
+/// Parses a problem document with a type, as steps and their host send it. `None` for the page of a proxy or
+/// the error of another server.
+fn parse_problem(body: &[u8]) -> Option<Value> {
     let document: Value = serde_json::from_slice(body).ok()?;
     document.get("type")?.as_str()?;
     Some(storable(document))
 }
 
-/// A step that says what is wrong with the file is believed, in its own words. Whatever may come of a
-/// setting, or of a deployment that is being changed, isn't the photo's fault.
-fn meaning(status: StatusCode, problem: Option<Value>) -> Interruption {
+/// Classifies an error response: failure of the file, or reason to release the task.
+fn classify(status: StatusCode, problem: Option<Value>) -> Error {
     match (status, problem) {
         (
             StatusCode::PAYLOAD_TOO_LARGE
@@ -126,51 +120,51 @@ fn meaning(status: StatusCode, problem: Option<Value>) -> Interruption {
             | StatusCode::UNPROCESSABLE_ENTITY
             | StatusCode::INSUFFICIENT_STORAGE,
             Some(problem),
-        ) => Interruption::Failed(Failure::told(problem)),
-        // Whoever stands before the step says the same each time.
-        (StatusCode::PAYLOAD_TOO_LARGE, None) => Interruption::Failed(Failure::too_large()),
-        (StatusCode::GATEWAY_TIMEOUT, _) => Interruption::Failed(Failure::too_slow()),
-        // It died of the file: Spin says so with a bare 500, and the router with a document that tells its
-        // 502 from that of a proxy that finds no step.
+        ) => Failure::reported(problem).into(),
+        // From a proxy in front of the step, whose limit is the same next time.
+        (StatusCode::PAYLOAD_TOO_LARGE, None) => Failure::too_large().into(),
+        (StatusCode::GATEWAY_TIMEOUT, _) => Failure::timeout().into(),
+        // The step crashed on the file. Spin answers a bare 500; the router's 502 has a document, which
+        // distinguishes it from the 502 of a proxy that finds no step.
         (StatusCode::INTERNAL_SERVER_ERROR, _) | (StatusCode::BAD_GATEWAY, Some(_)) => {
             eprintln!("the step answered {status}");
-            Interruption::Failed(Failure::crashed())
+            Failure::crashed().into()
         }
-        (_, problem) => Interruption::Postponed(format!(
+        (_, problem) => Error::step_unavailable(format!(
             "the step answered {status}: {}",
             problem.unwrap_or_default()
         )),
     }
 }
 
-/// What it means that there was no answer.
-fn interrupted(code: ErrorCode) -> Interruption {
+/// Classifies a call without a response.
+fn call_failed(code: ErrorCode) -> Error {
     match code {
-        ErrorCode::HttpResponseTimeout => Interruption::Failed(Failure::too_slow()),
-        ErrorCode::HttpRequestBodySize(_) => Interruption::Failed(Failure::too_large()),
-        ErrorCode::HttpResponseBodySize(_) => bad("it is too long"),
+        ErrorCode::HttpResponseTimeout => Failure::timeout().into(),
+        ErrorCode::HttpRequestBodySize(_) => Failure::too_large().into(),
+        ErrorCode::HttpResponseBodySize(_) => Failure::invalid_output("too long").into(),
         ErrorCode::InternalError(reason) => {
             eprintln!("the step broke off: {}", reason.unwrap_or_default());
-            Interruption::Failed(Failure::crashed())
+            Failure::crashed().into()
         }
-        code => Interruption::Postponed(format!("the step can't be reached: {code:?}")),
+        code => Error::step_unavailable(format!("{code:?}")),
     }
 }
 
-/// A body that broke off: the step died, or took too long, after it had begun to answer.
-fn broken_off(error: Box<dyn std::error::Error + Send + Sync>) -> Interruption {
+/// Classifies a response body that broke off: the step crashed or timed out after it began to respond.
+fn body_failed(error: Box<dyn std::error::Error + Send + Sync>) -> Error {
     if error.is::<LengthLimitError>() {
-        return bad("it is too long");
+        return Failure::invalid_output("too long").into();
     }
     match error.downcast::<ErrorCode>().map(|code| *code) {
         Ok(ErrorCode::HttpResponseIncomplete) => {
-            eprintln!("the step broke off in the middle of its answer");
-            Interruption::Failed(Failure::crashed())
+            eprintln!("the step broke off in the middle of its output");
+            Failure::crashed().into()
         }
-        Ok(code) => interrupted(code),
+        Ok(code) => call_failed(code),
         Err(error) => {
             eprintln!("the step broke off: {error}");
-            Interruption::Failed(Failure::crashed())
+            Failure::crashed().into()
         }
     }
 }
@@ -182,32 +176,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_said_of_the_file_fails_the_photo() {
+    fn only_an_error_about_the_file_fails_it() {
         let document = json!({"type": "urn:tirage:problem:test", "title": "Test"});
         for (status, failure) in [
-            (413, Failure::told(document.clone())),
-            (415, Failure::told(document.clone())),
-            (422, Failure::told(document.clone())),
-            (507, Failure::told(document.clone())),
+            (413, Failure::reported(document.clone())),
+            (415, Failure::reported(document.clone())),
+            (422, Failure::reported(document.clone())),
+            (507, Failure::reported(document.clone())),
             (500, Failure::crashed()),
             (502, Failure::crashed()),
-            (504, Failure::too_slow()),
+            (504, Failure::timeout()),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
-            match meaning(status, Some(document.clone())) {
-                Interruption::Failed(meant) => assert_eq!(meant, failure, "{status}"),
-                postponed => panic!("{status}: {postponed:?}"),
+            match classify(status, Some(document.clone())) {
+                Error::Failed(actual) => assert_eq!(actual, failure, "{status}"),
+                other => panic!("{status}: {other:?}"),
             }
         }
         for status in [204, 302, 400, 401, 403, 404, 405, 408, 429, 503] {
             let status = StatusCode::from_u16(status).unwrap();
-            let meant = meaning(status, Some(document.clone()));
-            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+            let error = classify(status, Some(document.clone()));
+            assert!(matches!(error, Error::Other(_)), "{status}");
         }
     }
 
     #[test]
-    fn what_others_say_on_the_way_is_no_word_of_the_step() {
+    fn a_response_of_another_server_does_not_fail_the_file() {
         for page in [
             &b"<h1>Bad gateway</h1>"[..],
             b"",
@@ -215,31 +209,28 @@ mod tests {
             br#"{"message": "no"}"#,
             br#"{"type": 1}"#,
         ] {
-            assert_eq!(problem(page), None);
+            assert_eq!(parse_problem(page), None);
         }
-        assert!(problem(br#"{"type": "about:blank"}"#).is_some());
+        assert!(parse_problem(br#"{"type": "about:blank"}"#).is_some());
         for status in [400, 404, 415, 422, 502, 507] {
             let status = StatusCode::from_u16(status).unwrap();
-            let meant = meaning(status, None);
-            assert!(matches!(meant, Interruption::Postponed(_)), "{status}");
+            let error = classify(status, None);
+            assert!(matches!(error, Error::Other(_)), "{status}");
         }
     }
 
     #[test]
-    fn a_step_that_lacked_a_part_of_the_photo_says_nothing_about_it() {
-        let (_original, watch) = Original::new((), 5);
-        let judged = |failure| judge(Err(Interruption::Failed(failure)), &watch);
+    fn a_timeout_on_an_incomplete_original_does_not_fail_the_file() {
+        let (_original, watch) = WatchedBody::new((), 5);
+        let result = |failure| unless_incomplete(Err(Error::Failed(failure)), &watch);
+        assert!(matches!(result(Failure::timeout()), Err(Error::Other(_))));
+        // A step may refuse a file without reading it.
         assert!(matches!(
-            judged(Failure::too_slow()),
-            Err(Interruption::Postponed(_))
+            result(Failure::too_large()),
+            Err(Error::Failed(_))
         ));
-        // It needn't read what it refuses.
-        assert!(matches!(
-            judged(Failure::too_large()),
-            Err(Interruption::Failed(_))
-        ));
-        let (_original, watch) = Original::new((), 0);
-        let judged = judge(Err(Interruption::Failed(Failure::too_slow())), &watch);
-        assert!(matches!(judged, Err(Interruption::Failed(_))));
+        let (_original, watch) = WatchedBody::new((), 0);
+        let result = unless_incomplete(Err(Error::Failed(Failure::timeout())), &watch);
+        assert!(matches!(result, Err(Error::Failed(_))));
     }
 }

@@ -1,6 +1,7 @@
 //! The media API, used as clients do.
 
 use std::io::{Read as _, Write as _};
+use std::time::{Duration, Instant};
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -33,6 +34,7 @@ async fn the_media_api() {
     requests_with_the_same_key_take_effect_once(&stack).await;
     the_same_bytes_are_deduplicated(&stack).await;
     files_can_be_uploaded_directly(&stack).await;
+    a_file_that_no_step_reads_fails_at_complete(&stack).await;
     repeated_direct_uploads_are_stored_once(&stack).await;
     lists_have_pages_and_filters(&stack).await;
     deletion_removes_rows_and_objects(&stack).await;
@@ -253,11 +255,71 @@ async fn files_can_be_uploaded_directly(stack: &Stack) {
     // Larger than the function's memory limit.
     let (status, large) = direct(vec![7; 60 * 1024 * 1024], "i").await;
     assert_eq!(status, StatusCode::CREATED, "{large}");
-    let large = settled(stack, large["id"].as_str().unwrap()).await;
     assert_eq!(
         (&large["state"], &large["kind"]),
         (&json!("failed"), &json!("other"))
     );
+    assert_unsupported(&large, "The format of this file is unknown.");
+    assert_eq!(large["sha256"], sha256(&vec![7; 60 * 1024 * 1024]));
+}
+
+/// The media item failed because of its format, and no worker will be asked.
+fn assert_unsupported(media: &Value, detail: &str) {
+    assert_eq!(media["state"], "failed", "{media}");
+    assert_eq!(media["tasks"], json!([]), "{media}");
+    let failure = &media["failure"];
+    assert_eq!(failure["type"], "urn:tirage:problem:unsupported-format");
+    assert_eq!(failure["status"], 415, "{failure}");
+    let text = failure["detail"].as_str().unwrap();
+    assert!(text.starts_with(detail), "{failure}");
+    assert!(text.contains("JPEG, PNG, WebP, GIF and AVIF"), "{failure}");
+    assert!(media["finished_at"].is_string(), "{media}");
+}
+
+async fn a_file_that_no_step_reads_fails_at_complete(stack: &Stack) {
+    let complete = async |id: &str| {
+        let path = format!("/api/media/{id}/complete");
+        let answer = post(stack, &path, json!({})).await;
+        assert_eq!(answer.status, StatusCode::ACCEPTED, "{}", answer.json);
+        answer.json
+    };
+    let put = async |name: &str, content_type: &str, bytes: &[u8]| {
+        let announced = announcement(name, content_type, bytes);
+        let answer = post(stack, "/api/media", announced).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.json);
+        let status = put_once(&answer.json["upload"], bytes).await.unwrap();
+        assert_eq!(status, StatusCode::OK);
+        answer.json["media"]["id"].as_str().unwrap().to_owned()
+    };
+
+    // 30 MB that claim to be a photo: only the first bytes are read.
+    let large = [b"notes, ".repeat(30_000_000 / 7), png(20, 20, 107)].concat();
+    let id = put("notes.png", "image/png", &large).await;
+    let begin = Instant::now();
+    let media = complete(&id).await;
+    let took = begin.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_unsupported(&media, "The format of this file is unknown.");
+    assert_eq!(
+        (&media["kind"], &media["sha256"]),
+        (&json!("other"), &json!(sha256(&large)))
+    );
+    // A sweep and a second call change nothing.
+    let swept = stack.sweep().await.unwrap();
+    assert_eq!(swept["sent"], 0, "{swept}");
+    assert_unsupported(&complete(&id).await, "The format of this file is unknown.");
+    assert_eq!(objects(stack, &id).await.len(), 1);
+
+    let pdf = b"%PDF-1.7\n";
+    let id = put("pages.pdf", "application/pdf", pdf).await;
+    let media = complete(&id).await;
+    assert_unsupported(&media, "Files of type application/pdf are not read yet.");
+    assert_eq!(media["kind"], "document");
+    let heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic";
+    let (status, media) = post_file(stack, "iphone.heic", None, heic.to_vec()).await;
+    assert_eq!(status, StatusCode::CREATED, "{media}");
+    assert_unsupported(&media, "HEIC images are not read yet.");
+    assert_eq!(media["kind"], "photo");
 }
 
 /// The first request stores the bytes, but its response is lost.

@@ -85,6 +85,30 @@ async fn repeated_announcements_extend_uploads_and_late_uploads_are_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_sweep_fails_an_upload_that_no_step_reads() {
+    let stack = Stack::start().await;
+    let bytes = b"notes";
+    let announced = announce(&stack, "notes", bytes).await;
+    let status = put_once(&announced["upload"], bytes).await.unwrap();
+    assert_eq!(status, StatusCode::OK);
+    change(&stack, EXPIRE).await;
+    let swept = stack.sweep().await.unwrap();
+    assert_eq!(
+        (&swept["uploads"], &swept["sent"]),
+        (&1.into(), &0.into()),
+        "{swept}"
+    );
+    let path = format!("/api/media/{}", announced["media"]["id"].as_str().unwrap());
+    let media = get(&stack, &path).await.json;
+    assert_eq!(media["state"], "failed", "{media}");
+    assert_eq!(
+        media["failure"]["type"],
+        "urn:tirage:problem:unsupported-format"
+    );
+    assert_eq!(query_value(&stack, "select count(*) from task").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_deletes_no_uploads() {
     let stack = Stack::start().await;
     let announced = announce(&stack, "two", &png(30, 30, 201)).await;

@@ -1,142 +1,172 @@
-//! `POST /api/media/{id}/complete`: the bytes are there; let the work begin.
+//! `POST /api/media/{id}/complete`: the client has uploaded the file; processing begins.
 
 use bytes::Bytes;
 use http::header::LOCATION;
 use http::{HeaderValue, Response, StatusCode};
+use tirage_guest::database::{BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
+use tirage_guest::store::ObjectStore;
+use tirage_guest::{Error, Service, json};
 use tirage_problem::{Kind, Problem};
 use tirage_s3::ObjectInfo;
 use tirage_sqlhttp::Statement;
 use uuid::Uuid;
 
-use super::new::hexadecimal;
-use super::signature::{LOOKED_AT, Signature};
-use super::{Media, ORIGINAL, State, key};
-use crate::database::{BUILT_IN_WORKSPACE, BUILT_IN_WORKSPACE_ID, Database};
-use crate::json;
-use crate::storage::Storage;
-use crate::tasks;
+use super::signature::{START_LENGTH, Signature};
+use super::{MediaItem, State, original};
+use crate::{tasks, workspace_database};
 
-/// Looks at what was stored, and answers 202 with the media and its tasks. What is complete already is
-/// answered the same: asking twice does no harm.
+/// Verifies the stored file and responds 202 with the media item and its task, or with its failure if no
+/// step reads the format. May be repeated: a completed item stays as it is, and one that failed because no
+/// step read its format is examined again, since a step may have been added.
 ///
 /// # Errors
-/// 404; 409 while there is nothing in storage, or something else than was announced; 503 and 500.
-pub(crate) async fn complete(id: Uuid) -> Result<Response<Bytes>, Problem> {
-    let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-    let storage = Storage::open().await?;
-    let mut media = Media::find(&database, &storage, id).await?;
-    if media.state == State::Uploading {
-        let signature = check(&storage, &media).await?;
+/// 404; 409 if the store holds no file, or another one than announced; 503 and 500.
+pub(crate) async fn complete(id: Uuid) -> Result<Response<Bytes>, Error> {
+    let database = workspace_database().await?;
+    let store = ObjectStore::open().await?;
+    let mut item = MediaItem::find(&database, &store, id).await?;
+    let has_no_task = item.state == State::Failed && item.tasks.is_empty();
+    if item.state == State::Uploading || has_no_task {
+        let signature = match store.head(&original(id)).await? {
+            Some(stored) => verify(&store, &item, &stored).await?,
+            None => {
+                return Err(Problem::new(Kind::CONFLICT)
+                    .detail("Nothing has been uploaded yet")
+                    .into());
+            }
+        };
         begin(&database, id, signature, None).await?;
-        media = Media::find(&database, &storage, id).await?;
+        item = MediaItem::find(&database, &store, id).await?;
     }
-    if let Some(task) = media.unsent_task() {
-        tasks::tell(&database, task).await;
-    }
-    answer(StatusCode::ACCEPTED, media)
+    publish(&database, &item).await;
+    respond(StatusCode::ACCEPTED, item)
 }
 
-/// An upload whose client is gone: complete it if the bytes are all there, else delete it.
+/// Finishes an upload that its client abandoned: completes it if the file is whole, else deletes it.
 ///
 /// # Errors
 /// 503 and 500.
 pub(crate) async fn finish_upload(
     database: &Database,
-    storage: &Storage,
+    store: &ObjectStore,
     id: Uuid,
-) -> Result<(), Problem> {
-    let media = Media::find(database, storage, id).await?;
-    let original = key(id, ORIGINAL)?;
-    let Some(stored) = storage.look(&original).await? else {
-        // That answer has no body, so it may mean that there is no such bucket, or be a proxy's. A list
-        // tells: nothing is deleted because of a setting that is wrong for a while.
-        let listed = storage.list(BUILT_IN_WORKSPACE_ID, id).await?;
-        return match listed.contains(&original) {
-            false => give_up(database, id).await,
-            true => Err(Problem::new(Kind::UNAVAILABLE)
-                .detail("The object store lists what it says it doesn't have")),
+) -> Result<(), Error> {
+    let item = MediaItem::find(database, store, id).await?;
+    let key = original(id);
+    let Some(stored) = store.head(&key).await? else {
+        // A 404 to HEAD has no body, so it may mean a missing bucket, or come from a proxy. A list proves
+        // that the object is missing: a wrong setting must delete nothing.
+        let listed = store.list(BUILT_IN_WORKSPACE_ID, id).await?;
+        return match listed.contains(&key) {
+            false => delete_upload(database, id).await,
+            true => Err(Error::unavailable(
+                Service::ObjectStore,
+                format!("{key} is listed but not found"),
+            )),
         };
     };
-    match inspect(storage, &media, &stored).await {
+    match verify(store, &item, &stored).await {
         Ok(signature) => begin(database, id, signature, None).await,
-        Err(problem) if problem.kind() == Kind::CONFLICT => give_up(database, id).await,
-        Err(problem) => Err(problem),
+        Err(error) if error.refusal() == Some(Kind::CONFLICT) => delete_upload(database, id).await,
+        Err(error) => Err(error),
     }
 }
 
-async fn give_up(database: &Database, id: Uuid) -> Result<(), Problem> {
-    // The announcement may have come again meanwhile, which moves the time. What was begun before that
-    // may still arrive: the row stays so long, for the sweep to look again.
+async fn delete_upload(database: &Database, id: Uuid) -> Result<(), Error> {
+    // A repeated announcement may have extended the time meanwhile. An upload that began before its URL
+    // expired may still arrive: the row stays for an hour, so that the sweep looks again.
     let statement = Statement::new(
         "update media set state = 'deleting', cleanup_due_at = now(), \
            cleanup_until = now() + interval '1 hour' \
          where id = $1 and state = 'uploading' and upload_expires_at < now()",
     )
     .bind(id.to_string());
-    database.run(statement).await.map(drop)
+    database.run(statement).await?;
+    Ok(())
 }
 
-/// The media, and where to look for news of it.
-pub(super) fn answer(status: StatusCode, media: Media) -> Result<Response<Bytes>, Problem> {
-    let location = format!("/api/media/{}", media.id);
-    let mut response = json::answer(status, &media.without_position())?;
-    if let Ok(location) = HeaderValue::from_str(&location) {
-        response.headers_mut().insert(LOCATION, location);
-    }
-    Ok(response)
-}
-
-/// Whether what is stored is what was announced, and what it is.
-async fn check(storage: &Storage, media: &Media) -> Result<Signature, Problem> {
-    match storage.look(&key(media.id, ORIGINAL)?).await? {
-        Some(stored) => inspect(storage, media, &stored).await,
-        None => Err(Problem::new(Kind::CONFLICT).detail("Nothing has been uploaded yet")),
-    }
-}
-
-async fn inspect(
-    storage: &Storage,
-    media: &Media,
-    stored: &ObjectInfo,
-) -> Result<Signature, Problem> {
-    if i64::try_from(stored.size) != Ok(media.size) {
-        return Err(Problem::new(Kind::CONFLICT).detail(format!(
-            "{} bytes were uploaded, {} announced",
-            stored.size, media.size
-        )));
-    }
-    if let (Some(stored), Some(announced)) = (&stored.sha256, &media.sha256)
-        && hexadecimal(stored) != *announced
-    {
-        return Err(Problem::new(Kind::CONFLICT).detail("Other bytes were uploaded than announced"));
-    }
-    let start = storage.start(&key(media.id, ORIGINAL)?, LOOKED_AT).await?;
-    Ok(Signature::of(&start))
-}
-
-/// Makes the media's task, unless there is one. One statement: there is no moment in which the media is
-/// being processed and has no task.
+/// Compares the stored file with the announcement and reads its first bytes.
 ///
 /// # Errors
-/// 503 and 500.
+/// 409 if size or hash differ; the store's errors.
+async fn verify(
+    store: &ObjectStore,
+    item: &MediaItem,
+    stored: &ObjectInfo,
+) -> Result<Signature, Error> {
+    if i64::try_from(stored.size) != Ok(item.size) {
+        return Err(Problem::new(Kind::CONFLICT)
+            .detail(format!(
+                "{} bytes were uploaded, {} announced",
+                stored.size, item.size
+            ))
+            .into());
+    }
+    if let (Some(stored), Some(announced)) = (&stored.sha256, &item.sha256)
+        && hex::encode(stored) != *announced
+    {
+        return Err(Problem::new(Kind::CONFLICT)
+            .detail("The uploaded file has another SHA-256 than announced")
+            .into());
+    }
+    let start = store.start(&original(item.id), START_LENGTH).await?;
+    Ok(Signature::of(&start.unwrap_or_default()))
+}
+
+/// Inserts the task that the file's format needs, or fails the media item if no step reads the format.
+/// Each is one statement, so no item is ever `processing` without a task.
+///
+/// # Errors
+/// The database's.
 pub(super) async fn begin(
     database: &Database,
     id: Uuid,
     signature: Signature,
     sha256: Option<String>,
-) -> Result<(), Problem> {
-    let statement = Statement::new(
-        "with media as (update media set state = 'processing', kind = $3, content_type = $4, \
-           sha256 = coalesce($5, sha256) where workspace_id = $1 and id = $2 and state = 'uploading' \
-           returning id, workspace_id) \
-         insert into task (id, workspace_id, media_id, kind) \
-           select $6::uuid, workspace_id, id, 'photo' from media",
-    )
-    .bind(BUILT_IN_WORKSPACE)
-    .bind(id.to_string())
-    .bind(signature.kind)
-    .bind(signature.content_type)
-    .bind(sha256)
-    .bind(Uuid::now_v7().to_string());
-    database.run(statement).await.map(drop)
+) -> Result<(), Error> {
+    let bind = |text: String| {
+        Statement::new(text)
+            .bind(BUILT_IN_WORKSPACE)
+            .bind(id.to_string())
+            .bind(signature.kind.as_str())
+            .bind(signature.content_type)
+            .bind(sha256)
+    };
+    const SET: &str = "kind = $3, content_type = $4, sha256 = coalesce($5, sha256)";
+    // A failed item without a task is one whose format no step could read so far.
+    const WHERE: &str = "workspace_id = $1 and id = $2 and (state = 'uploading' or (state = 'failed' \
+         and not exists (select from task where task.media_id = media.id)))";
+    let statement = match signature.task() {
+        Ok(task) => bind(format!(
+            "with media as (update media set state = 'processing', failure = null, \
+               finished_at = null, {SET} where {WHERE} returning id, workspace_id) \
+             insert into task (id, workspace_id, media_id, kind) \
+               select $6::uuid, workspace_id, id, $7 from media"
+        ))
+        .bind(Uuid::now_v7().to_string())
+        .bind(task.as_str()),
+        Err(problem) => bind(format!(
+            "update media set state = 'failed', failure = $6::jsonb, finished_at = now(), {SET} \
+             where {WHERE}"
+        ))
+        .bind(problem.to_document().to_string()),
+    };
+    database.run(statement).await?;
+    Ok(())
+}
+
+/// Sends the message of the item's task, unless it is sent already or there is no task.
+pub(super) async fn publish(database: &Database, item: &MediaItem) {
+    if let Some(task) = item.unsent_task() {
+        tasks::publish(database, task).await;
+    }
+}
+
+/// Responds with the media item and its address.
+pub(super) fn respond(status: StatusCode, item: MediaItem) -> Result<Response<Bytes>, Error> {
+    let location = format!("/api/media/{}", item.id);
+    let mut response = json::response(status, &item.without_position())?;
+    let location = HeaderValue::from_str(&location).map_err(Error::internal)?;
+    response.headers_mut().insert(LOCATION, location);
+    Ok(response)
 }

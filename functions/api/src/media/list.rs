@@ -1,7 +1,7 @@
-//! `GET /api/media`: the newest first, a page at a time.
+//! `GET /api/media`: a page of media items, newest first.
 //!
-//! A page ends with a cursor, which says where the next one begins. It means nothing to clients; that it
-//! holds the last id, which is a time (UUIDv7), is what makes pages cheap and steady while others upload.
+//! A page ends with an opaque cursor for the next one. It holds the last id, which begins with a time
+//! (UUIDv7): pages are cheap, and stay stable while other clients upload.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
@@ -9,37 +9,38 @@ use bytes::Bytes;
 use http::header::LINK;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Serialize;
+use tirage_guest::database::BUILT_IN_WORKSPACE;
+use tirage_guest::store::ObjectStore;
+use tirage_guest::{Error, json};
 use tirage_problem::{Kind, Place, Problem};
 use tirage_sqlhttp::Statement;
 use uuid::Uuid;
 
-use super::{COLUMNS, Media, State};
-use crate::database::{BUILT_IN_WORKSPACE, Database};
-use crate::json;
-use crate::storage::Storage;
+use super::signature::MediaKind;
+use super::{COLUMNS, MediaItem, State};
+use crate::workspace_database;
 
-/// `GET /api/media?limit=&cursor=&kind=&state=`.
+/// Responds with a page, for `?limit=&cursor=&kind=&state=`.
 ///
 /// # Errors
-/// 400 for a bad parameter; 503 and 500.
-pub(crate) async fn list(query: Option<&str>) -> Result<Response<Bytes>, Problem> {
+/// 400 for an invalid parameter; 503 and 500.
+pub(crate) async fn list(query: Option<&str>) -> Result<Response<Bytes>, Error> {
     let page = Page::parse(query)?;
-    let database = Database::of_workspace(BUILT_IN_WORKSPACE).await?;
-    let storage = Storage::open().await?;
-    let statement = page.statement();
-    let rows = database.run(statement).await?;
+    let database = workspace_database().await?;
+    let store = ObjectStore::open().await?;
+    let rows = database.run(page.statement()).await?;
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let media = rows
         .iter()
         .take(limit)
-        .map(|row| Media::read(&row, &storage).map(Media::without_position))
+        .map(|row| MediaItem::from_row(&row, &store).map(MediaItem::without_position))
         .collect::<Result<Vec<_>, _>>()?;
     let next = media
         .last()
         .filter(|_| rows.len() > limit)
         .map(|last| BASE64.encode(last.id.as_bytes()));
     let link = next.as_deref().map(|cursor| page.link(cursor));
-    let mut response = json::answer(StatusCode::OK, &Listed { media, next })?;
+    let mut response = json::response(StatusCode::OK, &Listed { media, next })?;
     if let Some(link) = link.and_then(|link| HeaderValue::from_str(&link).ok()) {
         response.headers_mut().insert(LINK, link);
     }
@@ -48,23 +49,22 @@ pub(crate) async fn list(query: Option<&str>) -> Result<Response<Bytes>, Problem
 
 #[derive(Serialize)]
 struct Listed {
-    media: Vec<Media>,
-    /// The cursor of the next page; null on the last one.
+    media: Vec<MediaItem>,
+    /// Cursor of the next page; null on the last page.
     next: Option<String>,
 }
 
-/// Which part of the list.
+/// Parameters of a page.
 #[derive(Debug, PartialEq, Eq)]
 struct Page {
     limit: i64,
     after: Option<Uuid>,
-    kind: Option<&'static str>,
+    kind: Option<MediaKind>,
     state: Option<State>,
 }
 
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
-const KINDS: [&str; 4] = ["photo", "document", "video", "other"];
 
 impl Page {
     fn parse(query: Option<&str>) -> Result<Self, Problem> {
@@ -91,13 +91,15 @@ impl Page {
                     let bytes = BASE64.decode(&*value).ok();
                     let id = bytes.and_then(|bytes| Uuid::from_slice(&bytes).ok());
                     page.after = Some(id.ok_or_else(|| {
-                        invalid("cursor", "Cursor must be the `next` of a page before")
+                        invalid("cursor", "Cursor must be the `next` of the previous page")
                     })?);
                 }
                 "kind" => {
-                    let kind = KINDS.into_iter().find(|kind| *kind == value);
+                    let kind = MediaKind::ALL
+                        .into_iter()
+                        .find(|kind| kind.as_str() == value);
                     page.kind = Some(kind.ok_or_else(|| {
-                        invalid("kind", format!("Kind must be one of {}", KINDS.join(", ")))
+                        invalid("kind", "Kind must be one of photo, document, video, other")
                     })?);
                 }
                 "state" => {
@@ -114,15 +116,15 @@ impl Page {
         Ok(page)
     }
 
-    /// With the conditions that were asked for and no others: one that may be null keeps Postgres from
-    /// the index that fits.
+    /// The query, with conditions only for the given parameters: a condition on a parameter that may be
+    /// null keeps Postgres from using the index.
     fn statement(&self) -> Statement {
         let mut text =
             format!("{COLUMNS} from media where workspace_id = $1 and state <> 'deleting'");
         let mut parameters = Vec::new();
         let mut parameter = |value: String| {
             parameters.push(value);
-            // After the workspace.
+            // $1 is the workspace.
             parameters.len() + 1
         };
         if let Some(id) = self.after {
@@ -130,14 +132,14 @@ impl Page {
             text.push_str(&format!(" and id < ${number}"));
         }
         if let Some(kind) = self.kind {
-            let number = parameter(kind.to_owned());
+            let number = parameter(kind.as_str().to_owned());
             text.push_str(&format!(" and kind = ${number}"));
         }
         if let Some(state) = self.state {
             let number = parameter(state.as_str().to_owned());
             text.push_str(&format!(" and state = ${number}"));
         }
-        // One more tells whether there is a next page.
+        // One more row shows that there is a next page.
         let number = parameter((self.limit + 1).to_string());
         text.push_str(&format!(" order by id desc limit ${number}"));
         parameters.into_iter().fold(
@@ -146,12 +148,12 @@ impl Page {
         )
     }
 
-    /// Where the next page is (RFC 8288).
+    /// Header `Link` to the next page (RFC 8288).
     fn link(&self, cursor: &str) -> String {
         let mut query = form_urlencoded::Serializer::new(String::new());
         query.append_pair("limit", &self.limit.to_string());
         if let Some(kind) = self.kind {
-            query.append_pair("kind", kind);
+            query.append_pair("kind", kind.as_str());
         }
         if let Some(state) = self.state {
             query.append_pair("state", state.as_str());
@@ -170,7 +172,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cursor_comes_back_as_it_went() {
+    fn a_cursor_parses_back_to_itself() {
         let id = Uuid::from_u128(0x0199_0000_0000_7000_8000_0000_0000_0001);
         let cursor = BASE64.encode(id.as_bytes());
         let page = Page::parse(Some(&format!("cursor={cursor}&state=ready&kind=photo"))).unwrap();
@@ -182,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_have_bounds() {
+    fn invalid_parameters_are_refused() {
         assert_eq!(Page::parse(None).unwrap().limit, DEFAULT_LIMIT);
         for query in [
             "limit=0",

@@ -1,38 +1,42 @@
-//! The step's answer, taken apart: prints, and what is known of the photo.
+//! The output of a step: variants, metadata and position, parsed and validated.
 //!
-//! Whoever made it, nothing gets past here that `migrations/0002_media.sql` lets no table hold.
+//! A deployment may use its own step, so every value that the tables of `migrations/0002_media.sql` restrict is
+//! validated here.
 
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::outcome::{Failure, Interruption};
+use tirage_guest::digest::parse_sha256;
+use tirage_s3::VariantName;
 
-/// What a step made.
+use crate::error::Failure;
+
+/// Output of a step.
 #[derive(Debug)]
-pub(crate) struct Prints {
-    /// The original's media type.
+pub(crate) struct Output {
+    /// Content type of the original.
     pub(crate) content_type: String,
-    /// The original's hash, in hexadecimal.
+    /// SHA-256 of the original, in hexadecimal.
     pub(crate) sha256: String,
     pub(crate) metadata: Value,
     pub(crate) position: Option<Value>,
-    pub(crate) variants: Vec<Print>,
+    pub(crate) variants: Vec<OutputVariant>,
 }
 
-/// A print.
+/// A variant in the output of a step.
 #[derive(Debug)]
-pub(crate) struct Print {
-    pub(crate) name: String,
+pub(crate) struct OutputVariant {
+    pub(crate) name: VariantName,
     pub(crate) content_type: String,
     pub(crate) width: u32,
     pub(crate) height: u32,
-    pub(crate) sha256: String,
+    /// SHA-256 of `bytes`, as the step states it.
     pub(crate) digest: [u8; 32],
     pub(crate) bytes: Bytes,
 }
 
-/// The first part of the answer.
+/// The first part of the output.
 #[derive(Deserialize)]
 struct Description {
     format: String,
@@ -43,11 +47,11 @@ struct Description {
     metadata: Value,
     #[serde(default)]
     position: Option<Value>,
-    variants: Vec<Described>,
+    variants: Vec<VariantDescription>,
 }
 
 #[derive(Deserialize)]
-struct Described {
+struct VariantDescription {
     name: String,
     content_type: String,
     width: u32,
@@ -56,26 +60,26 @@ struct Described {
     sha256: String,
 }
 
-/// Reads the parts of an answer.
+/// Parses the parts of an output: JSON first, then one part per variant.
 ///
 /// # Errors
-/// A failure of the step.
-pub(crate) fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
+/// [`Failure::invalid_output`].
+pub(crate) fn parse(parts: Vec<Bytes>) -> Result<Output, Failure> {
     let mut parts = parts.into_iter();
-    let first = parts.next().ok_or_else(|| bad("it has no parts"))?;
+    let first = parts.next().ok_or_else(|| invalid("no parts"))?;
     let description: Description =
-        serde_json::from_slice(&first).map_err(|error| bad(error.to_string()))?;
+        serde_json::from_slice(&first).map_err(Failure::invalid_output)?;
     if parts.len() != description.variants.len() {
-        return Err(bad("it has another number of prints than it says"));
+        return Err(invalid("another number of variants than described"));
     }
     let variants = description
         .variants
         .into_iter()
         .zip(parts)
-        .map(|(described, bytes)| print(described, bytes))
+        .map(|(description, bytes)| variant(description, bytes))
         .collect::<Result<_, _>>()?;
-    digest(&description.sha256).ok_or_else(|| bad("the file's hash is none"))?;
-    Ok(Prints {
+    digest(&description.sha256).ok_or_else(|| invalid("invalid SHA-256 of the original"))?;
+    Ok(Output {
         content_type: content_type(description.content_type)?,
         sha256: description.sha256,
         metadata: metadata(
@@ -92,53 +96,45 @@ pub(crate) fn prints(parts: Vec<Bytes>) -> Result<Prints, Interruption> {
     })
 }
 
-fn print(described: Described, bytes: Bytes) -> Result<Print, Interruption> {
-    if bytes.len() != described.bytes {
-        return Err(bad("a print has another length than it says"));
+fn variant(description: VariantDescription, bytes: Bytes) -> Result<OutputVariant, Failure> {
+    if bytes.len() != description.bytes {
+        return Err(invalid("a variant has another length than described"));
     }
     if bytes.is_empty() {
-        return Err(bad("a print is empty"));
+        return Err(invalid("a variant is empty"));
     }
-    if !is_name(&described.name) {
-        return Err(bad("a print's name is none"));
+    if ![description.width, description.height]
+        .into_iter()
+        .all(is_side)
+    {
+        return Err(invalid("invalid width or height of a variant"));
     }
-    if ![described.width, described.height].into_iter().all(is_side) {
-        return Err(bad("a print's size in pixels is none"));
-    }
-    Ok(Print {
-        digest: digest(&described.sha256).ok_or_else(|| bad("a print's hash is none"))?,
-        name: described.name,
-        content_type: content_type(described.content_type)?,
-        width: described.width,
-        height: described.height,
-        sha256: described.sha256,
+    Ok(OutputVariant {
+        name: description.name.parse().map_err(Failure::invalid_output)?,
+        content_type: content_type(description.content_type)?,
+        width: description.width,
+        height: description.height,
+        digest: digest(&description.sha256)
+            .ok_or_else(|| invalid("invalid SHA-256 of a variant"))?,
         bytes,
     })
 }
 
-/// As the table of prints has them.
-fn is_name(name: &str) -> bool {
-    (1..=32).contains(&name.len())
-        && name
-            .bytes()
-            .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
-}
-
-/// As the table of prints has them: what the database calls an integer, from 1.
+/// `true` if the table `variant` accepts the width or height: an `integer` from 1.
 fn is_side(pixels: u32) -> bool {
     pixels > 0 && i32::try_from(pixels).is_ok()
 }
 
-/// What storage and clients are told of the bytes, which is in a header.
-fn content_type(text: String) -> Result<String, Interruption> {
+/// Validates a content type, which becomes a header.
+fn content_type(text: String) -> Result<String, Failure> {
     match !text.is_empty() && text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         true => Ok(text),
-        false => Err(bad("a content type is none")),
+        false => Err(invalid("invalid content type")),
     }
 }
 
-/// What the database can store: its texts hold no NUL
-/// (<https://www.postgresql.org/docs/current/datatype-json.html>), and files contain anything.
+/// Removes NUL characters, which files may contain and Postgres can't store
+/// (<https://www.postgresql.org/docs/current/datatype-json.html>).
 pub(crate) fn storable(mut value: Value) -> Value {
     match &mut value {
         Value::String(text) => text.retain(|character| character != '\0'),
@@ -157,7 +153,7 @@ pub(crate) fn storable(mut value: Value) -> Value {
     value
 }
 
-/// Size and format stand with the rest of what is known.
+/// Adds format, width and height to the metadata.
 fn metadata(metadata: Value, format: &str, width: u32, height: u32) -> Value {
     let Value::Object(mut fields) = metadata else {
         return metadata;
@@ -168,25 +164,14 @@ fn metadata(metadata: Value, format: &str, width: u32, height: u32) -> Value {
     Value::Object(fields)
 }
 
-/// 32 bytes in hexadecimal, in small letters as the database has it.
-fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    let digit = |byte: u8| match byte {
-        b'0'..=b'9' => Some(byte - b'0'),
-        b'a'..=b'f' => Some(byte - b'a' + 10),
-        _ => None,
-    };
-    let digits: [u8; 64] = hexadecimal.as_bytes().try_into().ok()?;
-    let mut digest = [0; 32];
-    for (byte, pair) in digest.iter_mut().zip(digits.chunks_exact(2)) {
-        let [high, low] = *pair else { return None };
-        *byte = digit(high)? << 4 | digit(low)?;
-    }
-    Some(digest)
+/// Parses a SHA-256 in lower case, as the database stores it.
+fn digest(text: &str) -> Option<[u8; 32]> {
+    let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase());
+    is_lower_case.then(|| parse_sha256(text)).flatten()
 }
 
-/// The step's answer can't be used.
-pub(crate) fn bad(reason: impl AsRef<str>) -> Interruption {
-    Interruption::Failed(Failure::bad_answer(reason.as_ref()))
+fn invalid(reason: &str) -> Failure {
+    Failure::invalid_output(reason)
 }
 
 #[cfg(test)]
@@ -195,7 +180,7 @@ mod tests {
 
     use super::*;
 
-    fn answer(bytes: usize, sha256: &str) -> Vec<Bytes> {
+    fn output(bytes: usize, sha256: &str) -> Vec<Bytes> {
         let description = json!({
             "format": "jpeg", "content_type": "image/jpeg", "width": 40, "height": 30,
             "bytes": 9, "sha256": "a".repeat(64), "metadata": {"frames": 1}, "position": null,
@@ -206,45 +191,45 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_is_taken_apart() {
-        let prints = prints(answer(5, &"0f".repeat(32))).unwrap();
-        assert_eq!(prints.variants[0].bytes, "print");
-        assert_eq!(prints.variants[0].digest, [15; 32]);
+    fn an_output_is_parsed() {
+        let output = parse(output(5, &"0f".repeat(32))).unwrap();
+        assert_eq!(output.variants[0].bytes, "print");
+        assert_eq!(output.variants[0].digest, [15; 32]);
         assert_eq!(
-            prints.metadata,
+            output.metadata,
             json!({"frames": 1, "format": "jpeg", "width": 40, "height": 30})
         );
-        assert_eq!(prints.position, None);
+        assert_eq!(output.position, None);
     }
 
     #[test]
-    fn nothing_is_stored_that_cannot_be() {
+    fn nul_characters_are_removed() {
         let value = json!({"a\0": ["\0b\0", {"c": "\0"}], "d": 1});
         assert_eq!(storable(value), json!({"a": ["b", {"c": ""}], "d": 1}));
     }
 
     #[test]
-    fn an_answer_that_contradicts_itself_is_a_failure() {
-        let mut too_few = answer(5, &"0f".repeat(32));
+    fn a_contradictory_output_is_a_failure() {
+        let mut too_few = output(5, &"0f".repeat(32));
         too_few.pop();
         for bad in [
-            answer(6, &"0f".repeat(32)),
-            answer(5, "0f"),
+            output(6, &"0f".repeat(32)),
+            output(5, "0f"),
             too_few,
             Vec::new(),
         ] {
-            assert!(matches!(prints(bad), Err(Interruption::Failed(_))));
+            assert!(parse(bad).is_err());
         }
     }
 
     #[test]
-    fn what_no_table_takes_is_a_failure() {
+    fn values_that_no_table_accepts_are_failures() {
         let with = |pointer: &str, value: Value| {
-            let mut parts = answer(5, &"0f".repeat(32));
+            let mut parts = output(5, &"0f".repeat(32));
             let mut description: Value = serde_json::from_slice(&parts[0]).unwrap();
             *description.pointer_mut(pointer).unwrap() = value;
             parts[0] = description.to_string().into();
-            prints(parts)
+            parse(parts)
         };
         assert!(with("/variants/0/name", json!("a-1")).is_ok());
         for (pointer, value) in [
@@ -261,11 +246,7 @@ mod tests {
             ("/content_type", json!("")),
             ("/sha256", json!("A".repeat(64))),
         ] {
-            let made = with(pointer, value.clone());
-            assert!(
-                matches!(made, Err(Interruption::Failed(_))),
-                "{pointer} {value}"
-            );
+            assert!(with(pointer, value.clone()).is_err(), "{pointer} {value}");
         }
     }
 }

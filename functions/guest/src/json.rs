@@ -1,4 +1,4 @@
-//! JSON in and out.
+//! JSON request bodies and responses.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE};
@@ -10,19 +10,19 @@ use serde_json::Value;
 use serde_json::error::Category;
 use tirage_problem::{Kind, Problem};
 
-use crate::settings;
+use crate::Error;
 
-/// How much of a body is read, in bytes: more than any valid one has, however it is escaped.
-pub(crate) const MAX_BODY_BYTES: usize = 128 << 10;
+/// Upper bound on a body, in bytes: more than any valid body has, even with every character escaped.
+pub const MAX_BODY_BYTES: usize = 128 << 10;
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
-/// Reads a body that must be a JSON object of the shape `T`. Fields that `T` doesn't have are ignored, so
-/// that a newer client can speak to an older service.
+/// Reads a body that must be a JSON object of the shape `T`. Unknown fields are ignored, so that newer
+/// clients can call older services.
 ///
 /// # Errors
-/// 415 for another content type, 413 beyond [`MAX_BODY_BYTES`], 400 for what can't be read.
-pub(crate) async fn read<T, B>(headers: &HeaderMap, body: B) -> Result<T, Problem>
+/// 415 for another content type, 413 beyond [`MAX_BODY_BYTES`], 400 for invalid JSON or another shape.
+pub async fn read<T, B>(headers: &HeaderMap, body: B) -> Result<T, Problem>
 where
     T: DeserializeOwned,
     B: http_body::Body,
@@ -36,11 +36,11 @@ where
     parse(&collect(body).await?)
 }
 
-/// A body as it is.
+/// Collects a body.
 ///
 /// # Errors
-/// 413 beyond [`MAX_BODY_BYTES`], 400 for one that ends too early.
-pub(crate) async fn collect<B>(body: B) -> Result<Bytes, Problem>
+/// 413 beyond [`MAX_BODY_BYTES`], 400 if the client disconnects.
+pub async fn collect<B>(body: B) -> Result<Bytes, Problem>
 where
     B: http_body::Body,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
@@ -50,8 +50,7 @@ where
         .await
         .map_err(|error| {
             if error.is::<LengthLimitError>() {
-                Problem::new(Kind::BODY_TOO_LARGE)
-                    .detail(format!("The body exceeds {MAX_BODY_BYTES} bytes"))
+                Problem::body_too_large(MAX_BODY_BYTES as u64)
             } else {
                 Problem::new(Kind::MALFORMED_JSON).detail("The body ended too early")
             }
@@ -59,23 +58,20 @@ where
     Ok(body.to_bytes())
 }
 
-/// An answer in JSON.
+/// A JSON response, which no cache may store.
 ///
 /// # Errors
-/// 500 if the value has no form in JSON.
-pub(crate) fn answer(
-    status: StatusCode,
-    value: &impl Serialize,
-) -> Result<Response<Bytes>, Problem> {
-    let body = serde_json::to_vec(value).map_err(settings::internal)?;
+/// [`Error::Internal`] if the value doesn't serialize.
+pub fn response(status: StatusCode, value: &impl Serialize) -> Result<Response<Bytes>, Error> {
+    let body = serde_json::to_vec(value).map_err(Error::internal)?;
     let mut response = empty(status);
     response.headers_mut().insert(CONTENT_TYPE, JSON);
     *response.body_mut() = Bytes::from(body);
     Ok(response)
 }
 
-/// An answer without a body, which no cache may keep.
-pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
+/// A response without a body, which no cache may store.
+pub fn empty(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = status;
     let no_store = HeaderValue::from_static("no-store");
@@ -83,8 +79,8 @@ pub(crate) fn empty(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// Whether the body says that it is JSON.
-pub(crate) fn is_json(headers: &HeaderMap) -> bool {
+/// `true` if the content type is `application/json`.
+pub fn is_json(headers: &HeaderMap) -> bool {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
@@ -92,12 +88,12 @@ pub(crate) fn is_json(headers: &HeaderMap) -> bool {
         .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("application/json"))
 }
 
-/// A JSON object of the shape `T`. The messages are about what the client sent, and name nothing else.
+/// Parses a JSON object of the shape `T`. Error messages describe only what the client sent.
 ///
 /// # Errors
-/// 400 for what can't be read.
-pub(crate) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
-    // An object, said in so many words: serde would take a list for the fields in order.
+/// 400 for invalid JSON or another shape.
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // Explicitly an object: serde would also accept a list of the fields in order.
     let object = serde_json::from_slice(body).map(Value::Object);
     object.and_then(serde_json::from_value).map_err(|error| {
         let kind = match error.classify() {
@@ -115,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn json_is_told_by_its_content_type() {
+    fn only_application_json_is_json() {
         let is_json = |value: &'static str| {
             is_json(&HeaderMap::from_iter([(
                 CONTENT_TYPE,
@@ -136,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_json_and_what_is_of_another_shape_differ() {
+    fn invalid_json_and_another_shape_are_different_problems() {
         let kind = |body: &[u8]| parse::<BTreeMap<String, String>>(body).unwrap_err().kind();
         assert_eq!(kind(b""), Kind::MALFORMED_JSON);
         assert_eq!(kind(b"{\"a\": "), Kind::MALFORMED_JSON);

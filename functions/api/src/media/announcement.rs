@@ -1,11 +1,12 @@
-//! What a client says about a file before it is there.
+//! Description of a file that a client is going to upload.
 
 use serde::Deserialize;
+use tirage_guest::digest::parse_sha256;
 use tirage_problem::{Kind, Place, Problem};
 
-/// The body of `POST /api/media`, as it comes.
+/// JSON body of `POST /api/media`, before validation.
 #[derive(Debug, Deserialize)]
-pub(super) struct Announced {
+pub(super) struct AnnouncementBody {
     filename: String,
     content_type: String,
     size: u64,
@@ -13,9 +14,9 @@ pub(super) struct Announced {
     sha256: Option<String>,
 }
 
-/// A file that may be uploaded.
+/// A valid announcement.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NewMedia {
+pub(super) struct Announcement {
     pub(super) filename: String,
     pub(super) content_type: String,
     /// In bytes, at least 1.
@@ -26,34 +27,36 @@ pub(super) struct NewMedia {
 const MAX_FILENAME_CHARACTERS: usize = 255;
 const MAX_CONTENT_TYPE_BYTES: usize = 127;
 
-impl NewMedia {
+impl Announcement {
+    /// Validates a body.
+    ///
     /// # Errors
-    /// 400 that names each field that is wrong; 413 for more than `max_bytes`.
-    pub(super) fn parse(announced: Announced, max_bytes: u64) -> Result<Self, Problem> {
+    /// 400 with every invalid field; 413 for more than `max_bytes`.
+    pub(super) fn parse(body: AnnouncementBody, max_bytes: u64) -> Result<Self, Problem> {
         let mut problem = Problem::new(Kind::INVALID_INPUT);
         let mut refuse = |pointer, detail: String| {
             problem = problem.clone().field(Place::Pointer(pointer), detail);
         };
-        let filename = filename(&announced.filename);
+        let filename = filename(&body.filename);
         if filename.is_none() {
             refuse(
                 "#/filename",
                 format!(
-                    "Filename must have 1 to {MAX_FILENAME_CHARACTERS} characters, none of them a control character"
+                    "Filename must have 1 to {MAX_FILENAME_CHARACTERS} characters and no control characters"
                 ),
             );
         }
-        let content_type = content_type(&announced.content_type);
+        let content_type = content_type(&body.content_type);
         if content_type.is_none() {
             refuse(
                 "#/content_type",
-                "Content type must be like image/jpeg".to_owned(),
+                "Content type must have the form type/subtype, such as image/jpeg".to_owned(),
             );
         }
-        if announced.size == 0 {
+        if body.size == 0 {
             refuse("#/size", "Size must be at least 1 byte".to_owned());
         }
-        let sha256 = announced.sha256.as_deref().map(digest);
+        let sha256 = body.sha256.as_deref().map(parse_sha256);
         if sha256 == Some(None) {
             refuse(
                 "#/sha256",
@@ -63,24 +66,24 @@ impl NewMedia {
         let (Some(filename), Some(content_type), 1.., Some(sha256)) = (
             filename,
             content_type,
-            announced.size,
-            sha256.map_or(Some(None), |digest| digest.map(Some)),
+            body.size,
+            sha256.map_or(Some(None), |sha256| sha256.map(Some)),
         ) else {
             return Err(problem);
         };
-        if announced.size > max_bytes {
+        if body.size > max_bytes {
             return Err(too_large(max_bytes));
         }
         Ok(Self {
             filename,
             content_type,
-            size: announced.size,
+            size: body.size,
             sha256,
         })
     }
 }
 
-/// 413, with the limit.
+/// 413 that names the limit.
 pub(super) fn too_large(max_bytes: u64) -> Problem {
     Problem::new(Kind::BODY_TOO_LARGE).field(
         Place::Pointer("#/size"),
@@ -88,14 +91,14 @@ pub(super) fn too_large(max_bytes: u64) -> Problem {
     )
 }
 
-/// The last part of a name that may be a path; browsers and cameras send all kinds.
+/// Validates a filename and drops its folders: some clients send a path.
 pub(super) fn filename(name: &str) -> Option<String> {
     let name = name.rsplit(['/', '\\']).next()?.trim();
     let fits = (1..=MAX_FILENAME_CHARACTERS).contains(&name.chars().count());
     (fits && !name.contains(char::is_control)).then(|| name.to_owned())
 }
 
-/// `type/subtype`, with parameters if they are plain (RFC 9110, 8.3.1).
+/// Validates a content type (RFC 9110, section 8.3.1): `type/subtype`, with parameters in ASCII.
 pub(super) fn content_type(text: &str) -> Option<String> {
     let text = text.trim();
     let (kind, subtype) = text.split(';').next()?.trim().split_once('/')?;
@@ -110,36 +113,18 @@ pub(super) fn content_type(text: &str) -> Option<String> {
         .then(|| text.to_ascii_lowercase())
 }
 
-/// 32 bytes in hexadecimal.
-pub(super) fn digest(hexadecimal: &str) -> Option<[u8; 32]> {
-    let mut digest = [0; 32];
-    if hexadecimal.len() != 64 || !hexadecimal.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    for (index, byte) in digest.iter_mut().enumerate() {
-        let pair = hexadecimal.get(2 * index..2 * index + 2)?;
-        *byte = u8::from_str_radix(pair, 16).ok()?;
-    }
-    Some(digest)
-}
-
-/// The opposite of [`digest`].
-pub(crate) fn hexadecimal(digest: &[u8]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 
     use super::*;
 
-    fn parse(value: Value) -> Result<NewMedia, Problem> {
-        NewMedia::parse(serde_json::from_value(value).unwrap(), 100)
+    fn parse(value: Value) -> Result<Announcement, Problem> {
+        Announcement::parse(serde_json::from_value(value).unwrap(), 100)
     }
 
     #[test]
-    fn what_is_right_is_taken() {
+    fn a_valid_announcement_is_normalised() {
         let new = parse(json!({
             "filename": "C:\\photos\\Sommer 2026.JPG",
             "content_type": "Image/JPEG",
@@ -149,11 +134,11 @@ mod tests {
         .unwrap();
         assert_eq!(new.filename, "Sommer 2026.JPG");
         assert_eq!(new.content_type, "image/jpeg");
-        assert_eq!(hexadecimal(&new.sha256.unwrap()), "00ff".repeat(16));
+        assert_eq!(hex::encode(new.sha256.unwrap()), "00ff".repeat(16));
     }
 
     #[test]
-    fn every_field_that_is_wrong_is_named() {
+    fn every_invalid_field_is_named() {
         let problem = parse(json!({
             "filename": "photos/", "content_type": "jpeg", "size": 0, "sha256": "é".repeat(32),
         }))
@@ -174,14 +159,14 @@ mod tests {
     }
 
     #[test]
-    fn more_than_the_limit_is_too_large() {
+    fn a_file_beyond_the_limit_is_too_large() {
         let problem =
             parse(json!({"filename": "a", "content_type": "a/b", "size": 101})).unwrap_err();
         assert_eq!(problem.kind(), Kind::BODY_TOO_LARGE);
     }
 
     #[test]
-    fn names_and_types_that_would_harm_are_refused() {
+    fn unsafe_filenames_and_content_types_are_refused() {
         for name in ["", " ", "a\nb", "a/", &"x".repeat(256)] {
             assert_eq!(filename(name), None, "{name:?}");
         }

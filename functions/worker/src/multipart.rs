@@ -1,12 +1,12 @@
-//! A `multipart/mixed` body, taken apart (RFC 2046, section 5.1).
+//! Parser of `multipart/mixed` (RFC 2046, section 5.1).
 //!
-//! A body without its closing boundary was cut off, and is refused: half an answer must not be taken
-//! for a whole one.
+//! A body without its closing boundary is truncated and refused, so that half an output is never taken for
+//! a whole one.
 
 use bytes::Bytes;
 use memchr::memmem;
 
-/// The boundary in a content type.
+/// Parses the boundary in a content type.
 pub(crate) fn boundary(content_type: &str) -> Option<String> {
     let mut parameters = content_type.split(';');
     if !parameters
@@ -25,11 +25,11 @@ pub(crate) fn boundary(content_type: &str) -> Option<String> {
     (1..=70).contains(&boundary.len()).then_some(boundary)
 }
 
-/// The contents of the parts, without their headers; none if the body is not whole.
+/// Splits a body into the contents of its parts, without their headers; `None` if the body is truncated.
 pub(crate) fn split(body: &Bytes, boundary: &str) -> Option<Vec<Bytes>> {
     let delimiter = format!("\r\n--{boundary}");
     let finder = memmem::Finder::new(delimiter.as_bytes());
-    // The first delimiter may stand at the very beginning, without a line's end before it.
+    // The first delimiter may begin the body, without a line break before it.
     let first = delimiter.trim_start().as_bytes();
     let mut position = match body.starts_with(first) {
         true => first.len(),
@@ -47,9 +47,9 @@ pub(crate) fn split(body: &Bytes, boundary: &str) -> Option<Vec<Bytes>> {
     }
 }
 
-/// A part after its boundary: the rest of that line, headers, an empty line, the content.
+/// Content of a part. The part begins after its boundary: rest of that line, headers, empty line, content.
 fn content(part: &Bytes) -> Option<Bytes> {
-    // With no headers the boundary's own line end is the first half of the empty line.
+    // Without headers, the line break of the boundary is the first half of the empty line.
     let begin = memmem::find(part, b"\r\n\r\n")? + 4;
     Some(part.slice(begin..))
 }
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boundary_is_read_from_the_content_type() {
+    fn the_content_type_has_the_boundary() {
         assert_eq!(boundary("multipart/mixed; boundary=abc").unwrap(), "abc");
         assert_eq!(
             boundary("Multipart/Mixed; x=y; Boundary=\"a b\"").unwrap(),
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_what_stands_between_boundaries() {
+    fn parts_are_separated_by_boundaries() {
         let parts = split_text(
             "--b\r\nContent-Type: a/b\r\n\r\none\r\n--b\r\n\r\n\r\n--b\r\nX: y\r\n\r\ntwo\r\nlines\r\n--b--\r\n",
         );
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_body_that_was_cut_off_is_refused() {
+    fn a_truncated_body_is_refused() {
         let whole = "--b\r\nA: b\r\n\r\none\r\n--b--";
         assert!(split_text(whole).is_some());
         for length in 0..whole.len() {

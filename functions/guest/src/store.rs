@@ -1,13 +1,14 @@
-//! The bucket, as components reach it: `tirage-s3`'s requests, sent through the component's host.
+//! Objects of one bucket: requests of `tirage-s3`, sent through the component's host.
 //!
-//! What it promises:
-//! - A put is whole or not at all, and never replaces anything: keys are written once. To find one's own
-//!   bytes there already, because an earlier answer got lost, is success where the hash proves it.
-//! - Bodies of any length pass through without being held.
-//! - Each failure says whether trying again can help.
-//! - That something isn't there is believed of the store alone, wherever its answers can say so.
+//! - An upload is atomic and never replaces an object. If the same bytes are stored already (because an
+//!   earlier response was lost), the upload succeeds, provided that the hash proves it.
+//! - Bodies of any length stream through without being held.
+//! - Each error says whether a retry can help.
+//! - An object counts as missing only if the store itself says so, wherever its responses allow that.
+//! - Calls without a file time out after 30 seconds. The manifest limits the others.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::{BodyExt, Limited};
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use spin_sdk::http::{EmptyBody, FullBody};
 use spin_sdk::wasip3::http::types::ErrorCode;
 use spin_sdk::wasip3::http_compat::IncomingResponseBody;
@@ -24,43 +26,74 @@ use tirage_s3::{
 };
 use uuid::Uuid;
 
-/// The longest answer that is collected: a list of a thousand keys has a third of it.
-const MAX_ANSWER_BYTES: usize = 1 << 20;
+use crate::settings;
+use crate::timeout::within;
 
-/// A bucket, and the way to it.
+/// Upper bound on a collected response; a list of 1000 keys needs a third of it.
+const MAX_RESPONSE_BYTES: usize = 1 << 20;
+
+/// Time limit of calls that carry no file.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// `Cache-Control` of every object: the content of a key never changes.
+const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+
+/// Settings of [`Bucket`], with the variables that hold them.
+const VARIABLES: [(&str, &str); 7] = [
+    ("S3_ENDPOINT", "s3_endpoint"),
+    ("S3_PUBLIC_ENDPOINT", "s3_public_endpoint"),
+    ("S3_REGION", "s3_region"),
+    ("S3_BUCKET", "s3_bucket"),
+    ("S3_ADDRESSING", "s3_addressing"),
+    ("S3_ACCESS_KEY_ID", "s3_access_key_id"),
+    ("S3_SECRET_ACCESS_KEY", "s3_secret_access_key"),
+];
+
+/// The objects of one bucket.
 #[derive(Clone, Debug)]
-pub struct Objects(Bucket);
+pub struct ObjectStore(Bucket);
 
-/// Why something didn't work.
+/// Error of a call.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The service can't be reached or can't do it now; worth trying again.
-    #[error("the object store is not available: {0}")]
+    /// The service is unreachable or overloaded; a retry may help.
+    #[error("the object store is unavailable: {0}")]
     Unavailable(String),
-    /// The body that was to be stored isn't what was announced, or ended too early.
-    #[error("the body is not as announced: {0}")]
+    /// The body doesn't match its announced length or hash.
+    #[error("the body doesn't match its announced length or hash: {0}")]
     BadBody(String),
-    /// There is something of that name already.
-    #[error("there is such an object already")]
+    /// The key holds other bytes already.
+    #[error("the object exists already")]
     Exists,
-    /// It won't work next time either.
-    #[error("the object store refuses: {0}")]
+    /// Any other failure; a retry gives the same result.
+    #[error("the object store refused the request: {0}")]
     Refused(String),
 }
 
-impl Objects {
-    /// The objects of this bucket.
-    pub fn new(bucket: Bucket) -> Self {
-        Self(bucket)
+impl ObjectStore {
+    /// The bucket that the component's variables name. Sends nothing yet.
+    ///
+    /// # Errors
+    /// [`Internal`](crate::Error::Internal) if the variables are missing or invalid.
+    pub async fn open() -> Result<Self, crate::Error> {
+        let mut values = HashMap::new();
+        for (setting, variable) in VARIABLES {
+            if let Some(value) = settings::optional(variable).await? {
+                values.insert(setting, value);
+            }
+        }
+        Bucket::from_settings(|setting| values.get(setting).cloned())
+            .map(Self)
+            .map_err(crate::Error::internal)
     }
 
-    /// What is known of an object; none if it isn't there.
+    /// Properties of an object; `None` if it doesn't exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Refused`].
     pub async fn head(&self, key: &Key) -> Result<Option<ObjectInfo>, Error> {
         let request = self.0.head(key, Timestamp::now()).map_err(refused)?;
-        let response = match succeed(send(request.map(|()| EmptyBody::new())).await?).await {
+        let response = match in_time(succeed_without_body(request)).await? {
             Err(failure) if failure.kind == FailureKind::NotFound => return Ok(None),
             response => response?,
         };
@@ -69,38 +102,60 @@ impl Objects {
             .map_err(refused)
     }
 
-    /// An object's bytes as they come, or a part of them; none if it isn't there.
+    /// Streams an object or a range of it; `None` if it doesn't exist.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] and [`Error::Refused`]. The body may still break off.
+    /// [`Error::Unavailable`] and [`Error::Refused`]. The body may break off later.
     pub async fn get(
         &self,
         key: &Key,
         range: Option<Range>,
     ) -> Result<Option<Response<IncomingResponseBody>>, Error> {
         let request = self.0.get(key, range, Timestamp::now()).map_err(refused)?;
-        match succeed(send(request.map(|()| EmptyBody::new())).await?).await {
+        match succeed_without_body(request).await? {
             Err(failure) if failure.is_no_such_key() => Ok(None),
             response => Ok(Some(response?)),
         }
     }
 
-    /// The first bytes of an object, at most so many; none if it isn't there.
+    /// First bytes of an object, at most `length`; `None` if it doesn't exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Refused`].
     pub async fn start(&self, key: &Key, length: u16) -> Result<Option<Bytes>, Error> {
         let range = Range::Between(0, u64::from(length.saturating_sub(1)));
-        match self.get(key, Some(range)).await? {
-            Some(response) => collect(response.into_body()).await.map(Some),
-            None => Ok(None),
-        }
+        let start = async {
+            match self.get(key, Some(range)).await? {
+                Some(response) => collect(response.into_body()).await.map(Some),
+                None => Ok(None),
+            }
+        };
+        in_time(start).await
     }
 
-    /// Stores bytes whose hash is known.
+    /// SHA-256 of an object, computed from all of its bytes; `None` if it doesn't exist.
     ///
     /// # Errors
-    /// [`Error::Exists`] if there are other bytes already; [`Error::Unavailable`],
+    /// [`Error::Unavailable`] and [`Error::Refused`].
+    pub async fn sha256(&self, key: &Key) -> Result<Option<[u8; 32]>, Error> {
+        let Some(response) = self.get(key, None).await? else {
+            return Ok(None);
+        };
+        let mut body = response.into_body();
+        let mut hash = Sha256::new();
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Error::Unavailable(error.to_string()))?;
+            if let Some(data) = frame.data_ref() {
+                hash.update(data);
+            }
+        }
+        Ok(Some(hash.finalize().into()))
+    }
+
+    /// Stores bytes with a known hash.
+    ///
+    /// # Errors
+    /// [`Error::Exists`] if the key holds other bytes; [`Error::Unavailable`],
     /// [`Error::BadBody`] and [`Error::Refused`].
     pub async fn put(
         &self,
@@ -119,17 +174,17 @@ impl Objects {
         };
         match self.put_body(&put, FullBody::new(bytes)).await {
             Err(Error::Exists) => match self.head(key).await? {
-                Some(there) if there.sha256 == Some(sha256) => Ok(()),
+                Some(existing) if existing.sha256 == Some(sha256) => Ok(()),
                 _ => Err(Error::Exists),
             },
             stored => stored,
         }
     }
 
-    /// Stores `length` bytes as they come.
+    /// Stores a body of `length` bytes while it arrives.
     ///
     /// # Errors
-    /// As for [`Self::put`]; [`Error::BadBody`] if there are more or fewer.
+    /// As for [`Self::put`]; [`Error::BadBody`] for another length.
     pub async fn put_stream<B>(
         &self,
         key: &Key,
@@ -164,23 +219,27 @@ impl Objects {
         Ok(())
     }
 
-    /// Removes an object. It is no error if it isn't there.
+    /// Removes an object; succeeds if it doesn't exist.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Refused`].
     pub async fn remove(&self, key: &Key) -> Result<(), Error> {
         let request = self.0.delete(key, Timestamp::now()).map_err(refused)?;
-        match succeed(send(request.map(|()| EmptyBody::new())).await?).await {
+        match in_time(succeed_without_body(request)).await? {
             Err(failure) if !failure.is_no_such_key() => Err(failure.into()),
             _ => Ok(()),
         }
     }
 
-    /// The keys of all of a media's objects.
+    /// Keys of all objects of a media item.
     ///
     /// # Errors
     /// [`Error::Unavailable`] and [`Error::Refused`].
     pub async fn list(&self, workspace: Uuid, media: Uuid) -> Result<Vec<Key>, Error> {
+        in_time(self.list_all(workspace, media)).await
+    }
+
+    async fn list_all(&self, workspace: Uuid, media: Uuid) -> Result<Vec<Key>, Error> {
         let prefix = Key::prefix_of_media(workspace, media);
         let mut keys = Vec::new();
         let mut continuation = None;
@@ -191,9 +250,9 @@ impl Objects {
                 max_keys: None,
             };
             let request = self.0.list(&page, Timestamp::now()).map_err(refused)?;
-            let response = succeed(send(request.map(|()| EmptyBody::new())).await?).await?;
+            let response = succeed_without_body(request).await??;
             let listing = Listing::parse(&collect(response.into_body()).await?).map_err(refused)?;
-            // What somebody else put there is left alone.
+            // Objects of other programs are left alone.
             keys.extend(
                 listing
                     .objects
@@ -207,10 +266,10 @@ impl Objects {
         }
     }
 
-    /// A request with which a client without keys may store one object, once.
+    /// Presigns the upload of one object, once.
     ///
     /// # Errors
-    /// [`Error::Refused`] for a content type that can't be a header.
+    /// [`Error::Refused`] for a content type that is not a valid header.
     pub fn presign_put(
         &self,
         key: &Key,
@@ -232,10 +291,10 @@ impl Objects {
             .map_err(refused)
     }
 
-    /// A URL with which a client without keys may read one object.
+    /// Presigns the download of one object.
     ///
     /// # Errors
-    /// [`Error::Refused`], which would be a mistake here.
+    /// [`Error::Refused`], which no valid duration causes.
     pub fn presign_get(&self, key: &Key, expires: Duration) -> Result<Presigned, Error> {
         let get = PresignedGet {
             key,
@@ -248,8 +307,20 @@ impl Objects {
     }
 }
 
-/// What is stored under a key never changes.
-const IMMUTABLE: &str = "private, max-age=31536000, immutable";
+/// Limits a call that carries no file.
+async fn in_time<T>(call: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    within(TIMEOUT, call)
+        .await
+        .unwrap_or_else(|| Err(Error::Unavailable("no response in time".to_owned())))
+}
+
+/// Sends a request without a body.
+async fn succeed_without_body(
+    request: Request<()>,
+) -> Result<Result<Response<IncomingResponseBody>, Failure>, Error> {
+    let response = send(request.map(|()| EmptyBody::new())).await?;
+    Ok(succeed(response).await)
+}
 
 async fn send<B>(request: Request<B>) -> Result<Response<IncomingResponseBody>, Error>
 where
@@ -269,7 +340,7 @@ fn unreachable(code: ErrorCode) -> Error {
     }
 }
 
-/// The answer, if it is a success; else what it says.
+/// The response if it is a success, else its failure.
 async fn succeed(
     response: Response<IncomingResponseBody>,
 ) -> Result<Response<IncomingResponseBody>, Failure> {
@@ -304,7 +375,7 @@ fn refused(error: impl std::fmt::Display) -> Error {
 }
 
 async fn collect(body: IncomingResponseBody) -> Result<Bytes, Error> {
-    Limited::new(body, MAX_ANSWER_BYTES)
+    Limited::new(body, MAX_RESPONSE_BYTES)
         .collect()
         .await
         .map(|collected| collected.to_bytes())

@@ -1,50 +1,71 @@
-//! Tasks, as workers see them: one at a time, under a lease.
+//! The lease on a task: claim, commit, fail, release.
 //!
-//! A claim raises the task's lease number. Everything after that names the number and has no effect when
-//! it isn't the task's any more, or when the task isn't running: whoever comes too late changes nothing.
+//! A claim increments the task's lease number. The later statements name that number and change nothing if
+//! the task has another one or isn't running, so a worker that is too late has no effect.
 
-use tirage_sqlhttp::{Client, Error, Parameter, Rows, Statement, Wasi};
+use tirage_guest::database::{self, Database};
+use tirage_s3::{Key, ObjectName, VariantName};
+use tirage_sqlhttp::{Error, Parameter, Statement};
 use uuid::Uuid;
 
-use crate::outcome::{Failure, Stored};
+use crate::error::Failure;
+use crate::job::Results;
 
-/// One task, and all that a worker may do with it.
-pub(crate) struct Tasks {
-    client: Client<Wasi>,
+/// The leases of one task.
+pub(crate) struct Leases {
+    database: Database,
     task: Uuid,
     times: Times,
 }
 
-/// How long things may take, in seconds.
+/// Durations in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
-    /// A lease: longer than any job takes.
+    /// Duration of a lease: longer than any job.
     pub(crate) lease: f64,
-    /// Until a worker that came too late has given up as well.
+    /// Time until every worker that is too late has given up.
     pub(crate) cleanup_after: f64,
 }
 
-/// A task in our hands.
+/// A claimed task.
 #[derive(Debug)]
 pub(crate) struct Claim {
     pub(crate) lease: i32,
     pub(crate) media: Uuid,
     pub(crate) workspace: Uuid,
-    /// Of the original.
+    /// Size of the original.
     pub(crate) size_bytes: i64,
 }
 
-impl Tasks {
-    pub(crate) fn new(client: Client<Wasi>, task: Uuid, times: Times) -> Self {
+impl Claim {
+    /// Key of the original.
+    pub(crate) fn original(&self) -> Key {
+        Key::original(self.workspace, self.media)
+    }
+
+    /// Key of a variant under this lease.
+    pub(crate) fn variant(&self, name: VariantName) -> Key {
+        let lease = self.lease;
+        Key::new(
+            self.workspace,
+            self.media,
+            ObjectName::Variant { name, lease },
+        )
+    }
+}
+
+impl Leases {
+    /// The leases of `task`. `database` has the task as its scope.
+    pub(crate) fn new(database: Database, task: Uuid, times: Times) -> Self {
         Self {
-            client,
+            database,
             task,
             times,
         }
     }
 
-    /// Takes the task, if it waits, or if whoever had it let its lease run out; none if it is done,
-    /// in other hands, of another attempt, or gone.
+    /// Claims the task if it is queued, or if its lease has expired. `None` if it is done, claimed, deleted, or
+    /// of another attempt.
     ///
     /// # Errors
     /// The database's.
@@ -61,33 +82,28 @@ impl Tasks {
         .bind(self.task.to_string())
         .bind(i64::from(attempt))
         .bind(self.times.lease);
-        let rows = self.run(statement).await?;
+        let rows = self.database.run(statement).await?;
         let Some(row) = rows.first() else {
             return Ok(None);
         };
-        let uuid = |name| -> Result<Uuid, Error> {
-            let text: String = row.get(name)?;
-            text.parse()
-                .map_err(|_| Error::Protocol(format!("{name} is no UUID")))
-        };
         Ok(Some(Claim {
             lease: row.get("lease")?,
-            media: uuid("id")?,
-            workspace: uuid("workspace_id")?,
+            media: database::uuid(&row, "id")?,
+            workspace: database::uuid(&row, "workspace_id")?,
             size_bytes: row.get("size_bytes")?,
         }))
     }
 
-    /// Makes the results known, all at once; whether they are, which they aren't if the lease is not
-    /// ours any more.
+    /// Commits all results in one statement. Returns `false`, without effect, if the lease has expired and another
+    /// worker has claimed the task.
     ///
     /// # Errors
-    /// The database's. Unless it says that it refused, they may be known all the same.
-    pub(crate) async fn commit(&self, claim: &Claim, stored: &Stored) -> Result<bool, Error> {
-        let unwritable = |error| Error::Protocol(format!("results can't be written: {error}"));
-        let metadata = Parameter::json(&stored.metadata).map_err(unwritable)?;
-        let position = stored.position.as_ref().map(Parameter::json).transpose();
-        let variants = Parameter::json(&stored.variants).map_err(unwritable)?;
+    /// The database's. Unless Postgres refused the statement, it may be committed anyway.
+    pub(crate) async fn commit(&self, claim: &Claim, results: &Results) -> Result<bool, Error> {
+        let unserializable = |error| Error::Protocol(format!("results don't serialize: {error}"));
+        let metadata = Parameter::json(&results.metadata).map_err(unserializable)?;
+        let position = results.position.as_ref().map(Parameter::json).transpose();
+        let variants = Parameter::json(&results.variants).map_err(unserializable)?;
         let statement = Statement::new(
             "with task as (update task set state = 'done', leased_until = null, finished_at = now() \
                where id = $1 and lease = $2 and state = 'running' returning media_id, workspace_id, lease), \
@@ -108,17 +124,17 @@ impl Tasks {
         )
         .bind(self.task.to_string())
         .bind(i64::from(claim.lease))
-        .bind(stored.content_type.as_str())
-        .bind(stored.sha256.as_str())
+        .bind(results.content_type.as_str())
+        .bind(results.sha256.as_str())
         .bind(metadata)
-        .bind(position.map_err(unwritable)?.unwrap_or(Parameter::NULL))
+        .bind(position.map_err(unserializable)?.unwrap_or(Parameter::NULL))
         .bind(variants)
         .bind(self.times.cleanup_after);
-        let rows = self.run(statement).await?;
+        let rows = self.database.run(statement).await?;
         Ok(rows.single()?.get::<i64>("count")? == 1)
     }
 
-    /// Records that there will be no prints, and why.
+    /// Records the failure of the file on the task and the media item.
     ///
     /// # Errors
     /// The database's.
@@ -134,10 +150,10 @@ impl Tasks {
         .bind(i64::from(claim.lease))
         .bind(failure.document())
         .bind(self.times.cleanup_after);
-        self.run(statement).await.map(drop)
+        self.database.run(statement).await.map(drop)
     }
 
-    /// Lets others take it, as if it had not been taken.
+    /// Queues the task again, as if it had not been claimed.
     ///
     /// # Errors
     /// The database's.
@@ -148,13 +164,6 @@ impl Tasks {
         )
         .bind(self.task.to_string())
         .bind(i64::from(claim.lease));
-        self.run(statement).await.map(drop)
-    }
-
-    async fn run(&self, statement: Statement) -> Result<Rows, Error> {
-        let scope = Statement::new("select set_config('tirage.task', $1, true)")
-            .bind(self.task.to_string());
-        let [_, rows] = self.client.batch([scope, statement]).await?;
-        Ok(rows)
+        self.database.run(statement).await.map(drop)
     }
 }

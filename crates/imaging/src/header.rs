@@ -5,6 +5,7 @@
 
 pub(crate) mod avif;
 mod gif;
+mod isobmff;
 pub(crate) mod jpeg;
 mod png;
 mod webp;

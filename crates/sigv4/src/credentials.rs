@@ -9,17 +9,14 @@ pub struct Credentials {
     pub access_key_id: String,
     /// The secret half, known to the client and the server only.
     pub secret_access_key: Secret,
-    /// What comes with keys that are lent for a while (AWS STS), and must be sent along.
-    pub session_token: Option<Secret>,
 }
 
 impl Credentials {
-    /// Creates a long-lived access key.
+    /// Creates an access key.
     pub fn new(access_key_id: impl Into<String>, secret_access_key: impl Into<String>) -> Self {
         Self {
             access_key_id: access_key_id.into(),
             secret_access_key: Secret::new(secret_access_key),
-            session_token: None,
         }
     }
 }
@@ -52,8 +49,7 @@ mod tests {
 
     #[test]
     fn debug_shows_no_secret() {
-        let mut credentials = Credentials::new("AKID", "half-secret");
-        credentials.session_token = Some(Secret::new("token-secret"));
+        let credentials = Credentials::new("AKID", "half-secret");
         let shown = format!("{credentials:?}");
         assert!(
             shown.contains("AKID") && !shown.contains("-secret"),

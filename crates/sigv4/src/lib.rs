@@ -9,7 +9,8 @@
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html> and,
 //! for S3, <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-auth-using-authorization-header.html>.
 //!
-//! Not supported: chunked signatures (`STREAMING-…`), asymmetric ones (SigV4A), and POST policies.
+//! Not supported: session tokens (AWS STS), chunked signatures (`STREAMING-…`), asymmetric ones (SigV4A),
+//! and POST policies.
 
 mod canonical;
 mod credentials;

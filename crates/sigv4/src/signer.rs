@@ -9,13 +9,12 @@ use http::{HeaderName, Uri};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use crate::Credentials;
 use crate::canonical;
 use crate::scope::{ALGORITHM, Scope, Service, format_time};
-use crate::{Credentials, Secret};
 
 pub(crate) const DATE: HeaderName = HeaderName::from_static("x-amz-date");
 pub(crate) const CONTENT_SHA256: HeaderName = HeaderName::from_static("x-amz-content-sha256");
-const SECURITY_TOKEN: HeaderName = HeaderName::from_static("x-amz-security-token");
 pub(crate) const UNSIGNED_PAYLOAD: &str = "UNSIGNED-PAYLOAD";
 
 /// Longest validity of a presigned URL.
@@ -42,9 +41,7 @@ pub enum Error {
     #[error("invalid expiry: expected 1 second to 7 days")]
     Expiry,
     /// The access key's id or the region has characters that a header can't hold.
-    #[error(
-        "the access key, the region or the session token has characters that no header can hold"
-    )]
+    #[error("the access key or the region has characters that a header can't hold")]
     Header(#[from] InvalidHeaderValue),
     /// The signed URL is too long.
     #[error("the signed URL is not a valid URI: {0}")]
@@ -66,8 +63,7 @@ pub struct Signer {
 }
 
 impl Signer {
-    /// Sets `x-amz-date`, `authorization`, for S3 `x-amz-content-sha256`, and with a session token
-    /// `x-amz-security-token`.
+    /// Sets `x-amz-date`, `authorization` and, for S3, `x-amz-content-sha256`.
     ///
     /// All other headers are signed too, and must be sent unchanged, except those that proxies and
     /// HTTP clients manage (`user-agent`, `transfer-encoding` and the like). `host` is signed even if
@@ -87,9 +83,6 @@ impl Signer {
         if self.service == Service::S3 {
             let payload = HeaderValue::from_str(&payload)?;
             head.headers.insert(CONTENT_SHA256, payload);
-        }
-        if let Some(token) = &self.credentials.session_token {
-            head.headers.insert(SECURITY_TOKEN, secret_value(token)?);
         }
 
         let scope = Scope::new(&time, &self.region, &self.service);
@@ -128,18 +121,15 @@ impl Signer {
         let credential = format!("{}/{scope}", self.credentials.access_key_id);
         let seconds = seconds.to_string();
         let list = canonical::list(&signed);
-        let token = self.credentials.session_token.as_ref();
         let parameters = [
-            ("X-Amz-Algorithm", Some(ALGORITHM)),
-            ("X-Amz-Credential", Some(&*credential)),
-            ("X-Amz-Date", Some(&*time)),
-            ("X-Amz-Expires", Some(&*seconds)),
-            ("X-Amz-Security-Token", token.map(Secret::expose)),
-            ("X-Amz-SignedHeaders", Some(&*list)),
+            ("X-Amz-Algorithm", ALGORITHM),
+            ("X-Amz-Credential", &*credential),
+            ("X-Amz-Date", &*time),
+            ("X-Amz-Expires", &*seconds),
+            ("X-Amz-SignedHeaders", &*list),
         ];
         let mut query = head.uri.query().unwrap_or_default().to_owned();
         for (name, value) in parameters {
-            let Some(value) = value else { continue };
             if !query.is_empty() {
                 query.push('&');
             }
@@ -167,10 +157,4 @@ fn payload_hash(payload: Payload<'_>) -> String {
         Payload::Sha256(hash) => hex::encode(hash),
         Payload::Unsigned => UNSIGNED_PAYLOAD.to_owned(),
     }
-}
-
-fn secret_value(secret: &Secret) -> Result<HeaderValue, Error> {
-    let mut value = HeaderValue::from_str(secret.expose())?;
-    value.set_sensitive(true);
-    Ok(value)
 }

@@ -295,23 +295,6 @@ mod suite {
     }
 
     #[test]
-    fn a_session_token_is_signed() {
-        let mut signer = signer();
-        signer.credentials.session_token = Some(Secret::new(
-            "6e86291e8372ff2a2260956d9b8aae1d763fbf315fa00fa31553b73ebf194267",
-        ));
-        check(
-            "get-vanilla-with-session-token",
-            &signer,
-            head("GET", "https://example.amazonaws.com/", &[]),
-            (
-                "07ec1639c89043aa0e3e2de82b96708f198cceab042d4a97044c66dd9f74e7f8",
-                "7ff2b50b376cb4d151970630573d6291dc128cc5c2a12ffb237f73cc53f67b6c",
-            ),
-        );
-    }
-
-    #[test]
     fn a_body_is_signed() {
         let mut head = head(
             "POST",

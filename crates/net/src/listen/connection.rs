@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use http::{Request, Response};
 use http_body::Body;
@@ -18,6 +19,9 @@ use tokio::time::Instant;
 
 use super::activity::{Activity, State, TrackedBody};
 use super::{BoxError, Options};
+
+/// Shortest time between two checks of a connection, however short its timeouts are.
+const MIN_CHECK: Duration = Duration::from_millis(10);
 
 /// Serves one connection until it ends, times out, or has finished its requests in flight after
 /// `draining` became `true`.
@@ -45,9 +49,8 @@ pub(super) async fn run<H, F, B, E>(
         }
     });
     let mut connection = pin!(http.serve_connection_with_upgrades(TokioIo::new(stream), service));
-    let mut timer = pin!(tokio::time::sleep_until(
-        activity.accepted() + options.head_timeout
-    ));
+    let first_check = options.head_timeout.min(options.keep_alive_timeout);
+    let mut timer = pin!(tokio::time::sleep_until(activity.accepted() + first_check));
     let mut is_timed = true;
     let mut is_finishing = false;
     loop {
@@ -89,13 +92,17 @@ enum Check {
     At(Instant),
 }
 
+/// Since no timer is set for a request, the next check is at the earliest moment at which a timeout can
+/// be over.
 fn next_check(activity: &Activity, options: Options) -> Check {
+    let now = Instant::now();
+    let next = now + options.keep_alive_timeout.max(MIN_CHECK);
+    let head_deadline = activity.accepted() + options.head_timeout;
     match activity.state() {
-        State::New => Check::Close,
-        State::Busy => Check::At(Instant::now() + options.keep_alive_timeout),
-        State::IdleSince(since) if since + options.keep_alive_timeout <= Instant::now() => {
-            Check::Finish
-        }
+        State::New if head_deadline <= now => Check::Close,
+        State::New => Check::At(head_deadline.min(next)),
+        State::Busy => Check::At(next),
+        State::IdleSince(since) if since + options.keep_alive_timeout <= now => Check::Finish,
         State::IdleSince(since) => Check::At(since + options.keep_alive_timeout),
     }
 }

@@ -95,7 +95,9 @@ async fn the_function_serves_the_feed_itself() {
 
 async fn changes_come(stack: Stack) {
     // The admission path is not reachable from outside: the site answers it with its page, or not at all.
-    let admission = reqwest::get(stack.at("/internal/live/admission")).await.unwrap();
+    let admission = reqwest::get(stack.at("/internal/live/admission"))
+        .await
+        .unwrap();
     assert!(!admission.text().await.unwrap().contains("\"feed\""));
 
     let mut events = Events::open(&stack, None).await;

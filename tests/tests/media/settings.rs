@@ -27,7 +27,10 @@ async fn bucket_name_may_be_part_of_the_host() {
                 *value = value.replace("127.0.0.1", "localhost");
             }
         }
-        let (_, endpoint) = settings.iter().find(|(name, _)| *name == "S3_ENDPOINT").unwrap();
+        let (_, endpoint) = settings
+            .iter()
+            .find(|(name, _)| *name == "S3_ENDPOINT")
+            .unwrap();
         let bucket = endpoint.replace("localhost", BUCKET_HOST);
         settings.push(("S3_ADDRESSING", "virtual".to_owned()));
         settings.push(("S3_BUCKET_ENDPOINT", bucket));

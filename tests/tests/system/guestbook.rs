@@ -265,7 +265,8 @@ fn a_public_route_to_the_admission_path_is_refused() {
     let guestbook = Guestbook::new();
     guestbook.replace("route = \"/entries\"", "route = \"/...\"");
     let refusal = guestbook.refusal();
-    let expected = "a public route leads to the admission path /admission of component \"guestbook\"";
+    let expected =
+        "a public route leads to the admission path /admission of component \"guestbook\"";
     assert!(refusal.contains(expected), "{refusal}");
 }
 
@@ -278,5 +279,8 @@ fn migrations_that_cannot_be_read_are_refused() {
     assert!(refusal.contains("0003_gap.sql: expected 0002"), "{refusal}");
     guestbook.replace("migrations = \"migrations\"", "migrations = \"nowhere\"");
     let refusal = guestbook.refusal();
-    assert!(refusal.contains("cannot read") && refusal.contains("nowhere"), "{refusal}");
+    assert!(
+        refusal.contains("cannot read") && refusal.contains("nowhere"),
+        "{refusal}"
+    );
 }

@@ -49,7 +49,10 @@ async fn admit() -> Result<(StatusCode, String), Error> {
 }
 
 fn database() -> Result<Client<Wasi>, Error> {
-    let endpoint = Endpoint::new("http://sql.tirage.internal", "postgres://in.process/guestbook")
-        .map_err(|error| Error::Protocol(error.to_string()))?;
+    let endpoint = Endpoint::new(
+        "http://sql.tirage.internal",
+        "postgres://in.process/guestbook",
+    )
+    .map_err(|error| Error::Protocol(error.to_string()))?;
     Ok(Client::new(Wasi::default(), endpoint))
 }

@@ -242,7 +242,7 @@ pub(crate) fn serve_gateway(arguments: GatewayArguments) -> anyhow::Result<()> {
             .await
             .with_context(|| format!("cannot listen on {}", arguments.listen))?;
         println!("listening on http://{}", listener.local_addr()?);
-        serve_on(listener, gateway, accounts, stop).await?;
+        serve_on(listener, gateway, accounts, stop).await;
         Ok(())
     })
 }

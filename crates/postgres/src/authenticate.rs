@@ -1,8 +1,8 @@
-//! The start of a session: who we are, and proof of it.
+//! The startup of a session and the login.
 //!
-//! Supported are what Postgres servers and poolers ask for today: nothing (`trust`, `peer`), a
-//! cleartext password, MD5, and SCRAM-SHA-256 (RFC 7677), where the server proves that it knows the
-//! password too, over TLS with channel binding where the server offers it.
+//! Supported methods are those of today's servers and poolers: none (`trust`, `peer`), a cleartext
+//! password, MD5, and SCRAM-SHA-256 (RFC 7677), with which the server proves that it knows the password
+//! too. Over TLS, SCRAM uses channel binding if the server offers it.
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
@@ -12,11 +12,11 @@ use postgres_protocol::authentication::sasl::{
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 
+use crate::config::ChannelBinding;
 use crate::connection::{Connection, unexpected};
-use crate::{ChannelBinding, Config, Error, Password, ServerError};
+use crate::{Config, Error, Password, ServerError};
 
-/// Brings a fresh stream to the point where statements can be sent; what the server reports of the
-/// session, in its order.
+/// Logs in on a new stream. Returns the parameters that the server reports, in its order.
 pub(crate) async fn start(
     connection: &mut Connection,
     config: &Config,
@@ -26,11 +26,11 @@ pub(crate) async fn start(
     let mut startup = vec![
         ("user", config.user()),
         ("database", config.database()),
-        ("application_name", config.application_name()),
+        ("application_name", &*config.application_name),
         ("client_encoding", "UTF8"),
     ];
     startup.extend(options.as_deref().map(|options| ("options", options)));
-    // The server takes the last of several.
+    // Of several values, the server uses the last.
     startup.extend(
         settings
             .iter()
@@ -46,7 +46,7 @@ pub(crate) async fn start(
                 connection.set_cancel_key(key.process_id(), key.secret_key());
             }
             Message::ParameterStatus(body) => {
-                // In a database without an encoding a name may be anything; nobody needs that one.
+                // A value that isn't UTF-8 is possible in a database without an encoding; it is ignored.
                 if let (Ok(name), Ok(value)) = (body.name(), body.value()) {
                     parameters.push((name.to_owned(), value.to_owned()));
                 }
@@ -60,11 +60,12 @@ pub(crate) async fn start(
     }
 }
 
-/// The configuration's options and then the session's own, of which the later count.
+/// Returns the options of the configuration followed by those of the session, which take precedence.
 fn options(config: &Config, settings: &[(String, String)]) -> Option<String> {
     let own = settings.iter().filter(|(name, _)| name == "options");
     let all: Vec<_> = config
-        .options()
+        .options
+        .as_deref()
         .into_iter()
         .chain(own.map(|(_, value)| value.as_str()))
         .collect();
@@ -72,7 +73,7 @@ fn options(config: &Config, settings: &[(String, String)]) -> Option<String> {
 }
 
 async fn authenticate(connection: &mut Connection, config: &Config) -> Result<(), Error> {
-    let mut must_bind = config.channel_binding() == ChannelBinding::Require;
+    let mut must_bind = config.channel_binding == ChannelBinding::Require;
     loop {
         match message(connection).await? {
             Message::AuthenticationSasl(body) => {
@@ -81,7 +82,7 @@ async fn authenticate(connection: &mut Connection, config: &Config) -> Result<()
             }
             _ if must_bind => {
                 return Err(Error::Authentication(
-                    "channel binding is required, and the server asks for a login without it"
+                    "channel binding is required, but the server asks for a login without it"
                         .to_owned(),
                 ));
             }
@@ -133,8 +134,9 @@ async fn scram(
     Ok(())
 }
 
-/// The strongest mechanism that both sides have. Where the server offers no binding although we could,
-/// we say so: if somebody took it from the offer, the server notices.
+/// Returns the strongest mechanism that both sides support. If the server offers no channel binding, the
+/// reply says that the client supports it, so that the server notices when an attacker has removed it
+/// from the offer.
 fn mechanism(
     connection: &mut Connection,
     offer: &AuthenticationSaslBody,
@@ -148,14 +150,15 @@ fn mechanism(
     };
     let binding = connection
         .take_binding()
-        .filter(|_| config.channel_binding() != ChannelBinding::Disable);
-    match (binding, config.channel_binding()) {
+        .filter(|_| config.channel_binding != ChannelBinding::Disable);
+    match (binding, config.channel_binding) {
         (Some(binding), _) if offers(SCRAM_SHA_256_PLUS)? => Ok((
             SCRAM_SHA_256_PLUS,
             sasl::ChannelBinding::tls_server_end_point(binding),
         )),
         (_, ChannelBinding::Require) => Err(Error::Authentication(
-            "channel binding is required, and this connection or the server has none".to_owned(),
+            "channel binding is required, but this connection or the server does not support it"
+                .to_owned(),
         )),
         _ if !offers(SCRAM_SHA_256)? => Err(Error::Authentication(
             "the server does not offer SCRAM-SHA-256".to_owned(),
@@ -174,7 +177,7 @@ fn password(config: &Config) -> Result<&Password, Error> {
     config.password().ok_or(Error::NoPassword)
 }
 
-/// The next message, where errors are the server's refusal and notices pass by.
+/// Waits for the next message. Skips notices; an ErrorResponse is an error.
 async fn message(connection: &mut Connection) -> Result<Message, Error> {
     loop {
         match connection.message().await? {

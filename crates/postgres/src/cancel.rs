@@ -1,9 +1,9 @@
-//! Asks the server to stop what a connection is doing.
+//! Cancels the current statement of a session.
 //!
-//! A cancel request travels over a connection of its own and names the session by the two numbers
-//! that the server gave it at the start. The server sends no answer; it closes that connection once
-//! it has signalled the session, so whoever waits for the close knows that a later statement of the
-//! session isn't hit by this request.
+//! A cancel request is sent on a connection of its own and names the session by the two numbers that the
+//! server has sent at the login. The server doesn't reply; it closes that connection after it has
+//! signalled the session. Waiting for the close ensures that the request doesn't cancel a later
+//! statement.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::{Config, Error, socket};
 
-/// The right to cancel one connection's current statement; it outlives borrows of the connection.
+/// Cancels the current statement of one connection, without borrowing the connection.
 #[derive(Clone, Debug)]
 pub struct CancelToken {
     pub(crate) config: Arc<Config>,
@@ -23,12 +23,12 @@ pub struct CancelToken {
 }
 
 impl CancelToken {
-    /// Sends the request and waits, for at most `limit`, until the server has acted on it.
+    /// Sends the request and waits until the server has handled it, for at most `limit`.
     ///
-    /// The cancelled statement then fails with SQLSTATE 57014, unless it was done already.
+    /// The cancelled statement fails with SQLSTATE 57014, unless it has ended before.
     ///
     /// # Errors
-    /// Any of those of connecting; [`Error::ConnectTimeout`] after `limit`.
+    /// As for connecting; [`Error::ConnectTimeout`] after `limit`.
     pub async fn cancel(&self, limit: Duration) -> Result<(), Error> {
         tokio::time::timeout(limit, self.send())
             .await
@@ -41,7 +41,7 @@ impl CancelToken {
         frontend::cancel_request(self.process_id, self.secret_key, &mut request);
         stream.write_all(&request).await.map_err(Error::Lost)?;
         stream.flush().await.map_err(Error::Lost)?;
-        // A TLS server may leave without a farewell; that is a close like any other.
+        // A TLS server may close without a close_notify alert.
         let _closed = stream.read(&mut [0]).await;
         Ok(())
     }

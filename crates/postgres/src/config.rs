@@ -1,23 +1,22 @@
-//! Where a database is and who connects to it: `postgres://` addresses as libpq reads them.
+//! Parses `postgres://` addresses with libpq's grammar.
 //!
-//! An address becomes a [`Config`] or an error that names what is wrong with it; nothing is read
-//! from `PG*` variables or a password file, so what a log line shows is what is used. The grammar
-//! and the meaning of each parameter are libpq's
-//! (<https://www.postgresql.org/docs/current/libpq-connect.html>, 34.1.1.2 and 34.1.2), with these
-//! limits: one host, and only the parameters listed at [`Config`]. A parameter that would weaken or
-//! change the connection if it were ignored is an error.
+//! An address becomes a [`Config`] or an error with the reason. `PG*` variables and password files are
+//! not read, so the address in the log is the one in use. The grammar and the parameters are libpq's
+//! (<https://www.postgresql.org/docs/current/libpq-connect.html>, 34.1.1.2 and 34.1.2). Limits: one
+//! host, and only the parameters listed at [`Config`]. An unsupported parameter is an error, because
+//! ignoring it could weaken or change the connection.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use subtle::ConstantTimeEq;
 
-/// How to reach one database as one role.
+/// The address of one database for one role.
 ///
-/// Made from an address with [`FromStr`]:
+/// [`FromStr`] parses it:
 ///
 /// ```
 /// # fn main() -> Result<(), tirage_postgres::ParseConfigError> {
@@ -29,7 +28,7 @@ use subtle::ConstantTimeEq;
 /// # }
 /// ```
 ///
-/// Parameters understood after `?`: `host` (a path means a Unix socket's folder), `port`, `user`,
+/// Supported parameters after `?`: `host` (a path is the folder of a Unix socket), `port`, `user`,
 /// `password`, `dbname`, `sslmode`, `sslrootcert` (a PEM file, or `system`), `application_name`,
 /// `options`, `connect_timeout` (seconds, default 10, 0 means no limit).
 #[derive(Clone)]
@@ -39,71 +38,46 @@ pub struct Config {
     user: String,
     password: Option<Password>,
     database: String,
-    ssl_mode: SslMode,
-    ssl_root_cert: Option<PathBuf>,
-    channel_binding: ChannelBinding,
-    application_name: String,
-    options: Option<String>,
-    connect_timeout: Option<Duration>,
+    /// Use of TLS. Unix sockets never use it.
+    pub(crate) ssl_mode: SslMode,
+    /// PEM file with the certificate authorities to trust instead of the default ones, or `system`.
+    pub(crate) ssl_root_cert: Option<PathBuf>,
+    pub(crate) channel_binding: ChannelBinding,
+    /// Name in `pg_stat_activity`; default: `tirage`.
+    pub(crate) application_name: String,
+    /// Command-line options for the session (`-c name=value`).
+    pub(crate) options: Option<String>,
+    /// Time limit for connecting, from the first packet to the end of the login.
+    pub(crate) connect_timeout: Option<Duration>,
 }
 
 impl Config {
-    /// The server's host.
+    /// Returns the server's host.
     pub fn host(&self) -> &Host {
         &self.host
     }
 
-    /// The server's port; for a Unix socket it is part of the socket's file name.
+    /// Returns the server's port. For a Unix socket it is part of the socket's file name.
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// The role to log in as.
+    /// Returns the role to log in as.
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The role's password, if the address has one.
+    /// Returns the role's password, if the address has one.
     pub fn password(&self) -> Option<&Password> {
         self.password.as_ref()
     }
 
-    /// The database's name; the user's name if the address has none, as with libpq.
+    /// Returns the database's name; the user's name if the address has none, as with libpq.
     pub fn database(&self) -> &str {
         &self.database
     }
 
-    /// How much TLS is asked for. Unix sockets never use TLS.
-    pub fn ssl_mode(&self) -> SslMode {
-        self.ssl_mode
-    }
-
-    /// The PEM file with the certificate authorities to trust instead of the usual ones.
-    pub fn ssl_root_cert(&self) -> Option<&Path> {
-        self.ssl_root_cert.as_deref()
-    }
-
-    /// Whether the login is bound to its TLS connection.
-    pub fn channel_binding(&self) -> ChannelBinding {
-        self.channel_binding
-    }
-
-    /// The name that `pg_stat_activity` shows; `tirage` by default.
-    pub fn application_name(&self) -> &str {
-        &self.application_name
-    }
-
-    /// Command-line options for the session (`-c name=value`).
-    pub fn options(&self) -> Option<&str> {
-        self.options.as_deref()
-    }
-
-    /// The longest that connecting may take, from the first packet to the end of authentication.
-    pub fn connect_timeout(&self) -> Option<Duration> {
-        self.connect_timeout
-    }
-
-    /// The same server and database, as another role.
+    /// Returns the same address with another role.
     pub fn with_user(&self, user: impl Into<String>, password: Option<Password>) -> Self {
         Self {
             user: user.into(),
@@ -112,7 +86,7 @@ impl Config {
         }
     }
 
-    /// The same server and role, in another database.
+    /// Returns the same address with another database.
     pub fn with_database(&self, database: impl Into<String>) -> Self {
         Self {
             database: database.into(),
@@ -120,7 +94,7 @@ impl Config {
         }
     }
 
-    /// The same, under another name in `pg_stat_activity`.
+    /// Returns the same address with another name in `pg_stat_activity`.
     pub fn with_application_name(&self, name: impl Into<String>) -> Self {
         Self {
             application_name: name.into(),
@@ -128,7 +102,7 @@ impl Config {
         }
     }
 
-    /// The Unix socket's file, as libpq names it: `<folder>/.s.PGSQL.<port>`.
+    /// Returns the file of the Unix socket, as libpq names it: `<folder>/.s.PGSQL.<port>`.
     pub(crate) fn socket_file(&self) -> Option<PathBuf> {
         match &self.host {
             Host::Unix(folder) => Some(folder.join(format!(".s.PGSQL.{}", self.port))),
@@ -149,22 +123,43 @@ impl FromStr for Config {
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (credentials, location) = authority.rsplit_once('@').unwrap_or(("", authority));
 
-        let mut parts = Parts::default();
+        let mut config = Self {
+            host: Host::Tcp(String::new()),
+            port: 5432,
+            user: String::new(),
+            password: None,
+            database: String::new(),
+            ssl_mode: SslMode::Prefer,
+            ssl_root_cert: None,
+            channel_binding: ChannelBinding::Prefer,
+            application_name: "tirage".to_owned(),
+            options: None,
+            connect_timeout: Some(Duration::from_secs(10)),
+        };
         let (user, password) = match credentials.split_once(':') {
             Some((user, password)) => (user, Some(password)),
             None => (credentials, None),
         };
-        parts.user = text("user", user)?;
-        parts.password = password.map(bytes);
-        parts.database = text("database", path)?;
-        parts.read_location(location)?;
+        config.user = text("user", user)?;
+        config.password = password.map(bytes);
+        config.database = text("database", path)?;
+        config.read_location(location)?;
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair
                 .split_once('=')
                 .ok_or_else(|| ParseConfigError::NoValue(pair.to_owned()))?;
-            parts.read_parameter(&text("parameter", key)?, value)?;
+            config.read_parameter(&text("parameter", key)?, value)?;
         }
-        parts.finish()
+        if config.user.is_empty() {
+            return Err(ParseConfigError::NoUser);
+        }
+        if config.database.is_empty() {
+            config.database.clone_from(&config.user);
+        }
+        match &config.host {
+            Host::Tcp(host) if host.is_empty() => Err(ParseConfigError::NoHost),
+            _ => Ok(config),
+        }
     }
 }
 
@@ -174,7 +169,7 @@ impl fmt::Debug for Config {
     }
 }
 
-/// The address without its password and parameters, for logs and messages.
+/// Writes the address without password and parameters, for logs and messages.
 impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "postgres://{}@", encode(&self.user))?;
@@ -191,14 +186,14 @@ fn encode(part: &str) -> impl fmt::Display + '_ {
     utf8_percent_encode(part, RESERVED)
 }
 
-/// RFC 3986's unreserved characters stay readable.
+/// Keeps RFC 3986's unreserved characters readable.
 const RESERVED: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// Where a server listens.
+/// The host of a server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
     /// A DNS name or an IP address (without brackets).
@@ -207,36 +202,34 @@ pub enum Host {
     Unix(PathBuf),
 }
 
-/// How much TLS a connection asks for, in libpq's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SslMode {
-    /// Never.
+/// Use of TLS, with libpq's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SslMode {
+    /// No TLS.
     Disable,
-    /// If the server offers it; nothing is verified. The default, as with libpq.
-    #[default]
+    /// TLS if the server offers it; nothing is verified. The default, as with libpq.
     Prefer,
-    /// Always; the certificate is verified only where `sslrootcert` says against what.
+    /// TLS always; the authority is verified only if `sslrootcert` is set.
     Require,
-    /// Always, with a certificate that a trusted authority signed, whatever name it bears.
+    /// TLS always, with a certificate of a trusted authority for any name.
     VerifyCa,
-    /// Always, with a certificate that a trusted authority signed for this host.
+    /// TLS always, with a certificate of a trusted authority for this host.
     VerifyFull,
 }
 
-/// Whether a login is bound to its TLS connection, so that nobody between us and the server can pass it
-/// on (SCRAM-SHA-256-PLUS, RFC 5802 and 7677), in libpq's words.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ChannelBinding {
-    /// Never.
+/// Use of channel binding, with libpq's names. It binds a login to its TLS connection, so that a
+/// man in the middle can't forward it (SCRAM-SHA-256-PLUS, RFC 5802 and 7677).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChannelBinding {
+    /// No channel binding.
     Disable,
-    /// Where the server offers it. The default, as with libpq.
-    #[default]
+    /// If the server offers it. The default, as with libpq.
     Prefer,
     /// Always; a login without it is refused.
     Require,
 }
 
-/// A password that is never shown and is compared in constant time.
+/// A password that is never printed and is compared in constant time.
 #[derive(Clone)]
 pub struct Password(Vec<u8>);
 
@@ -246,12 +239,12 @@ impl Password {
         Self(bytes.into())
     }
 
-    /// The bytes themselves, for whoever must use them.
+    /// Returns the password's bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
-    /// Whether the guess is right, in a time that tells only the guess's length.
+    /// `true` if the guess is right. The time depends only on the guess's length.
     pub fn matches(&self, guess: &[u8]) -> bool {
         self.0.ct_eq(guess).into()
     }
@@ -263,26 +256,26 @@ impl fmt::Debug for Password {
     }
 }
 
-/// Why an address is refused. No message repeats a password.
+/// Error of an address. No message contains a password.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseConfigError {
     /// The address is not a Postgres address.
     #[error("a database address starts with postgres:// or postgresql://")]
     Scheme,
-    /// A percent escape hides bytes that are not UTF-8.
+    /// A percent escape contains bytes that are not UTF-8.
     #[error("the {0} is not UTF-8 once decoded")]
     NotUtf8(&'static str),
-    /// Nobody to log in as.
-    #[error("the address names no user")]
+    /// The user is missing.
+    #[error("the address has no user")]
     NoUser,
-    /// Nowhere to connect to.
-    #[error("the address names no host (for a Unix socket: ?host=/folder)")]
+    /// The host is missing.
+    #[error("the address has no host (for a Unix socket: ?host=/folder)")]
     NoHost,
     /// A list of hosts.
-    #[error("the address names several hosts; one is supported")]
+    #[error("the address has several hosts; only one is supported")]
     SeveralHosts,
-    /// A port that is no number from 1 to 65535.
-    #[error("`{0}` is not a port")]
+    /// A port that isn't a number from 1 to 65535.
+    #[error("invalid port `{0}`: expected 1 to 65535")]
     Port(String),
     /// An unknown or unsupported parameter.
     #[error("the parameter `{0}` is not supported")]
@@ -290,34 +283,18 @@ pub enum ParseConfigError {
     /// A parameter without `=`.
     #[error("the parameter `{0}` has no value")]
     NoValue(String),
-    /// A known parameter with a value that has no meaning.
-    #[error("`{value}` is not a value of the parameter `{parameter}`")]
+    /// A known parameter with an invalid value.
+    #[error("invalid value `{value}` of the parameter `{parameter}`")]
     Value {
-        /// The parameter.
+        /// Name of the parameter.
         parameter: &'static str,
-        /// What it was set to.
+        /// Invalid value.
         value: String,
     },
 }
 
-/// What has been read of an address so far.
-#[derive(Default)]
-struct Parts {
-    host: Option<Host>,
-    port: Option<u16>,
-    user: String,
-    password: Option<Password>,
-    database: String,
-    ssl_mode: SslMode,
-    ssl_root_cert: Option<PathBuf>,
-    channel_binding: ChannelBinding,
-    application_name: Option<String>,
-    options: Option<String>,
-    connect_timeout: Option<u64>,
-}
-
-impl Parts {
-    /// Reads `host`, `host:port`, `[v6]:port`, `%2Ffolder:port` or nothing.
+impl Config {
+    /// Parses `host`, `host:port`, `[v6]:port`, `%2Ffolder:port` or nothing.
     fn read_location(&mut self, location: &str) -> Result<(), ParseConfigError> {
         if location.contains(',') {
             return Err(ParseConfigError::SeveralHosts);
@@ -341,16 +318,16 @@ impl Parts {
             return Err(ParseConfigError::SeveralHosts);
         }
         if host.starts_with('/') {
-            self.host = Some(Host::Unix(host.into()));
+            self.host = Host::Unix(host.into());
         } else if !host.is_empty() {
-            self.host = Some(Host::Tcp(host.to_owned()));
+            self.host = Host::Tcp(host.to_owned());
         }
         Ok(())
     }
 
     fn read_port(&mut self, port: &str) -> Result<(), ParseConfigError> {
         match port.parse() {
-            Ok(number @ 1..) => self.port = Some(number),
+            Ok(number @ 1..) => self.port = number,
             _ => return Err(ParseConfigError::Port(port.to_owned())),
         }
         Ok(())
@@ -373,11 +350,11 @@ impl Parts {
             "dbname" => self.database = value,
             "sslmode" => self.ssl_mode = ssl_mode(&value).ok_or_else(|| wrong("sslmode"))?,
             "sslrootcert" => self.ssl_root_cert = Some(value.into()),
-            "application_name" => self.application_name = Some(value),
+            "application_name" => self.application_name = value,
             "options" => self.options = Some(value),
             "connect_timeout" => {
-                self.connect_timeout =
-                    Some(value.parse().map_err(|_error| wrong("connect_timeout"))?);
+                let seconds = value.parse().map_err(|_error| wrong("connect_timeout"))?;
+                self.connect_timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
             }
             "channel_binding" => {
                 self.channel_binding = match &*value {
@@ -387,39 +364,12 @@ impl Parts {
                     _ => return Err(wrong("channel_binding")),
                 };
             }
-            // These change nothing here, because what they ask for is what happens anyway.
+            // These values ask for what happens anyway.
             "gssencmode" if matches!(&*value, "prefer" | "disable") => {}
             "target_session_attrs" if value == "any" => {}
             _ => return Err(ParseConfigError::Parameter(key.to_owned())),
         }
         Ok(())
-    }
-
-    fn finish(self) -> Result<Config, ParseConfigError> {
-        if self.user.is_empty() {
-            return Err(ParseConfigError::NoUser);
-        }
-        let database = if self.database.is_empty() {
-            self.user.clone()
-        } else {
-            self.database
-        };
-        Ok(Config {
-            host: self.host.ok_or(ParseConfigError::NoHost)?,
-            port: self.port.unwrap_or(5432),
-            user: self.user,
-            password: self.password,
-            database,
-            ssl_mode: self.ssl_mode,
-            ssl_root_cert: self.ssl_root_cert,
-            channel_binding: self.channel_binding,
-            application_name: self.application_name.unwrap_or_else(|| "tirage".to_owned()),
-            options: self.options,
-            connect_timeout: match self.connect_timeout.unwrap_or(10) {
-                0 => None,
-                seconds => Some(Duration::from_secs(seconds)),
-            },
-        })
     }
 }
 
@@ -447,6 +397,8 @@ fn bytes(encoded: &str) -> Password {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn parse(address: &str) -> Result<Config, ParseConfigError> {
@@ -454,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn every_part_of_an_address_is_read() {
+    fn every_part_of_an_address_is_parsed() {
         let config = parse(
             "postgresql://an%40user:p%3A%2Fss@db.example:6432/my%20db?sslmode=require\
              &sslrootcert=%2Fetc%2Fca.pem&application_name=test&options=-c%20work_mem%3D1MB\
@@ -466,18 +418,21 @@ mod tests {
         assert_eq!(config.user(), "an@user");
         assert_eq!(config.password().unwrap().as_bytes(), b"p:/ss");
         assert_eq!(config.database(), "my db");
-        assert_eq!(config.ssl_mode(), SslMode::Require);
-        assert_eq!(config.ssl_root_cert(), Some(Path::new("/etc/ca.pem")));
-        assert_eq!(config.application_name(), "test");
-        assert_eq!(config.options(), Some("-c work_mem=1MB"));
-        assert_eq!(config.connect_timeout(), Some(Duration::from_secs(3)));
+        assert_eq!(config.ssl_mode, SslMode::Require);
+        assert_eq!(
+            config.ssl_root_cert.as_deref(),
+            Some(Path::new("/etc/ca.pem"))
+        );
+        assert_eq!(config.application_name, "test");
+        assert_eq!(config.options.as_deref(), Some("-c work_mem=1MB"));
+        assert_eq!(config.connect_timeout, Some(Duration::from_secs(3)));
     }
 
     #[test]
     fn defaults_are_those_of_libpq() {
         let config = parse("postgres://me@localhost").unwrap();
         assert_eq!((config.port(), config.database()), (5432, "me"));
-        assert_eq!(config.ssl_mode(), SslMode::Prefer);
+        assert_eq!(config.ssl_mode, SslMode::Prefer);
         assert!(config.password().is_none());
     }
 
@@ -509,7 +464,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_named() {
+    fn invalid_addresses_are_refused_with_a_reason() {
         let wrong = |address| parse(address).unwrap_err();
         assert_eq!(wrong("mysql://me@h/db"), ParseConfigError::Scheme);
         assert_eq!(wrong("postgres://host/db"), ParseConfigError::NoUser);

@@ -1,29 +1,29 @@
 //! One session with the server.
 //!
-//! The lower layer is a pipeline: the `queue_*` methods put requests in line without sending
-//! anything, and [`Connection::next_event`] sends what is in line while it waits for the next
-//! answer. The upper layer ([`execute`](Connection::execute),
-//! [`batch_execute`](Connection::batch_execute)) is what most callers need.
+//! The lower layer is a pipeline: the `queue_*` methods append requests without sending anything, and
+//! [`Connection::next_event`] sends them while it waits for the next reply. The upper layer
+//! ([`execute`](Connection::execute), [`batch_execute`](Connection::batch_execute)) is enough for most
+//! callers.
 //!
-//! The state that outlives a dropped future is all here: the bytes in each direction, and how many
-//! ReadyForQuery messages are still to come. When that number is known to reach zero the session is
-//! in a known state again; [`Connection::ready`] waits for it.
+//! All state that outlives a dropped future is in [`Connection`]: the bytes in each direction, and the
+//! number of pending ReadyForQuery messages. When that number is zero, the session is in a known state
+//! again; [`Connection::ready`] waits for it.
 
-mod answers;
-mod line;
-mod queue;
+mod events;
+mod pipeline;
+mod requests;
 mod wire;
 
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 
 use bytes::BytesMut;
 
-pub(crate) use self::answers::unexpected;
-pub use self::answers::{Event, TransactionStatus};
-use self::line::Line;
+pub(crate) use self::events::unexpected;
+pub use self::events::{Event, TransactionStatus};
+use self::pipeline::Pipeline;
 use crate::socket::{self, Socket};
 use crate::{CancelToken, Column, Config, Error, Row, authenticate};
 
@@ -32,33 +32,30 @@ use crate::{CancelToken, Column, Config, Error, Row, authenticate};
 /// Dropping it closes the socket; the server rolls back what was not committed.
 pub struct Connection {
     stream: Box<dyn Socket>,
-    /// What binds the login to the stream; until then.
+    /// Channel binding data of the TLS connection, until the login has used it.
     binding: Option<Vec<u8>>,
     incoming: BytesMut,
     outgoing: BytesMut,
     must_flush: bool,
-    /// Why writing is over; reading goes on, because the server may have said why it left.
+    /// Error of writing. Reading continues, because the server may have sent a reason.
     write_error: Option<io::Error>,
-    /// ReadyForQuery messages that are still to come.
+    /// Number of pending ReadyForQuery messages.
     awaiting_ready: usize,
-    /// Whether statements are in line or on their way that no sync follows yet.
+    /// `true` if statements are queued or sent that no sync follows yet.
     needs_sync: bool,
-    /// Whether what was put in line last is a routine that nobody waits for.
-    trails: bool,
-    /// Whether the server has answered anything since the last time nothing was awaited.
+    /// `true` if the server has sent a reply in this exchange.
     answered: bool,
-    /// Whether a byte was handed to the socket since the last time nothing was awaited.
+    /// `true` if the socket has taken a byte of this exchange.
     sent: bool,
     broken: bool,
     status: TransactionStatus,
     password_proved: bool,
-    is_superuser: bool,
-    longest_message: usize,
-    line: Line,
+    max_message: usize,
+    pipeline: Pipeline,
     cancel_token: CancelToken,
 }
 
-/// What a statement returned.
+/// The result of a statement.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The result's columns, empty for a statement that returns no rows.
@@ -67,18 +64,6 @@ pub struct Outcome {
     pub rows: Vec<Row>,
     /// The command tag, such as `SELECT 3`.
     pub tag: String,
-}
-
-/// How an idle connection stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// Nothing speaks against using it.
-    Fine,
-    /// What [trails](Connection::queue_trailing) has failed: nothing behind it is done until
-    /// [`ready`](Connection::ready).
-    TrailingFailed,
-    /// The server has left.
-    Closed,
 }
 
 impl Connection {
@@ -91,14 +76,14 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Connects and logs in to a session that begins with `settings`; also gives what the server
-    /// reports of the session.
+    /// Connects and logs in to a session that begins with `settings`. Also returns the parameters that
+    /// the server reports.
     pub(crate) async fn connect_with(
         config: &Config,
         settings: &[(String, String)],
     ) -> Result<(Self, Vec<(String, String)>), Error> {
         let connect = Self::connect_without_limit(config, settings);
-        match config.connect_timeout() {
+        match config.connect_timeout {
             None => connect.await,
             Some(limit) => tokio::time::timeout(limit, connect)
                 .await
@@ -120,15 +105,13 @@ impl Connection {
             write_error: None,
             awaiting_ready: 1,
             needs_sync: false,
-            trails: false,
             answered: false,
             sent: false,
             broken: false,
             status: TransactionStatus::Idle,
             password_proved: false,
-            is_superuser: false,
-            longest_message: usize::MAX,
-            line: Line::after_startup(),
+            max_message: usize::MAX,
+            pipeline: Pipeline::after_startup(),
             cancel_token: CancelToken {
                 config: Arc::new(config.clone()),
                 process_id: 0,
@@ -136,14 +119,11 @@ impl Connection {
             },
         };
         let parameters = authenticate::start(&mut connection, config, settings).await?;
-        connection.is_superuser = parameters
-            .iter()
-            .any(|(name, value)| name == "is_superuser" && value == "on");
         Ok((connection, parameters))
     }
 
-    /// Runs one statement, in a transaction of its own unless one is open, with every parameter and
-    /// every result as text.
+    /// Executes one statement with parameters and results as text, in a transaction of its own unless
+    /// one is open.
     ///
     /// # Errors
     /// [`Error::Server`] leaves the connection usable unless the server ended the session.
@@ -170,8 +150,8 @@ impl Connection {
         }
     }
 
-    /// Runs any number of statements, separated by semicolons, and ignores their rows. Unless they
-    /// say otherwise they are one transaction.
+    /// Executes statements that are separated by semicolons, and ignores their rows. They are one
+    /// transaction unless they contain transaction control.
     ///
     /// # Errors
     /// As for [`execute`](Self::execute).
@@ -186,11 +166,11 @@ impl Connection {
         }
     }
 
-    /// Waits until every answer has come, whatever it says, and tells how the session stands.
-    /// Statements without a sync get one first.
+    /// Waits until no reply is pending, ignoring replies and errors of statements. Statements without
+    /// a sync get one first.
     ///
     /// # Errors
-    /// Only those after which the connection is broken.
+    /// Only errors that leave the connection broken.
     pub async fn ready(&mut self) -> Result<TransactionStatus, Error> {
         if self.broken {
             return Err(Error::Broken);
@@ -207,105 +187,60 @@ impl Connection {
         Ok(self.status)
     }
 
-    /// The right to cancel what this connection is doing.
+    /// Returns a token that cancels the current statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
     }
 
-    /// The process that serves this session, as it was named at the login. A pooler names another one than
-    /// the `pg_backend_pid()` behind it.
-    pub fn process_id(&self) -> i32 {
-        self.cancel_token.process_id
-    }
-
-    /// Whether the connection can no longer be used.
+    /// `true` if the connection can no longer be used.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Whether answers are still to come that somebody waits for.
+    /// `true` if a reply is pending or something is queued.
     pub fn is_busy(&self) -> bool {
-        self.awaiting_ready > 0 || self.needs_sync && !self.trails || !self.outgoing.is_empty()
+        self.awaiting_ready > 0 || self.needs_sync || !self.outgoing.is_empty()
     }
 
-    /// Whether [something trails](Self::queue_trailing) whose end isn't known yet.
-    pub fn trails(&self) -> bool {
-        self.trails
-    }
-
-    /// Waits for the end of what [trails](Self::queue_trailing), if anything does, and asks the server for a
-    /// sign of life.
-    ///
-    /// # Errors
-    /// [`Error::Skipped`] if what trails has failed; the connection is in order then. Others when it isn't.
-    pub async fn rest(&mut self) -> Result<(), Error> {
-        self.queue_sync();
-        loop {
-            match self.next_event().await {
-                Ok(Event::Ready(_)) => return Ok(()),
-                Ok(_) => {}
-                Err(error) => return Err(self.after(error).await),
-            }
-        }
-    }
-
-    /// How the session stood when the server was last ready.
+    /// Transaction state when the server was last ready.
     pub fn transaction_status(&self) -> TransactionStatus {
         self.status
     }
 
-    /// Whether the server wanted the password to let us in, so that being in proves that it is
-    /// right (`trust` and `peer` prove nothing).
+    /// `true` if the server asked for the password, so that the login proves that it is right (`trust`
+    /// and `peer` prove nothing).
     pub fn password_proved_by_login(&self) -> bool {
         self.password_proved
     }
 
-    /// Whether the role that logged in is a superuser.
-    pub fn is_superuser(&self) -> bool {
-        self.is_superuser
-    }
-
-    /// Refuses messages longer than this many bytes, before they are read into memory.
+    /// Sets the maximum length of a message in bytes. A longer one is refused before it is read into
+    /// memory.
     pub fn limit_messages(&mut self, bytes: usize) {
-        self.longest_message = bytes;
+        self.max_message = bytes;
     }
 
-    /// Lets the server keep this many statements that come again parsed, for
-    /// [`queue_repeated`](Self::queue_repeated). None at first: what a pooler between us and the
-    /// server hands from one server to another can't keep any.
-    pub fn keep_statements(&mut self, capacity: usize) {
-        self.line.statements.set_capacity(capacity);
+    /// Sets the number of statements that [`queue_cached`](Self::queue_cached) keeps; 0, the default,
+    /// disables the cache. Behind a transaction pooler it must be 0.
+    pub fn set_statement_cache(&mut self, capacity: usize) {
+        self.pipeline.cache.set_capacity(capacity);
     }
 
-    /// Whether a statement has come again so often that the server keeps it parsed.
-    pub fn keeps_statement(&self, statement: &str) -> bool {
-        self.line.statements.have_named(statement)
+    /// Empties the statement cache after the server has deallocated all prepared statements
+    /// (`DEALLOCATE ALL`, `DISCARD ALL`).
+    pub fn clear_statement_cache(&mut self) {
+        self.pipeline.cache.clear();
     }
 
-    /// Learns that the server has forgotten all statements (`DEALLOCATE ALL`, `DISCARD ALL`).
-    pub fn statements_are_gone(&mut self) {
-        self.line.statements.clear();
-    }
-
-    /// Looks, without waiting, how a connection stands that isn't [busy](Self::is_busy).
-    pub fn look(&mut self) -> Standing {
-        if self.broken {
-            return Standing::Closed;
-        }
-        // A changed setting or a notice may come at any time, and is no event.
+    /// Checks without waiting whether the server has closed an idle connection. Such a connection is
+    /// broken from then on.
+    pub fn is_closed(&mut self) -> bool {
+        // The server may send notices and changed parameters at any time; they are no events.
         let event = pin!(self.next_event()).poll(&mut Context::from_waker(Waker::noop()));
-        match event {
-            Poll::Pending => Standing::Fine,
-            Poll::Ready(Err(Error::Skipped(_))) => Standing::TrailingFailed,
-            Poll::Ready(_) => {
-                self.broken = true;
-                Standing::Closed
-            }
-        }
+        self.broken |= event.is_ready();
+        self.broken
     }
 
-    /// Gives the stream away, with what was received and not looked at yet. For a connection with
-    /// nothing in line.
+    /// Returns the stream and the bytes that were received but not parsed. The connection must be idle.
     pub(crate) fn into_stream(self) -> (Box<dyn Socket>, BytesMut) {
         (self.stream, self.incoming)
     }
@@ -323,10 +258,10 @@ impl Connection {
         self.password_proved = true;
     }
 
-    /// Reads on to the end of a failed exchange.
+    /// Reads the rest of a failed exchange.
     async fn after(&mut self, error: Error) -> Error {
         match self.ready().await {
-            // The statement's own error says more than that the connection broke afterwards.
+            // The statement's error says more than that the connection broke afterwards.
             Ok(_) | Err(_) => error,
         }
     }

@@ -1,33 +1,33 @@
-//! What can go wrong with a connection, sorted by what the caller can do about it.
+//! Errors of a connection, by what the caller can do about them.
 
 use std::io;
 use std::time::Duration;
 
 use crate::ServerError;
 
-/// Why a connection could not be made or a statement not be answered.
+/// Error of connecting or of executing a statement.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// No socket could be opened: nothing listens there, or the name doesn't resolve.
+    /// No socket could be opened: nothing listens on the address, or its name doesn't resolve.
     #[error("cannot reach {address}: {source}")]
     Unreachable {
-        /// Where, without credentials.
+        /// The address, without credentials.
         address: String,
-        /// Why.
+        /// The socket's error.
         source: io::Error,
     },
     /// Connecting took longer than `connect_timeout`.
     #[error("connecting took longer than {0:?}")]
     ConnectTimeout(Duration),
     /// TLS is required and the server offers none.
-    #[error("the server does not offer TLS, and sslmode asks for it")]
+    #[error("the server does not offer TLS, but sslmode requires it")]
     TlsRefused,
     /// TLS could not be set up: a certificate that isn't trusted, or a bad `sslrootcert`.
     #[error("TLS: {0}")]
     Tls(String),
     /// The server asks for a password and the address has none.
-    #[error("the server asks for a password, and the address has none")]
+    #[error("the server asks for a password, but the address has none")]
     NoPassword,
     /// The server asks for a kind of authentication that isn't supported, or failed to prove that
     /// it knows the password.
@@ -36,20 +36,16 @@ pub enum Error {
     /// The server reported an error.
     #[error("{0}")]
     Server(#[source] Box<ServerError>),
-    /// The server had ended this session before it looked at the request, so the request can be
-    /// made again on another connection without being done twice.
+    /// The server had closed the session before it read the request, so the request can be repeated on
+    /// another connection.
     #[error("the server had closed this connection before the request")]
     Stale,
-    /// What trailed before this exchange failed, so the server skipped all of it: it has had no effect, and
-    /// can be made again.
-    #[error("skipped after an error: {0}")]
-    Skipped(#[source] Box<ServerError>),
-    /// A statement could not be bound by the name that it had with the server, so it had no effect:
-    /// what it is about was changed meanwhile, or its parameters don't fit. Without a name the same
-    /// statement works, or fails for a reason of its own.
-    #[error("a parsed statement is outdated: {0}")]
+    /// A prepared statement could not be bound, so it had no effect: its table has changed, the server
+    /// has deallocated it, or the parameters don't fit. Sent without a name, the same statement works
+    /// or fails for another reason.
+    #[error("a prepared statement is outdated: {0}")]
     Outdated(#[source] Box<ServerError>),
-    /// The connection ended in the middle of an exchange; whether the request was done is unknown.
+    /// The connection ended in the middle of an exchange. Whether the request took effect is unknown.
     #[error("the connection to the database was lost: {0}")]
     Lost(#[source] io::Error),
     /// The request cannot be put into a message: a NUL byte in a statement, or more than 65,535
@@ -59,7 +55,7 @@ pub enum Error {
     /// The statement wants a COPY stream, which this crate does not speak.
     #[error("COPY from and to the client is not supported")]
     Copy,
-    /// One message of the server's is longer than allowed.
+    /// A message of the server is longer than the limit.
     #[error("a message of {length} bytes is longer than {limit}")]
     TooLong {
         /// The message's length in bytes.
@@ -67,7 +63,7 @@ pub enum Error {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The server said something that the protocol doesn't allow here.
+    /// The server sent a message that the protocol doesn't allow here.
     #[error("unexpected message from server: {0}")]
     Protocol(String),
     /// An earlier error left the connection unusable.
@@ -76,7 +72,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// What the server reported, if that is what happened.
+    /// Returns the server's report, for [`Error::Server`].
     pub fn server(&self) -> Option<&ServerError> {
         match self {
             Self::Server(error) => Some(error),
@@ -84,8 +80,8 @@ impl Error {
         }
     }
 
-    /// Whether nobody is there to answer at the moment, so that trying again later may help:
-    /// nothing listens, or the server is starting up or shutting down.
+    /// `true` if the server can't be reached now and a later attempt may succeed: nothing listens, or
+    /// the server is starting up or shutting down.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::ConnectTimeout(_) | Self::Stale => true,

@@ -1,26 +1,25 @@
 //! The passwords of Tirage's own roles.
 //!
-//! A component is bound to a role, and that role needs a password that the router knows and nobody
-//! else. Where an operator gives none, it is derived from the one secret that both the router and
-//! `tirage migrate` already have: the password in `DATABASE_URL`. Who knows that password can do
-//! more than the role anyway; who knows the role's learns nothing about it.
+//! A component is bound to a role, whose password only the router knows. If the operator sets none, it is
+//! derived from a secret that both the router and `tirage migrate` have: the password in `DATABASE_URL`.
+//! That password gives more rights than the role's, and can't be computed from it.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::{Config, Password};
 
-/// The variable that holds a role's own address, where an operator manages the role:
+/// Returns the variable with a role's own address, for roles that the operator manages:
 /// `DATABASE_URL_TIRAGE_API` for `tirage_api`.
 pub fn role_url_variable(role: &str) -> String {
     format!("DATABASE_URL_{}", role.to_uppercase())
 }
 
-/// How to connect as `role` to the database that `database` (`DATABASE_URL`) names.
+/// Returns the address of `role` in the database that `database` (`DATABASE_URL`) names.
 ///
-/// If that is the role's own address it is used as it is. Else the user is `role` and the password
-/// the lower-case hexadecimal HMAC-SHA256 of `tirage role <role>` under the bytes of the address's
-/// password. An address without a password derives none: anybody could compute it.
+/// The role's own address is returned unchanged. Otherwise the user is `role`, and the password is the
+/// lower-case hexadecimal HMAC-SHA256 of `tirage role <role>` with the address's password as the key. An
+/// address without a password derives none, because every client could compute it.
 pub fn role_config(database: &Config, role: &str) -> Config {
     if database.user() == role {
         return database.clone();
@@ -36,25 +35,16 @@ pub fn role_config(database: &Config, role: &str) -> Config {
 fn derived_password(secret: &Password, role: &str) -> Password {
     #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
     let mut mac =
-        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length is right");
+        Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key length is valid");
     mac.update(b"tirage role ");
     mac.update(role.as_bytes());
-    let mut hex = Vec::with_capacity(64);
-    for byte in mac.finalize().into_bytes() {
-        for nibble in [byte >> 4, byte & 15] {
-            hex.push(if nibble < 10 {
-                b'0' + nibble
-            } else {
-                b'a' + nibble - 10
-            });
-        }
-    }
-    Password::new(hex)
+    Password::new(hex::encode(mac.finalize().into_bytes()))
 }
 
-/// What the server stores for a password (`SCRAM-SHA-256$4096:...`, RFC 5803, with a random salt).
+/// Returns the verifier that the server stores for a password (`SCRAM-SHA-256$4096:...`, RFC 5803, with a
+/// random salt).
 ///
-/// `ALTER ROLE ... PASSWORD` takes it in place of the password itself, which so never reaches the
+/// `ALTER ROLE ... PASSWORD` accepts it in place of the password, which then never appears in the
 /// server's logs.
 pub fn scram_verifier(password: &Password) -> String {
     postgres_protocol::password::scram_sha_256(password.as_bytes())

@@ -6,20 +6,20 @@ use postgres_protocol::message::backend::{DataRowBody, RowDescriptionBody};
 
 use crate::Error;
 
-/// What the server says of one column of a result (RowDescription).
+/// The description of a column (RowDescription).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// The column's name, as in the statement.
+    /// Name in the statement.
     pub name: String,
-    /// The table it comes from, 0 if none.
+    /// OID of its table, or 0.
     pub table_oid: u32,
-    /// Its number in that table, 0 if none.
+    /// Number in that table, or 0.
     pub column_id: i16,
-    /// Its type; for a domain, the type beneath.
+    /// OID of its type; for a domain, of the underlying type.
     pub type_oid: u32,
-    /// The type's size in bytes; negative for variable widths.
+    /// Size of the type in bytes; negative for a variable size.
     pub type_size: i16,
-    /// The type's modifier, such as the length of a varchar; -1 if none.
+    /// Modifier of the type, such as the length of a varchar, or -1.
     pub type_modifier: i32,
 }
 
@@ -41,21 +41,21 @@ impl Column {
     }
 }
 
-/// One row: for each column its text, or nothing for NULL. A view of the received bytes.
+/// One row: a text or NULL for each column. A view of the received bytes.
 #[derive(Debug, Clone)]
 pub struct Row(Bytes);
 
 impl Row {
     pub(crate) fn read(body: &DataRowBody) -> Result<Self, Error> {
-        // Checked once here, so that the iterator below cannot come to a malformed end.
+        // Validates the whole row once, so that the iterator below can't fail.
         body.ranges()
             .count()
             .map_err(|error| Error::Protocol(error.to_string()))?;
         Ok(Self(body.buffer_bytes().clone()))
     }
 
-    /// The values in the order of the columns. They are UTF-8 unless the session changed its
-    /// `client_encoding` or the database has none (`SQL_ASCII`).
+    /// Returns the values in the order of the columns. They are UTF-8 unless the session has changed its
+    /// `client_encoding` or the database has no encoding (`SQL_ASCII`).
     pub fn values(&self) -> impl Iterator<Item = Option<&[u8]>> {
         // Each value is a length, -1 for NULL, and that many bytes.
         let mut rest: &[u8] = &self.0;
@@ -71,13 +71,12 @@ impl Row {
         })
     }
 
-    /// The text of one value; nothing for NULL, for a column that isn't there, and for text that
-    /// isn't UTF-8.
+    /// Returns the text of one value; `None` for NULL, for a missing column and for text that isn't UTF-8.
     pub fn text(&self, column: usize) -> Option<&str> {
         std::str::from_utf8(self.values().nth(column)??).ok()
     }
 
-    /// The length of all values together, in bytes, with four for each.
+    /// Length of all values in bytes, plus four for each.
     pub fn size(&self) -> usize {
         self.0.len()
     }

@@ -1,58 +1,63 @@
-//! What the server says when a statement fails.
+//! The error that the server reports when a statement fails.
 //!
-//! Every field of an ErrorResponse, by the names of the protocol's documentation
-//! (<https://www.postgresql.org/docs/current/protocol-error-fields.html>). Text that isn't UTF-8
-//! (a server may complain before the encoding is agreed on) has its odd bytes replaced.
+//! It has every field of an ErrorResponse, named as in the protocol's documentation
+//! (<https://www.postgresql.org/docs/current/protocol-error-fields.html>). Bytes that aren't UTF-8 are
+//! replaced; a server may report an error before the encoding is negotiated.
 
 use std::fmt;
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::ErrorFields;
+use serde::Serialize;
 
-/// An error that the server reported. Numbers stay text, as they came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// An error that the server reported. Numbers stay text. In JSON, the names of the fields are those of
+/// Neon's protocol.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct ServerError {
     /// ERROR, FATAL or PANIC, in the server's language.
     pub severity: String,
-    /// The SQLSTATE, five characters.
+    /// SQLSTATE, five characters.
     pub code: String,
-    /// What happened, in one line.
+    /// Message in one line.
     pub message: String,
-    /// More about what happened.
+    /// Details.
     pub detail: Option<String>,
-    /// What might help.
+    /// Suggestion how to solve the problem.
     pub hint: Option<String>,
-    /// Where in the statement, in characters from 1.
+    /// Position in the statement, in characters from 1.
     pub position: Option<String>,
-    /// Where in [`internal_query`](Self::internal_query), in characters from 1.
+    /// Position in [`internal_query`](Self::internal_query), in characters from 1.
     pub internal_position: Option<String>,
-    /// The statement that a function of the server's generated and that failed.
+    /// Text of a failed statement that a function has generated.
     pub internal_query: Option<String>,
-    /// The stack of calls that led here, newest first.
+    /// Call stack, newest first.
+    #[serde(rename = "where")]
     pub context: Option<String>,
-    /// The schema that the error is about.
+    /// Schema that the error refers to.
     pub schema: Option<String>,
-    /// The table that the error is about.
+    /// Table that the error refers to.
     pub table: Option<String>,
-    /// The column that the error is about.
+    /// Column that the error refers to.
     pub column: Option<String>,
-    /// The data type that the error is about.
+    /// Data type that the error refers to.
     pub data_type: Option<String>,
-    /// The constraint that was violated.
+    /// Violated constraint.
     pub constraint: Option<String>,
-    /// The server's source file.
+    /// Source file of the server.
     pub file: Option<String>,
-    /// The line in it.
+    /// Line in that file.
     pub line: Option<String>,
-    /// The function in it.
+    /// Function in that file.
     pub routine: Option<String>,
-    /// The severity again, never translated; servers before 9.6 leave it out.
+    /// Severity in English; servers before 9.6 don't send it.
+    #[serde(skip)]
     untranslated_severity: Option<String>,
 }
 
 impl ServerError {
-    /// Whether the server ends the session with this error.
+    /// `true` if the server ends the session with this error.
     pub fn ends_session(&self) -> bool {
         matches!(
             self.untranslated_severity
@@ -62,15 +67,15 @@ impl ServerError {
         )
     }
 
-    /// Whether the server is going away or not there yet: a shutdown by its administrator or a
-    /// crash, a session closed for being idle, or a start that isn't over.
+    /// `true` if the server is shutting down, restarting after a crash or starting up, or has closed an
+    /// idle session.
     pub fn is_unavailable(&self) -> bool {
         matches!(&*self.code, "57P01" | "57P02" | "57P03" | "57P05")
     }
 
     pub(crate) fn read(mut fields: ErrorFields<'_>) -> Self {
         let mut error = Self::default();
-        // A malformed rest is dropped: what was read so far says more than a protocol error.
+        // Ignores a malformed rest: the fields before it say more than a protocol error.
         while let Ok(Some(field)) = fields.next() {
             let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
             match field.type_() {
@@ -92,7 +97,7 @@ impl ServerError {
                 b'F' => error.file = Some(value),
                 b'L' => error.line = Some(value),
                 b'R' => error.routine = Some(value),
-                // The protocol asks clients to ignore fields that they don't know.
+                // The protocol requires clients to ignore unknown fields.
                 _ => {}
             }
         }

@@ -1,7 +1,7 @@
-//! A session that is logged in, and that somebody else speaks in from there on.
+//! A session whose stream is handed over after the login.
 //!
-//! A relay ends the login on both of its sides, and then only passes bytes on. It needs the server's
-//! stream as it is after the login, and what the server said of the session until then.
+//! A relay handles the login on both of its sides and then forwards bytes. It needs the server's stream
+//! after the login, and the parameters that the server has reported until then.
 
 use std::io::Cursor;
 
@@ -11,15 +11,14 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use crate::socket::Socket;
 use crate::{CancelToken, Config, Connection, Error};
 
-/// A server's stream right after its first ReadyForQuery, which is not part of it any more.
+/// A server's stream after its first ReadyForQuery, which has been read.
 ///
-/// What is read and written are messages of the protocol
-/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>), cut anywhere. Dropping
-/// it closes the socket, which alone stops no statement: see
-/// [`cancel_token`](Self::cancel_token).
+/// It carries messages of the protocol
+/// (<https://www.postgresql.org/docs/current/protocol-message-formats.html>), split anywhere. Dropping it
+/// closes the socket, which doesn't cancel a statement; [`cancel_token`](Self::cancel_token) does.
 pub struct Session {
     stream: Box<dyn Socket>,
-    /// What came with the end of the login, and is read first.
+    /// Bytes that were received with the end of the login; they are read first.
     unread: BytesMut,
     parameters: Vec<(String, String)>,
     password_proved: bool,
@@ -27,8 +26,8 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects and logs in. `settings` are what the session begins with (`application_name`,
-    /// `search_path`, `options`, …), and count more than what `config` says of the same.
+    /// Connects and logs in to a session that begins with `settings` (`application_name`, `search_path`,
+    /// `options`, …). They take precedence over `config`.
     ///
     /// # Errors
     /// As [`Connection::connect`].
@@ -46,8 +45,8 @@ impl Session {
         })
     }
 
-    /// What the server reported of the session (`server_version`, `TimeZone`, …), in its order. It
-    /// reports later changes in the stream.
+    /// Returns the parameters that the server has reported (`server_version`, `TimeZone`, …), in its order.
+    /// Later changes are in the stream.
     pub fn parameters(&self) -> &[(String, String)] {
         &self.parameters
     }
@@ -57,12 +56,12 @@ impl Session {
         self.password_proved
     }
 
-    /// The right to cancel what the session is doing.
+    /// Returns a token that cancels the current statement.
     pub fn cancel_token(&self) -> CancelToken {
         self.cancel_token.clone()
     }
 
-    /// What the server says, and what is said to it.
+    /// Returns the stream from the server and the stream to it.
     pub fn split(
         self,
     ) -> (

@@ -1,10 +1,10 @@
-//! Opens the byte stream that a connection or a cancel request talks over: TCP or a Unix socket,
-//! with TLS where `sslmode` asks for it.
+//! Opens the byte stream of a connection or a cancel request: TCP or a Unix socket, with TLS if
+//! `sslmode` requires it.
 //!
 //! TLS begins in the middle of the stream, after an SSLRequest
 //! (<https://www.postgresql.org/docs/current/protocol-flow.html>, 54.2.10). Exactly one byte of the
-//! answer is read before the handshake, so nothing that somebody slipped in before it in clear
-//! text is ever taken for the server's word.
+//! reply is read before the handshake, so that clear text which an attacker injects before it is never
+//! mistaken for the server's.
 
 use std::io;
 use std::time::Duration;
@@ -15,20 +15,21 @@ use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::{Config, Error, Host, SslMode, tls};
+use crate::config::SslMode;
+use crate::{Config, Error, Host, tls};
 
-/// Any of the streams that Postgres is reached over.
+/// Any stream to Postgres.
 pub(crate) trait Socket: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Sync + Unpin> Socket for T {}
 
-/// Silence after which the kernel asks whether the peer is still there.
+/// Idle time after which the kernel probes the peer.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// An open stream.
 pub(crate) struct Opened {
     pub(crate) stream: Box<dyn Socket>,
-    /// What binds a login to this stream and no other, where it is encrypted.
+    /// Channel binding data of an encrypted stream.
     pub(crate) binding: Option<Vec<u8>>,
 }
 
@@ -41,7 +42,7 @@ impl Opened {
     }
 }
 
-/// Opens a stream to the configured server. The caller bounds the time.
+/// Opens a stream to the server. The caller sets a timeout.
 pub(crate) async fn open(config: &Config) -> Result<Opened, Error> {
     if let Some(file) = config.socket_file() {
         return match UnixStream::connect(&file).await {
@@ -60,7 +61,7 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, Error> {
         .set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))
         .map_err(Error::Lost)?;
 
-    if config.ssl_mode() == SslMode::Disable {
+    if config.ssl_mode == SslMode::Disable {
         return Ok(Opened::plain(stream));
     }
     if server_offers_tls(&mut stream).await.map_err(Error::Lost)? {
@@ -70,7 +71,7 @@ pub(crate) async fn open(config: &Config) -> Result<Opened, Error> {
             stream: Box::new(stream),
         });
     }
-    match config.ssl_mode() {
+    match config.ssl_mode {
         SslMode::Disable | SslMode::Prefer => Ok(Opened::plain(stream)),
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Err(Error::TlsRefused),
     }
@@ -80,7 +81,7 @@ async fn server_offers_tls(stream: &mut TcpStream) -> io::Result<bool> {
     let mut request = BytesMut::new();
     frontend::ssl_request(&mut request);
     stream.write_all(&request).await?;
-    // A server too old to know the request answers with an error ('E'), and so offers none.
+    // A server that is too old to know the request sends an error ('E').
     Ok(stream.read_u8().await? == b'S')
 }
 

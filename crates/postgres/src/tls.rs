@@ -1,23 +1,22 @@
-//! TLS as `sslmode` understands it.
+//! TLS with the semantics of libpq's `sslmode`.
 //!
-//! libpq verifies nothing unless it is told to, and people's addresses count on that: `require`
-//! means that nobody who only listens can read. Whoever wants to be sure of the server says
-//! `verify-full`. As with libpq, `require` together with `sslrootcert` verifies the authority.
+//! As in libpq, `require` encrypts but verifies nothing, except the authority if `sslrootcert` is set.
+//! `verify-ca` verifies the authority, and `verify-full` the server's name as well.
 //!
-//! The authorities are those in `sslrootcert`, if given; else the system's together with Mozilla's
-//! (compiled in), so that an image without certificates works too. Cryptography is ring's.
+//! The authorities are those in `sslrootcert`, if set, else those that all clients trust
+//! (`tirage_net::tls`).
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
 use sha2::{Digest, Sha256, Sha384, Sha512};
+use tirage_net::tls;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -26,24 +25,25 @@ use x509_parser::oid_registry::*;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 
-use crate::{Config, Error, SslMode};
+use crate::config::SslMode;
+use crate::{Config, Error};
 
-/// Makes the stream a TLS one, verified as far as the configuration asks.
+/// Starts TLS on the stream, and verifies the server as the configuration requires.
 pub(crate) async fn handshake(
     config: &Config,
     host: &str,
     stream: TcpStream,
 ) -> Result<TlsStream<TcpStream>, Error> {
     let name = ServerName::try_from(host.to_owned()).map_err(failed)?;
-    TlsConnector::from(client_config(config)?)
+    TlsConnector::from(Arc::new(client_config(config)?))
         .connect(name, stream)
         .await
         .map_err(failed)
 }
 
-/// What a login over this stream is bound to (`tls-server-end-point`, RFC 5929, section 4): the hash
-/// of the server's certificate, by the hash function of its signature, but never MD5 or SHA-1.
-/// Nothing for signatures that have no hash function of their own, such as Ed25519.
+/// Returns the channel binding data of the stream (`tls-server-end-point`, RFC 5929, section 4): the hash
+/// of the server's certificate by the hash function of its signature, with SHA-256 in place of MD5 and
+/// SHA-1. `None` for signatures without a hash function of their own, such as Ed25519.
 pub(crate) fn server_end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>> {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates()?.first()?;
@@ -81,148 +81,60 @@ pub(crate) fn server_end_point(stream: &TlsStream<TcpStream>) -> Option<Vec<u8>>
     }
 }
 
-fn client_config(config: &Config) -> Result<Arc<ClientConfig>, Error> {
-    let root_cert = config
-        .ssl_root_cert()
-        .filter(|path| path.as_os_str() != "system");
-    let verification = match config.ssl_mode() {
-        SslMode::VerifyFull => Verification::Name,
-        SslMode::VerifyCa => Verification::Authority,
-        SslMode::Require if config.ssl_root_cert().is_some() => Verification::Authority,
-        SslMode::Disable | SslMode::Prefer | SslMode::Require => Verification::Nothing,
-    };
-    match (verification, root_cert) {
-        (Verification::Nothing, _) => Ok(UNVERIFIED.clone()),
-        (Verification::Name, None) => USUAL_ROOTS.clone().map_err(Error::Tls),
-        (Verification::Authority, None) => verifying(usual_roots(), verification),
-        (_, Some(path)) => {
-            let unreadable = |reason: &dyn std::fmt::Display| {
-                Error::Tls(format!("{}: {reason}", path.display()))
-            };
-            let mut roots = RootCertStore::empty();
-            for certificate in
-                CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))?
-            {
-                roots
-                    .add(certificate.map_err(|error| unreadable(&error))?)
-                    .map_err(|error| unreadable(&error))?;
-            }
-            verifying(roots, verification)
+fn client_config(config: &Config) -> Result<ClientConfig, Error> {
+    let verifies_authority = match config.ssl_mode {
+        SslMode::VerifyFull => {
+            let builder = tls::builder().with_root_certificates(roots(config)?);
+            return Ok(builder.with_no_client_auth());
         }
-    }
+        SslMode::VerifyCa => true,
+        SslMode::Require => config.ssl_root_cert.is_some(),
+        SslMode::Disable | SslMode::Prefer => false,
+    };
+    let authority = match verifies_authority {
+        true => Some(
+            WebPkiServerVerifier::builder_with_provider(roots(config)?, tls::provider())
+                .build()
+                .map_err(failed)?,
+        ),
+        false => None,
+    };
+    Ok(tls::builder()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Nameless { authority }))
+        .with_no_client_auth())
 }
 
-/// Encrypts and believes whoever answers.
-static UNVERIFIED: LazyLock<Arc<ClientConfig>> =
-    LazyLock::new(|| with_verifier(Arc::new(Unverified(PROVIDER.clone()))));
-
-/// `verify-full` without `sslrootcert`; kept because reading the system's store takes a while.
-static USUAL_ROOTS: LazyLock<Result<Arc<ClientConfig>, String>> = LazyLock::new(|| {
-    verifying(usual_roots(), Verification::Name).map_err(|error| error.to_string())
-});
-
-static PROVIDER: LazyLock<Arc<CryptoProvider>> =
-    LazyLock::new(|| Arc::new(rustls::crypto::ring::default_provider()));
-
-#[derive(Clone, Copy)]
-enum Verification {
-    Nothing,
-    Authority,
-    Name,
-}
-
-fn usual_roots() -> RootCertStore {
+/// Returns the authorities in `sslrootcert`, or else the default ones.
+fn roots(config: &Config) -> Result<Arc<RootCertStore>, Error> {
+    let path = match &config.ssl_root_cert {
+        Some(path) if path.as_os_str() != "system" => path,
+        _ => return Ok(tls::roots()),
+    };
+    let unreadable =
+        |reason: &dyn std::fmt::Display| Error::Tls(format!("{}: {reason}", path.display()));
     let mut roots = RootCertStore::empty();
-    roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
-    // Certificates of the system's that can't be read are left out; the others count.
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    roots
-}
-
-fn verifying(roots: RootCertStore, verification: Verification) -> Result<Arc<ClientConfig>, Error> {
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots.into(), PROVIDER.clone())
-        .build()
-        .map_err(failed)?;
-    Ok(match verification {
-        Verification::Name | Verification::Nothing => with_verifier(verifier),
-        Verification::Authority => with_verifier(Arc::new(AuthorityOnly(verifier))),
-    })
-}
-
-fn with_verifier(verifier: Arc<dyn ServerCertVerifier>) -> Arc<ClientConfig> {
-    #[expect(
-        clippy::expect_used,
-        reason = "ring's provider supports rustls' default versions"
-    )]
-    let builder = ClientConfig::builder_with_provider(PROVIDER.clone())
-        .with_safe_default_protocol_versions()
-        .expect("ring supports TLS 1.2 and 1.3");
-    Arc::new(
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth(),
-    )
+    for certificate in CertificateDer::pem_file_iter(path).map_err(|error| unreadable(&error))? {
+        roots
+            .add(certificate.map_err(|error| unreadable(&error))?)
+            .map_err(|error| unreadable(&error))?;
+    }
+    Ok(roots.into())
 }
 
 fn failed(error: impl std::fmt::Display) -> Error {
     Error::Tls(error.to_string())
 }
 
-/// `require`: any certificate will do, but whoever shows it must hold its key.
+/// A verifier for modes that don't verify the server's name. The server always has to prove that it holds
+/// the certificate's key.
 #[derive(Debug)]
-struct Unverified(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Unverified {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(
-            message,
-            certificate,
-            signature,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Nameless {
+    /// `verify-ca`: the certificate's authority is verified. `None` accepts any certificate.
+    authority: Option<Arc<WebPkiServerVerifier>>,
 }
 
-/// `verify-ca`: everything but the name.
-#[derive(Debug)]
-struct AuthorityOnly(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AuthorityOnly {
+impl ServerCertVerifier for Nameless {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -231,11 +143,17 @@ impl ServerCertVerifier for AuthorityOnly {
         ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        // The name is the last thing that webpki looks at, so all else was right.
-        match self
-            .0
-            .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
-        {
+        let Some(authority) = &self.authority else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        // webpki verifies the name last, so everything else was valid.
+        match authority.verify_server_cert(
+            end_entity,
+            intermediates,
+            server_name,
+            ocsp_response,
+            now,
+        ) {
             Err(rustls::Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -249,8 +167,8 @@ impl ServerCertVerifier for AuthorityOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls12_signature(message, certificate, signature)
+        let algorithms = tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &algorithms)
     }
 
     fn verify_tls13_signature(
@@ -259,11 +177,13 @@ impl ServerCertVerifier for AuthorityOnly {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.0
-            .verify_tls13_signature(message, certificate, signature)
+        let algorithms = tls::provider().signature_verification_algorithms;
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        tls::provider()
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }

@@ -1,4 +1,4 @@
-//! A session that is logged in here and spoken in by somebody else.
+//! A session whose stream is handed over after the login.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -13,7 +13,7 @@ use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Session};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
 
-/// Sends a message and reads until the server is ready; what came, and where it says `Z`.
+/// Sends a statement and returns the replies up to ReadyForQuery.
 async fn ask(session: &mut (impl AsyncRead + AsyncWrite + Unpin), statement: &str) -> BytesMut {
     let mut query = vec![b'Q'];
     query.extend_from_slice(&u32::try_from(statement.len() + 5).unwrap().to_be_bytes());
@@ -29,7 +29,7 @@ async fn ask(session: &mut (impl AsyncRead + AsyncWrite + Unpin), statement: &st
 }
 
 #[tokio::test]
-async fn it_begins_as_it_was_asked_to_and_is_then_a_plain_stream() {
+async fn the_session_has_its_settings_and_is_a_plain_stream() {
     let cluster = Cluster::start_temporary().unwrap();
     let url = format!("{}?options=-c%20work_mem=1MB", cluster.superuser_url());
     let config: Config = url.parse().unwrap();
@@ -78,7 +78,7 @@ async fn it_begins_as_it_was_asked_to_and_is_then_a_plain_stream() {
     let answer = loop {
         tokio::select! {
             answer = &mut answer => break answer,
-            // A request that comes before the statement does nothing.
+            // A cancel request before the statement has no effect.
             () = tokio::time::sleep(Duration::from_millis(50)) => {
                 cancel_token.cancel(Duration::from_secs(5)).await.unwrap();
             }

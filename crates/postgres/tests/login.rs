@@ -1,4 +1,4 @@
-//! Reaching a server and getting in: sockets, passwords in each form, TLS in each mode.
+//! Connecting and logging in: sockets, methods of authentication, modes of TLS.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,7 +16,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair}
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Connection, Error};
 
-/// A server with TLS, and with a role for each way of proving who one is.
+/// A server with TLS, and with a role for each method of authentication.
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 struct Server {
@@ -39,7 +39,7 @@ impl Server {
             ),
         )
         .unwrap();
-        // A runtime can be neither entered nor dropped on the test's own thread.
+        // A runtime can't be entered or dropped on the test's thread.
         std::thread::scope(|scope| {
             let set_up = || {
                 tokio::runtime::Runtime::new()
@@ -82,7 +82,7 @@ async fn set_up(cluster: &Cluster) {
         .batch_execute("select pg_reload_conf()")
         .await
         .unwrap();
-    // The server reads its files some time after the signal.
+    // The server reloads its files some time after the signal.
     let required: Config = format!("{config}?sslmode=require").parse().unwrap();
     let required = required.with_user(config.user(), config.password().cloned());
     for _ in 0..500 {
@@ -94,7 +94,7 @@ async fn set_up(cluster: &Cluster) {
     panic!("the server never took its certificate");
 }
 
-/// An authority, and a certificate of its that is good for `localhost` only.
+/// Creates an authority and a certificate for `localhost`.
 fn write_certificates(data: &Path, authority: &Path) {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -106,7 +106,7 @@ fn write_certificates(data: &Path, authority: &Path) {
         .unwrap();
     fs::write(authority, issuer.pem()).unwrap();
     fs::write(data.join("server.crt"), certificate.pem()).unwrap();
-    // Made in place of a file with the owner and mode that Postgres insists on.
+    // Overwrites a file with the owner and mode that Postgres requires.
     fs::copy(data.join("PG_VERSION"), data.join("server.key")).unwrap();
     let owner = fs::metadata(data).unwrap();
     std::os::unix::fs::chown(
@@ -140,7 +140,7 @@ async fn encrypted(config: &Config) -> Result<bool, Error> {
 }
 
 #[tokio::test]
-async fn each_way_of_asking_for_a_password() {
+async fn each_method_of_authentication() {
     for user in ["clear", "md", "encrypted"] {
         let good = SERVER.url(&format!("{user}:pass%20word"), "127.0.0.1", "");
         let connection = Connection::connect(&good).await.unwrap();
@@ -169,7 +169,7 @@ async fn trust_proves_nothing() {
 }
 
 #[tokio::test]
-async fn what_the_server_refuses_at_the_start_keeps_its_fields() {
+async fn an_error_during_the_login_has_its_fields() {
     let config = SERVER
         .url("clear:pass%20word", "127.0.0.1", "")
         .with_database("nowhere");
@@ -197,14 +197,14 @@ async fn options_and_name_reach_the_session() {
 }
 
 #[tokio::test]
-async fn tls_as_each_mode_means_it() {
+async fn modes_of_tls() {
     let authority = SERVER.authority.display();
     let cases = [
         ("127.0.0.1", "sslmode=disable".to_owned(), Some(false)),
         ("127.0.0.1", "sslmode=prefer".to_owned(), Some(true)),
-        // Nobody vouches for the certificate, and `require` doesn't mind.
+        // The authority is unknown, which `require` ignores.
         ("127.0.0.1", "sslmode=require".to_owned(), Some(true)),
-        // The certificate is for `localhost`.
+        // The certificate is valid for `localhost` only.
         (
             "127.0.0.1",
             format!("sslmode=require&sslrootcert={authority}"),
@@ -225,7 +225,7 @@ async fn tls_as_each_mode_means_it() {
             format!("sslmode=verify-full&sslrootcert={authority}"),
             Some(true),
         ),
-        // Only our own authority knows this server.
+        // Only the test's authority has signed this certificate.
         ("localhost", "sslmode=verify-full".to_owned(), None),
         ("localhost", "sslmode=verify-ca".to_owned(), None),
         (
@@ -245,7 +245,7 @@ async fn tls_as_each_mode_means_it() {
 }
 
 #[tokio::test]
-async fn a_login_is_bound_to_its_connection_where_that_is_asked_for() {
+async fn channel_binding() {
     let bound = |credentials, parameters: &str| {
         let config = SERVER.url(credentials, "127.0.0.1", parameters);
         async move { Connection::connect(&config).await }
@@ -258,7 +258,7 @@ async fn a_login_is_bound_to_its_connection_where_that_is_asked_for() {
         assert_eq!(refused.server().unwrap().code, "28P01", "{binding}");
     }
     for (credentials, parameters) in [
-        // Without TLS there is nothing to bind to, and other logins know no binding.
+        // Channel binding needs TLS and SCRAM.
         (
             "tirage_owner:any",
             "sslmode=disable&channel_binding=require",
@@ -280,7 +280,7 @@ async fn a_login_is_bound_to_its_connection_where_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_cancel_request_travels_over_tls_too() {
+async fn a_cancel_request_uses_tls() {
     let config = SERVER.url("encrypted:pass%20word", "127.0.0.1", "sslmode=require");
     let mut connection = Connection::connect(&config).await.unwrap();
     let canceller = connection.cancel_token();
@@ -301,7 +301,7 @@ async fn a_unix_socket_needs_no_tls() {
         "",
         &format!("host={folder}&sslmode=verify-full"),
     );
-    // The rule for the socket is SCRAM's, so the password is proved here as well.
+    // The socket requires SCRAM as well, so the login proves the password.
     let mut connection = Connection::connect(&url).await.unwrap();
     assert!(connection.password_proved_by_login());
     let outcome = connection
@@ -312,7 +312,7 @@ async fn a_unix_socket_needs_no_tls() {
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
+async fn a_server_without_tls_is_refused_if_tls_is_required() {
     let cluster = tokio::task::spawn_blocking(Cluster::start_temporary)
         .await
         .unwrap()
@@ -327,7 +327,7 @@ async fn a_server_without_tls_is_refused_where_tls_is_asked_for() {
 }
 
 #[tokio::test]
-async fn nobody_there_and_nobody_answering_are_told_apart() {
+async fn an_unreachable_and_a_silent_server_give_different_errors() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = listener.local_addr().unwrap();
     let config: Config = format!("postgres://me@{silent}/db?connect_timeout=1")

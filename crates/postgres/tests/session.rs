@@ -1,4 +1,4 @@
-//! One session with a real server: statements, errors, pipelines, cancelling, being left.
+//! One session with a real server: statements, errors, pipelines, cancelling, abandoned futures.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -9,7 +9,7 @@ use std::sync::{LazyLock, OnceLock};
 use std::time::Duration;
 
 use tirage_devstack::postgres::Cluster;
-use tirage_postgres::{Config, Connection, Error, Event, Outcome, Standing, TransactionStatus};
+use tirage_postgres::{Config, Connection, Error, Event, Outcome, TransactionStatus};
 
 static CLUSTER: LazyLock<Cluster> = LazyLock::new(|| Cluster::start_temporary().unwrap());
 
@@ -146,7 +146,7 @@ async fn mistakes_read_as_if_the_server_had_been_asked_step_by_step() {
 }
 
 #[tokio::test]
-async fn what_fits_in_no_message_is_refused_and_forgotten() {
+async fn what_cannot_be_encoded_is_refused_and_not_queued() {
     let mut connection = connect().await;
     let error = connection.execute("select '\0'", &[]).await.unwrap_err();
     assert!(matches!(error, Error::Encode(_)), "{error:?}");
@@ -200,7 +200,7 @@ async fn what_follows_an_error_is_skipped_up_to_the_sync() {
     connection.queue_statement("begin", []).unwrap();
     connection.queue_statement("select 1/0", []).unwrap();
     connection.queue_statement("select 2", []).unwrap();
-    connection.queue_flush();
+    connection.queue_sync();
     let error = loop {
         match connection.next_event().await {
             Ok(Event::Columns(_) | Event::Complete(_)) => {}
@@ -215,7 +215,7 @@ async fn what_follows_an_error_is_skipped_up_to_the_sync() {
 }
 
 #[tokio::test]
-async fn a_dropped_future_can_be_cleaned_up_after() {
+async fn a_connection_recovers_after_a_dropped_future() {
     let mut connection = connect().await;
     let canceller = connection.cancel_token();
     tokio::time::timeout(
@@ -234,7 +234,7 @@ async fn a_dropped_future_can_be_cleaned_up_after() {
 }
 
 #[tokio::test]
-async fn a_cancelled_statement_says_so() {
+async fn a_cancelled_statement_fails_with_57014() {
     let mut connection = connect().await;
     let canceller = connection.cancel_token();
     let (outcome, cancelled) =
@@ -247,12 +247,12 @@ async fn a_cancelled_statement_says_so() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_that_was_ended_is_noticed_before_use() {
+async fn an_idle_connection_that_the_server_has_closed_is_detected() {
     let mut connection = connect().await;
-    assert_eq!(connection.look(), Standing::Fine);
+    assert!(!connection.is_closed());
     terminate(&mut connection).await;
     let mut waited = Duration::ZERO;
-    while connection.look() != Standing::Closed {
+    while !connection.is_closed() {
         tokio::time::sleep(Duration::from_millis(10)).await;
         waited += Duration::from_millis(10);
         assert!(waited < Duration::from_secs(5));
@@ -260,14 +260,14 @@ async fn an_idle_connection_that_was_ended_is_noticed_before_use() {
 }
 
 #[tokio::test]
-async fn a_request_that_the_server_never_looked_at_is_told_apart() {
+async fn a_request_that_the_server_never_read_is_stale() {
     let mut connection = connect().await;
     terminate(&mut connection).await;
     let error = connection.execute("select 1", &[]).await.unwrap_err();
     assert!(matches!(error, Error::Stale), "{error:?}");
     assert!(connection.is_broken());
 
-    // A statement that was begun is another matter.
+    // The server was executing the statement.
     let mut connection = connect().await;
     let error = connection
         .execute(
@@ -295,7 +295,7 @@ async fn terminate(victim: &mut Connection) {
 }
 
 #[tokio::test]
-async fn a_message_over_the_limit_is_refused_unread() {
+async fn a_message_over_the_limit_is_refused() {
     let mut connection = connect().await;
     connection.limit_messages(10_000);
     connection
@@ -314,7 +314,7 @@ async fn a_message_over_the_limit_is_refused_unread() {
 }
 
 #[tokio::test]
-async fn many_connections_at_once_do_not_mix() {
+async fn concurrent_connections_do_not_mix() {
     let queries = (0..20).map(|number: i32| async move {
         let mut connection = connect().await;
         for _ in 0..20 {

@@ -1,35 +1,33 @@
-//! Whom the gateway believes on a socket.
+//! Authentication on a socket.
 //!
-//! Two kinds: accounts of the gateway's own, with passwords that were made for it (a laptop's
-//! services); or whoever Postgres lets in, with the password that Postgres knows (the gateway stands
-//! in front of somebody's database). In the second kind, a login proves the password once, and for a
-//! minute after that the same password is believed without asking; a changed one is asked about at
-//! once. A Postgres that lets people in without asking (`trust`) proves nothing, and so nobody gets
-//! in through the gateway.
+//! Either the gateway has accounts of its own, with passwords that were made for it (services on a
+//! laptop), or Postgres checks the passwords of its roles (a gateway in front of an existing database).
+//! In the second case, the gateway logs in with the client's password and caches a success for one
+//! minute; another password is checked immediately. A login for which Postgres asks for no password
+//! (`trust`) proves nothing, so the gateway refuses it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderValue};
+use http::HeaderMap;
 use tirage_postgres::{Config, Connection, Error, Password, Session};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use crate::caller::{Caller, connection_string};
+use crate::caller::Caller;
+use crate::connect::connect_with_retries;
 use crate::failure::Failure;
 use crate::gateway::Gateway;
-use crate::patience::patiently;
 use crate::pool::Pool;
 
-/// How long a password that Postgres accepted is believed.
-const BELIEVED: Duration = Duration::from_secs(60);
+/// Lifetime of a cached login: Postgres checks the same password again after it.
+const CACHED: Duration = Duration::from_secs(60);
 
-/// Logins under way at once: each costs Postgres a process and thousands of hashes.
-const LOGINS: usize = 8;
+/// Maximum number of concurrent logins. Each costs Postgres a process and thousands of hashes.
+const MAX_LOGINS: usize = 8;
 
-/// Whom the gateway believes on a socket.
+/// The accounts that may use the gateway on a socket.
 #[derive(Debug)]
 pub struct Accounts(Kind);
 
@@ -40,26 +38,25 @@ enum Kind {
 }
 
 impl Accounts {
-    /// Accounts of the gateway's own. Each is a password, and the role to be for whoever knows it;
-    /// the account's name is the role's.
+    /// Accounts of the gateway's own: each is a password and the role that it gives. The account has the
+    /// role's name.
     pub fn own(accounts: impl IntoIterator<Item = (Password, Config)>) -> Self {
         let named =
             |(password, config): (Password, Config)| (config.user().to_owned(), (password, config));
         Self(Kind::Own(accounts.into_iter().map(named).collect()))
     }
 
-    /// Whoever the Postgres at this address lets in; the address's own user and password are not
-    /// used.
+    /// The roles of the Postgres at this address, whose passwords Postgres checks. The address's own user
+    /// and password are not used.
     pub fn of_postgres(upstream: Config) -> Self {
         Self(Kind::Postgres(Box::new(Logins {
             upstream,
-            permits: Semaphore::new(LOGINS),
-            proved: Mutex::default(),
-            last: Mutex::default(),
+            permits: Semaphore::new(MAX_LOGINS),
+            accepted: Mutex::default(),
         })))
     }
 
-    /// The pool of whoever the connection string names, if the password is right.
+    /// Returns the pool of the user in the connection string, if the password is right.
     ///
     /// # Errors
     /// [`Failure::ConnectionString`], [`Failure::Password`], and [`Failure::Connect`] with what
@@ -69,14 +66,15 @@ impl Accounts {
         gateway: &Gateway,
         headers: &HeaderMap,
     ) -> Result<Arc<Pool>, Failure> {
+        let caller = Caller::read(headers)?;
         match &self.0 {
-            Kind::Own(accounts) => Ok(gateway.pool(own(accounts, Caller::read(headers)?)?)),
-            Kind::Postgres(logins) => logins.pool(gateway, headers).await,
+            Kind::Own(accounts) => Ok(gateway.pool(own(accounts, caller)?)),
+            Kind::Postgres(logins) => logins.pool(gateway, caller).await,
         }
     }
 
-    /// A session that is the caller's alone and begins with `settings`, if the password is right. A
-    /// Postgres that is away or full is waited for, for as long as `wait`.
+    /// Opens a session for one client that begins with `settings`, if the password is right. Retries for
+    /// `wait` while Postgres is unavailable or at its connection limit.
     ///
     /// # Errors
     /// [`Failure::Password`], [`Failure::Full`], and [`Failure::Connect`] with what Postgres says.
@@ -91,7 +89,7 @@ impl Accounts {
                 open_session(&own(accounts, caller)?, settings, None, wait).await
             }
             Kind::Postgres(logins) => {
-                let config = logins.config(&caller.user, &caller.password, &caller.database);
+                let config = logins.config(&caller);
                 let permits = Some(&logins.permits);
                 let session = open_session(&config, settings, permits, wait).await?;
                 if session.password_proved_by_login() {
@@ -104,7 +102,7 @@ impl Accounts {
     }
 }
 
-/// Whom an account of the gateway's own makes the caller.
+/// Returns the role that an account of the gateway gives, in the caller's database.
 fn own(accounts: &HashMap<String, (Password, Config)>, caller: Caller) -> Result<Config, Failure> {
     match accounts.get(&caller.user) {
         Some((right, config)) if right.matches(caller.password.as_bytes()) => {
@@ -114,7 +112,7 @@ fn own(accounts: &HashMap<String, (Password, Config)>, caller: Caller) -> Result
     }
 }
 
-/// Logs in to a session that begins with `settings`; each attempt takes one of `permits`.
+/// Logs in to a session that begins with `settings`. Each attempt takes one of `permits`.
 async fn open_session(
     config: &Config,
     settings: &[(String, String)],
@@ -128,17 +126,17 @@ async fn open_session(
         };
         Session::log_in(config, settings).await
     };
-    patiently(Instant::now() + wait, wait, log_in)
+    connect_with_retries(Instant::now() + wait, wait, log_in)
         .await
         .map_err(|failure| match failure {
-            // A value that a setting can't have; the settings are the caller's.
+            // An invalid value of a setting, which the client has chosen.
             Failure::Connect { error, .. } if is_data_exception(&error) && !settings.is_empty() => {
                 Failure::Connect {
                     error,
                     by_caller: true,
                 }
             }
-            other => blame(other),
+            other => classify(other),
         })
 }
 
@@ -147,144 +145,78 @@ fn is_data_exception(error: &Error) -> bool {
     code.starts_with("22")
 }
 
-/// Passwords that Postgres itself was asked about.
+/// Logins that Postgres checks.
 #[derive(Debug)]
 struct Logins {
     upstream: Config,
     permits: Semaphore,
-    /// By user and database: what was right.
-    proved: Mutex<HashMap<(String, String), Proved>>,
-    /// Whoever was believed last, as the whole header says it: most often, that is the next one too.
-    last: Mutex<Option<Last>>,
-}
-
-/// A header that was believed.
-#[derive(Debug)]
-struct Last {
-    connection_string: Password,
-    until: Instant,
-    pool: Weak<Pool>,
-}
-
-/// A password that Postgres accepted.
-#[derive(Debug)]
-struct Proved {
-    password: Password,
-    at: Instant,
-    /// What it leads to, for as long as that is used.
-    pool: Weak<Pool>,
+    /// The accepted password of each user and database, and when Postgres accepted it.
+    accepted: Mutex<HashMap<(String, String), (Password, Instant)>>,
 }
 
 impl Logins {
-    async fn pool(&self, gateway: &Gateway, headers: &HeaderMap) -> Result<Arc<Pool>, Failure> {
-        if let Some(pool) = self.same_as_last(headers) {
-            return Ok(pool);
-        }
-        let Caller {
-            user,
-            password,
-            database,
-        } = Caller::read(headers)?;
-        let key = (user, database);
-        let whole = connection_string(headers)?;
-        if let Some(pool) = self.believed(&key, &password, whole) {
-            return Ok(pool);
+    async fn pool(&self, gateway: &Gateway, caller: Caller) -> Result<Arc<Pool>, Failure> {
+        let config = self.config(&caller);
+        let key = (caller.user, caller.database);
+        if self.is_accepted(&key, &caller.password) {
+            return Ok(gateway.pool(config));
         }
         let _permit = self.permits.acquire().await;
-        // Whoever waited behind somebody with the same password needn't ask again.
-        if let Some(pool) = self.believed(&key, &password, whole) {
-            return Ok(pool);
+        // Another request may have logged in while this one waited.
+        if self.is_accepted(&key, &caller.password) {
+            return Ok(gateway.pool(config));
         }
-        let (user, database) = &key;
-        let config = self.config(user, &password, database);
-        // In a box, because few requests need the room that it takes.
+        // Boxed, because its future is large and few requests need it.
         let connection = Box::pin(log_in(&config, gateway.settings.wait)).await?;
         let pool = gateway.pool(config);
         pool.adopt(connection);
-        let proved = Proved {
-            password,
-            at: Instant::now(),
-            pool: Arc::downgrade(&pool),
-        };
-        let mut all = self.proved();
-        all.retain(|_, proved| proved.at.elapsed() < BELIEVED);
-        all.insert(key, proved);
-        // It may have been the same caller with a password that isn't right any more.
-        *self.last() = None;
+        let mut accepted = self.accepted();
+        accepted.retain(|_, (_, at)| at.elapsed() < CACHED);
+        accepted.insert(key, (caller.password, Instant::now()));
         Ok(pool)
     }
 
-    /// The pool that a password leads to, if it is believed; then so is the `whole` header that it is from.
-    fn believed(
-        &self,
-        key: &(String, String),
-        password: &Password,
-        whole: &HeaderValue,
-    ) -> Option<Arc<Pool>> {
-        // Held to the end, so that what another proof made wrong is not remembered after it.
-        let all = self.proved();
-        let proved = all.get(key).filter(|proved| {
-            proved.at.elapsed() < BELIEVED && proved.password.matches(password.as_bytes())
-        })?;
-        let pool = proved.pool.upgrade()?;
-        *self.last() = Some(Last {
-            connection_string: Password::new(whole.as_bytes()),
-            until: proved.at + BELIEVED,
-            pool: Weak::clone(&proved.pool),
-        });
-        Some(pool)
+    /// `true` if Postgres has accepted the password lately.
+    fn is_accepted(&self, key: &(String, String), password: &Password) -> bool {
+        self.accepted().get(key).is_some_and(|(accepted, at)| {
+            at.elapsed() < CACHED && accepted.matches(password.as_bytes())
+        })
     }
 
-    /// The pool that the same header led to the last time, while it is believed.
-    fn same_as_last(&self, headers: &HeaderMap) -> Option<Arc<Pool>> {
-        let connection_string = connection_string(headers).ok()?;
-        let last = self.last();
-        let last = last.as_ref().filter(|last| {
-            !headers.contains_key(AUTHORIZATION)
-                && Instant::now() < last.until
-                && last.connection_string.matches(connection_string.as_bytes())
-        });
-        last?.pool.upgrade()
-    }
-
-    fn config(&self, user: &str, password: &Password, database: &str) -> Config {
+    fn config(&self, caller: &Caller) -> Config {
         self.upstream
-            .with_user(user, Some(password.clone()))
-            .with_database(database)
+            .with_user(&caller.user, Some(caller.password.clone()))
+            .with_database(&caller.database)
     }
 
-    fn last(&self) -> MutexGuard<'_, Option<Last>> {
-        // Replaced whole.
-        self.last.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn proved(&self) -> MutexGuard<'_, HashMap<(String, String), Proved>> {
-        // A map is right after every single change.
-        self.proved.lock().unwrap_or_else(PoisonError::into_inner)
+    fn accepted(&self) -> MutexGuard<'_, HashMap<(String, String), (Password, Instant)>> {
+        // Every single change leaves the map valid.
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Lets Postgres look at a password.
+/// Has Postgres check a password.
 async fn log_in(config: &Config, wait: Duration) -> Result<Connection, Failure> {
-    let connection = patiently(Instant::now() + wait, wait, || Connection::connect(config))
-        .await
-        .map_err(blame)?;
+    let connection =
+        connect_with_retries(Instant::now() + wait, wait, || Connection::connect(config))
+            .await
+            .map_err(classify)?;
     match connection.password_proved_by_login() {
         true => Ok(connection),
         false => Err(Failure::Password(config.user().to_owned())),
     }
 }
 
-fn blame(failure: Failure) -> Failure {
+fn classify(failure: Failure) -> Failure {
     match failure {
-        Failure::Connect { error, .. } => caused_by_caller(error),
+        Failure::Connect { error, .. } => classify_refusal(error),
         other => other,
     }
 }
 
-/// What Postgres says when it refuses somebody is theirs to know: credentials (class 28), a database
-/// that isn't there (3D) or isn't open to them (42). That it is away or full is not their doing.
-pub(crate) fn caused_by_caller(error: Error) -> Failure {
+/// Classifies a refused login. The client may know that its credentials are invalid (class 28), that
+/// the database doesn't exist (3D) or that it may not connect (42). Other errors are not its fault.
+pub(crate) fn classify_refusal(error: Error) -> Failure {
     let by_caller = error.server().is_some_and(|error| {
         ["28", "3D", "42"]
             .iter()

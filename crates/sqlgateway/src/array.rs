@@ -1,17 +1,17 @@
-//! A Postgres array's text as a JSON array.
+//! Converts a Postgres array from text to JSON.
 //!
-//! The text form (<https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>) is braces around
-//! items, nested once for each dimension; an item is quoted where it must be, with backslash
-//! escapes, and a bare `NULL` is null. Bounds before it (`[2:3]={...}`) are dropped, because JSON
-//! has no place for them. One pass, no recursion.
+//! In text (<https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>), an array is braces
+//! around items, nested once per dimension. An item is quoted if necessary, with backslash escapes; an
+//! unquoted `NULL` is null. Bounds (`[2:3]={...}`) are dropped, because JSON can't express them. One
+//! pass, no recursion.
 
-use crate::answer::{Malformed, write_scalar};
+use crate::result::{Malformed, write_scalar};
 use crate::types::Scalar;
 
 /// Appends the array to the JSON.
 ///
 /// # Errors
-/// [`Malformed`], and then what was appended is of no use.
+/// [`Malformed`]; the JSON is invalid then.
 pub(crate) fn write_array(
     json: &mut Vec<u8>,
     text: &str,
@@ -72,7 +72,8 @@ pub(crate) fn write_array(
     }
 }
 
-/// Reads the quoted item that the text begins with; its length in the text, with both quotes.
+/// Reads the quoted item at the start of the text into `item`. Returns its length in the text,
+/// including both quotes.
 fn unquote(text: &str, item: &mut String) -> Option<usize> {
     item.clear();
     let mut characters = text.char_indices().skip(1);
@@ -144,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn boxes_are_between_semicolons() {
+    fn the_delimiter_of_boxes_is_a_semicolon() {
         let mut json = Vec::new();
         write_array(&mut json, "{(1,1),(0,0);(2,2),(1,1)}", b';', Scalar::Text).unwrap();
         assert_eq!(json, br#"["(1,1),(0,0)","(2,2),(1,1)"]"#);
     }
 
     #[test]
-    fn what_is_no_array_is_refused() {
+    fn malformed_arrays_are_refused() {
         for text in [
             "", "1", "{", "{1", "{1}}", "{1}x", "}", "{\"a}", "{\"a\\", "[1:1]", "[=", ",",
         ] {

@@ -1,14 +1,15 @@
-//! Who asks, on a socket: over HTTP the header `Neon-Connection-String` says it.
+//! The caller on a socket, as the header `Neon-Connection-String` names it over HTTP:
+//! `postgres://user:password@host/database?...`.
 //!
-//! `postgres://user:password@host/database?...`. The host only served the client to find us, and
-//! parameters after `?` describe a connection that isn't made here: both are ignored.
+//! The host and the parameters after `?` are ignored. The client used the host to find the gateway, and
+//! the parameters describe a connection that the gateway doesn't make.
 
 use http::{HeaderMap, HeaderValue};
 use percent_encoding::percent_decode_str;
 use tirage_postgres::Password;
 use url::Url;
 
-/// As whom somebody asks, and the password that proves it.
+/// User and database that a client asks for, and its password.
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) user: String,
@@ -16,7 +17,7 @@ pub(crate) struct Caller {
     pub(crate) database: String,
 }
 
-/// Why the header is refused, in Neon's words.
+/// Error of a connection string, with Neon's messages.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ConnectionStringError {
     #[error("invalid header: neon-connection-string")]
@@ -36,7 +37,7 @@ pub(crate) enum ConnectionStringError {
 }
 
 impl Caller {
-    /// Reads the header.
+    /// Parses the header.
     ///
     /// # Errors
     /// Each of [`ConnectionStringError`]; none repeats the password.
@@ -62,7 +63,7 @@ impl Caller {
         if url.username().is_empty() {
             return Err(ConnectionStringError::NoUser);
         }
-        // A bearer token would be somebody else's word for who this is; nobody's is taken.
+        // Bearer tokens are not supported.
         let password = url
             .password()
             .filter(|_password| !headers.contains_key(http::header::AUTHORIZATION))
@@ -75,15 +76,13 @@ impl Caller {
     }
 }
 
-/// The header.
+/// Returns the header. Two of them are refused, because a proxy in front of the gateway may have checked
+/// the other one.
 ///
 /// # Errors
 /// [`ConnectionStringError::Header`].
-pub(crate) fn connection_string(
-    headers: &HeaderMap,
-) -> Result<&HeaderValue, ConnectionStringError> {
+fn connection_string(headers: &HeaderMap) -> Result<&HeaderValue, ConnectionStringError> {
     let mut values = headers.get_all("neon-connection-string").iter();
-    // Of two, nobody could say which one was checked by whoever stands before us.
     match (values.next(), values.next()) {
         (Some(value), None) => Ok(value),
         _ => Err(ConnectionStringError::Header),
@@ -112,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_named() {
+    fn the_error_names_what_is_missing() {
         for (text, expected) in [
             ("mysql://u:p@h/db", ConnectionStringError::Scheme),
             ("postgres://u:p@h", ConnectionStringError::NoDatabase),

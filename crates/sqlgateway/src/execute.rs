@@ -1,121 +1,158 @@
-//! Runs what was asked on a leased connection.
+//! Executes a request on a leased connection.
 //!
-//! A single statement is one round trip. A batch is two: everything from BEGIN to the last statement
-//! is sent at once, and COMMIT only when the whole answer is known to be good, because an answer
-//! that turns out too large must roll back. Between the statements of a batch there is no sync, so
-//! the server itself skips what follows a failed one.
+//! A single statement and a read-only batch take one round trip to Postgres: BEGIN, the statements,
+//! COMMIT and the cleaning of the session are sent in one write. If a statement fails, the server skips
+//! the rest up to the sync, and COMMIT rolls back.
 //!
-//! That is the same as Neon's step by step, with one exception: a batch whose own statements end or
-//! begin transactions. After a COMMIT of its own, each further statement would be a transaction of
-//! its own, and without syncs it isn't. Such a batch is sent step by step.
+//! A batch that may write takes two: COMMIT is sent only when the whole response is known to be valid,
+//! because a response over the size limit must roll back. A batch counts as read-only if its headers
+//! say so, or if all its statements are selects. A function in a select can write nevertheless; then a
+//! response over the limit may come after the commit, as for a single statement.
 //!
-//! The cleaning of the session is sent along with the end of the request, and after the commit, which
-//! may run triggers. Where it must come before the sync ([`Sync`]), a single statement that reads or writes
-//! rows is put between BEGIN and COMMIT too.
+//! Two kinds of requests go another way:
+//! - A statement that is no query (DDL, `SET`, `CALL`, `VACUUM`) is sent alone, without a transaction
+//!   around it, because some of them refuse to run in one.
+//! - A batch with its own transaction control is sent statement by statement, because after its COMMIT
+//!   each further statement must be a transaction of its own.
 //!
-//! Statements that come again are run by a name that the server has for them. Where a name is
-//! outdated, nothing was done yet ([`Error::Outdated`]) or is rolled back, and the caller runs all
-//! of it again, [plainly](Manner::Plain). Where a batch might have committed something by itself,
-//! names are not used to begin with.
+//! Statements that are sent repeatedly are prepared. If a prepared statement is outdated, the
+//! transaction was rolled back, and the caller executes the request again [unprepared](Mode::Unprepared).
 
 use std::collections::BTreeSet;
+use std::slice;
 
-use tirage_postgres::{Error, Event, Routine};
+use tirage_postgres::{Error, Event};
 
-use crate::answer::Answer;
-use crate::cleaning::{BEGIN, COMMIT};
 use crate::failure::Failure;
-use crate::kind::{controls_transactions, only_reads_or_writes_rows};
-use crate::lease::{Lease, Sync};
+use crate::kind::{controls_transactions, only_reads_rows, reads_or_writes_rows};
+use crate::lease::Lease;
 use crate::request::{Options, Query};
+use crate::result::QueryResult;
 use crate::types::Types;
 
-/// How a request is run.
+/// Protocol that the statements of a request are sent with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Manner {
-    /// Statements that come again by the name that the server has for them, all in one round trip.
-    Quick,
-    /// Every statement is parsed anew, and one alone is in no block of ours.
-    Plain,
+pub(crate) enum Mode {
+    /// Repeated statements are prepared, and a single statement has a transaction around it.
+    Prepared,
+    /// Every statement is parsed anew, and a single statement has no transaction around it.
+    Unprepared,
 }
 
-/// Runs one statement in a transaction of its own; its result as JSON.
+/// Executes one statement in a transaction of its own. Returns its result as JSON.
 pub(crate) async fn single(
     lease: &mut Lease,
     query: &Query<'_>,
-    manner: Manner,
+    mode: Mode,
     options: Options,
     limit: usize,
 ) -> Result<Vec<u8>, Failure> {
-    // Types that have to be asked for are asked before the cleaning.
-    let is_cleaned_along =
-        manner == Manner::Quick && options.raw_text && only_reads_or_writes_rows(&query.statement);
-    let answer = match (is_cleaned_along, lease.sync()) {
-        (true, Sync::BeforeCleaning) => synced(lease, query, options, limit).await?,
-        (true, Sync::AfterCleaning) => block(lease, query, options, limit)
+    let mut results = if mode == Mode::Prepared && reads_or_writes_rows(&query.statement) {
+        in_one_round_trip(lease, slice::from_ref(query), "BEGIN", mode, options, limit)
             .await
-            .map_err(run_plainly_if_not_in_block)?,
-        (false, _) => alone(lease, query, manner, options, limit).await?,
+            .map_err(unprepared_if_not_in_transaction)?
+    } else {
+        alone(lease, query, mode, options, limit).await?
     };
-    let json = answer.finish(lease.types(), limit)?;
+    let result = results.pop().ok_or(Failure::Conversion)?;
+    let json = result.finish(lease.types(), limit)?;
     if json.len() > limit {
         return Err(Failure::ResponseTooLarge(limit));
     }
     Ok(json)
 }
 
-/// The statement, and behind its sync the cleaning.
-async fn synced(
+/// Executes statements in one transaction. Returns `{"results":[...]}`.
+pub(crate) async fn batch(
     lease: &mut Lease,
-    query: &Query<'_>,
+    queries: &[Query<'_>],
+    mode: Mode,
     options: Options,
     limit: usize,
-) -> Result<Answer, Failure> {
-    queue(lease, query, Manner::Quick)?;
-    lease.queue_end(Sync::BeforeCleaning)?;
-    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
-    lease.receive_end(Sync::BeforeCleaning).await?;
-    Ok(answer)
+) -> Result<Vec<u8>, Failure> {
+    let begin = options.transaction.begin();
+    let all = |is: fn(&str) -> bool| queries.iter().all(|query| is(&query.statement));
+    let is_read_only = options.transaction.is_read_only() && all(reads_or_writes_rows);
+    if is_read_only || all(only_reads_rows) {
+        let results = in_one_round_trip(lease, queries, &begin, mode, options, limit).await?;
+        return join(results, lease.types(), limit);
+    }
+    let step_by_step = !all(|statement| !controls_transactions(statement));
+    let (size, mode) = match step_by_step {
+        true => (1, Mode::Unprepared),
+        false => (queries.len(), mode),
+    };
+    let mut results = Vec::with_capacity(queries.len());
+    queue_own(lease, &begin, mode)?;
+    for (number, queries) in queries.chunks(size).enumerate() {
+        for query in queries {
+            queue(lease, query, mode)?;
+        }
+        lease.queue_sync();
+        if number == 0 {
+            receive_own(lease).await?;
+        }
+        if step_by_step {
+            lease.has_effect();
+        }
+        receive_all(lease, queries, options, limit, &mut results).await?;
+        ready(lease).await?;
+    }
+    look_up_types(lease, &results).await?;
+    let json = join(results, lease.types(), limit)?;
+    lease.queue_commit_and_clean()?;
+    lease.receive_commit_and_cleaning().await?;
+    Ok(json)
 }
 
-/// From BEGIN to the end of the cleaning in one round trip.
-async fn block(
+/// Executes statements from BEGIN to the cleaning of the session in one round trip.
+async fn in_one_round_trip(
     lease: &mut Lease,
-    query: &Query<'_>,
+    queries: &[Query<'_>],
+    begin: &str,
+    mode: Mode,
     options: Options,
     limit: usize,
-) -> Result<Answer, Failure> {
-    queue_routine(lease, &BEGIN)?;
-    queue(lease, query, Manner::Quick)?;
-    queue_routine(lease, &COMMIT)?;
-    lease.queue_end(Sync::AfterCleaning)?;
+) -> Result<Vec<QueryResult>, Failure> {
+    queue_own(lease, begin, mode)?;
+    for query in queries {
+        queue(lease, query, mode)?;
+    }
+    lease.queue_commit_and_clean()?;
     receive_own(lease).await?;
-    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
-    receive_own(lease).await?;
-    lease.receive_end_of_committed(Sync::AfterCleaning).await;
-    Ok(answer)
+    let mut results = Vec::with_capacity(queries.len());
+    receive_all(lease, queries, options, limit, &mut results).await?;
+    ready(lease).await?;
+    lease.receive_commit_and_cleaning().await?;
+    look_up_types(lease, &results).await?;
+    Ok(results)
 }
 
-/// Just the statement. The session is cleaned when the lease ends.
+/// Executes one statement without a transaction around it. The session is cleaned when the lease is
+/// dropped.
 async fn alone(
     lease: &mut Lease,
     query: &Query<'_>,
-    manner: Manner,
+    mode: Mode,
     options: Options,
     limit: usize,
-) -> Result<Answer, Failure> {
-    queue(lease, query, manner)?;
+) -> Result<Vec<QueryResult>, Failure> {
+    queue(lease, query, mode)?;
     lease.queue_sync();
-    let answer = receive(lease, query.array_mode, options, limit, 0).await?;
+    let mut results = Vec::with_capacity(1);
+    let queries = slice::from_ref(query);
+    receive_all(lease, queries, options, limit, &mut results).await?;
     ready(lease).await?;
-    look_up(lease, answer.unknown_types().collect(), End::Sync).await?;
+    lease.has_effect();
+    look_up_types(lease, &results).await?;
     lease.finish();
-    Ok(answer)
+    Ok(results)
 }
 
-/// Functions of some extensions refuse to run in a block. The block was rolled back, so nothing is
-/// done twice.
-fn run_plainly_if_not_in_block(failure: Failure) -> Failure {
+/// Functions of some extensions refuse to run in a transaction block. The block was rolled back, so the
+/// statement can be executed again.
+fn unprepared_if_not_in_transaction(failure: Failure) -> Failure {
+    const ACTIVE_SQL_TRANSACTION: &str = "25001";
     match failure {
         Failure::Statement(Error::Server(error)) if error.code == ACTIVE_SQL_TRANSACTION => {
             Failure::Statement(Error::Outdated(error))
@@ -124,115 +161,29 @@ fn run_plainly_if_not_in_block(failure: Failure) -> Failure {
     }
 }
 
-const ACTIVE_SQL_TRANSACTION: &str = "25001";
-
-/// Runs statements in one transaction; `{"results":[...]}`.
-pub(crate) async fn batch(
-    lease: &mut Lease,
-    queries: &[Query<'_>],
-    manner: Manner,
-    options: Options,
-    limit: usize,
-) -> Result<Vec<u8>, Failure> {
-    let (end, manner) = if queries
-        .iter()
-        .any(|query| controls_transactions(&query.statement))
-    {
-        (End::Sync, Manner::Plain)
-    } else {
-        (End::Flush, manner)
-    };
-    queue_own(lease, &options.transaction.begin(), manner)?;
-    if end == End::Flush {
-        for query in queries {
-            queue(lease, query, manner)?;
-        }
-    }
-    end.queue(lease);
-    receive_own(lease).await?;
-    end.receive(lease).await?;
-
-    let mut answers = Vec::with_capacity(queries.len());
-    let mut size = 0;
-    for query in queries {
-        if end == End::Sync {
-            lease.begin();
-            queue(lease, query, manner)?;
-            end.queue(lease);
-        }
-        let answer = receive(lease, query.array_mode, options, limit, size).await?;
-        end.receive(lease).await?;
-        size += answer.size();
-        answers.push(answer);
-    }
-    look_up(
-        lease,
-        answers.iter().flat_map(Answer::unknown_types).collect(),
-        end,
-    )
-    .await?;
-    let json = join(answers, lease.types(), limit)?;
-
-    queue_own(lease, "COMMIT", manner)?;
-    let sync = lease.sync();
-    lease.queue_end(sync)?;
-    receive_own(lease).await?;
-    lease.receive_end_of_committed(sync).await;
-    Ok(json)
-}
-
-/// How the server is brought to answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// By a sync, which ends what isn't in a transaction and is answered itself.
-    Sync,
-    /// By a flush, which does nothing else.
-    Flush,
-}
-
-impl End {
-    fn queue(self, lease: &mut Lease) {
-        match self {
-            Self::Sync => lease.queue_sync(),
-            Self::Flush => lease.queue_flush(),
-        }
-    }
-
-    async fn receive(self, lease: &mut Lease) -> Result<(), Failure> {
-        match self {
-            Self::Sync => ready(lease).await,
-            Self::Flush => Ok(()),
-        }
-    }
-}
-
-pub(crate) fn queue(lease: &mut Lease, query: &Query<'_>, manner: Manner) -> Result<(), Failure> {
-    if !only_reads_or_writes_rows(&query.statement) {
+fn queue(lease: &mut Lease, query: &Query<'_>, mode: Mode) -> Result<(), Failure> {
+    if !reads_or_writes_rows(&query.statement) {
         lease.may_have_prepared();
     }
     let parameters = query.parameters.iter().map(Option::as_deref);
-    match manner {
-        Manner::Quick => lease.queue_repeated(&query.statement, parameters),
-        Manner::Plain => lease.queue_statement(&query.statement, parameters),
+    match mode {
+        Mode::Prepared => lease.queue_cached(&query.statement, parameters),
+        Mode::Unprepared => lease.queue_statement(&query.statement, parameters),
     }
     .map_err(Failure::Statement)
 }
 
-/// Puts a statement of the gateway's own in line.
-fn queue_own(lease: &mut Lease, statement: &str, manner: Manner) -> Result<(), Failure> {
-    match manner {
-        Manner::Quick => lease.queue_repeated(statement, []),
-        Manner::Plain => lease.queue_statement(statement, []),
+/// Queues a statement of the gateway.
+fn queue_own(lease: &mut Lease, statement: &str, mode: Mode) -> Result<(), Failure> {
+    match mode {
+        Mode::Prepared => lease.queue_cached(statement, []),
+        Mode::Unprepared => lease.queue_statement(statement, []),
     }
     .map_err(Failure::Statement)
 }
 
-pub(crate) fn queue_routine(lease: &mut Lease, routine: &'static Routine) -> Result<(), Failure> {
-    lease.queue_routine(routine).map_err(Failure::Statement)
-}
-
-/// Waits for the end of one that was put in line so.
-pub(crate) async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
+/// Waits for the end of a statement of the gateway.
+async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
     loop {
         match event(lease, usize::MAX).await? {
             Event::Columns(_) => {}
@@ -242,49 +193,66 @@ pub(crate) async fn receive_own(lease: &mut Lease) -> Result<(), Failure> {
     }
 }
 
-/// The result of the next statement in line. `before` is what the answer holds already, in bytes.
-pub(crate) async fn receive(
+/// Waits for the results of `queries`, and appends them to `results`.
+async fn receive_all(
+    lease: &mut Lease,
+    queries: &[Query<'_>],
+    options: Options,
+    limit: usize,
+    results: &mut Vec<QueryResult>,
+) -> Result<(), Failure> {
+    let mut size: usize = results.iter().map(QueryResult::size).sum();
+    for query in queries {
+        let result = receive(lease, query.array_mode, options, limit, size).await?;
+        size += result.size();
+        results.push(result);
+    }
+    Ok(())
+}
+
+/// Waits for the result of one statement. `before` is the size of the results before it, in bytes.
+async fn receive(
     lease: &mut Lease,
     array_mode: Option<bool>,
     options: Options,
     limit: usize,
     before: usize,
-) -> Result<Answer, Failure> {
+) -> Result<QueryResult, Failure> {
     let Event::Columns(columns) = event(lease, limit).await? else {
         return Err(Failure::Conversion);
     };
-    let mut answer = Answer::begin(&columns, options, array_mode, lease.types());
+    let mut result = QueryResult::new(&columns, options, array_mode, lease.types());
     loop {
         match event(lease, limit).await? {
-            Event::Row(row) => answer.push(row)?,
+            Event::Row(row) => result.push(row)?,
             Event::Complete(tag) => {
-                answer.complete(tag);
-                return Ok(answer);
+                result.complete(tag);
+                return Ok(result);
             }
             Event::Columns(_) | Event::Ready(_) => return Err(Failure::Conversion),
         }
-        if before + answer.size() > limit {
+        if before + result.size() > limit {
             return Err(Failure::ResponseTooLarge(limit));
         }
     }
 }
 
-pub(crate) async fn ready(lease: &mut Lease) -> Result<(), Failure> {
+async fn ready(lease: &mut Lease) -> Result<(), Failure> {
     match event(lease, usize::MAX).await? {
         Event::Ready(_) => Ok(()),
         _ => Err(Failure::Conversion),
     }
 }
 
-pub(crate) async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Failure> {
+async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Failure> {
     lease.next_event().await.map_err(|error| match error {
         Error::TooLong { .. } => Failure::ResponseTooLarge(limit),
         Error::Protocol(reason) => {
-            tracing::error!(reason, "Postgres said something unexpected");
+            tracing::error!(reason, "unexpected message from Postgres");
             Failure::Conversion
         }
-        Error::Server(_) | Error::Outdated(_) | Error::Skipped(_) => {
-            // The server skips the rest by itself: there is nothing to cancel.
+        Error::Server(_) | Error::Outdated(_) => {
+            // The server skips the rest of the request, so there is nothing to cancel.
             lease.finish();
             Failure::Statement(error)
         }
@@ -292,40 +260,41 @@ pub(crate) async fn event(lease: &mut Lease, limit: usize) -> Result<Event, Fail
     })
 }
 
-/// Learns the types that nobody knows yet, from inside the transaction that may have made them.
-async fn look_up(lease: &mut Lease, unknown: BTreeSet<u32>, end: End) -> Result<(), Failure> {
+/// Asks the server for the types that the pool doesn't know yet. Within the transaction it also finds
+/// types that the transaction has created.
+async fn look_up_types(lease: &mut Lease, results: &[QueryResult]) -> Result<(), Failure> {
+    let unknown: BTreeSet<_> = results
+        .iter()
+        .flat_map(QueryResult::unknown_types)
+        .collect();
     if unknown.is_empty() {
         return Ok(());
     }
-    let asked: Vec<_> = unknown.into_iter().collect();
+    let unknown: Vec<_> = unknown.into_iter().collect();
+    let parameter = Types::lookup_parameter(&unknown);
     lease
-        .queue_statement(
-            Types::LOOKUP,
-            [Some(Types::lookup_parameter(&asked).as_str())],
-        )
+        .queue_statement(Types::LOOKUP, [Some(parameter.as_str())])
         .map_err(Failure::Statement)?;
-    end.queue(lease);
+    lease.queue_sync();
     let mut rows = Vec::new();
     loop {
         match event(lease, usize::MAX).await? {
-            Event::Columns(_) => {}
+            Event::Columns(_) | Event::Complete(_) => {}
             Event::Row(row) => rows.push(row),
-            Event::Complete(_) => break,
-            Event::Ready(_) => return Err(Failure::Conversion),
+            Event::Ready(_) => break,
         }
     }
-    end.receive(lease).await?;
-    lease.types().learn(&asked, &rows);
+    lease.types().learn(&unknown, &rows);
     Ok(())
 }
 
-fn join(answers: Vec<Answer>, types: &Types, limit: usize) -> Result<Vec<u8>, Failure> {
+fn join(results: Vec<QueryResult>, types: &Types, limit: usize) -> Result<Vec<u8>, Failure> {
     let mut json = b"{\"results\":[".to_vec();
-    for (index, answer) in answers.into_iter().enumerate() {
+    for (index, result) in results.into_iter().enumerate() {
         if index > 0 {
             json.push(b',');
         }
-        json.extend(answer.finish(types, limit)?);
+        json.extend(result.finish(types, limit)?);
         if json.len() > limit {
             return Err(Failure::ResponseTooLarge(limit));
         }

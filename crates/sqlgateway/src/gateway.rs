@@ -1,4 +1,4 @@
-//! The gateway: from an HTTP request to an HTTP response.
+//! The gateway: turns an HTTP request into an HTTP response.
 
 use std::collections::HashMap;
 use std::error::Error as StdError;
@@ -18,37 +18,35 @@ use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::accounts::{Accounts, caused_by_caller};
-use crate::execute::{self, Manner};
+use crate::accounts::{Accounts, classify_refusal};
+use crate::execute::{self, Mode};
 use crate::failure::Failure;
-use crate::kind::only_reads_rows;
-use crate::lanes::{Turn, take_turn};
 use crate::pool::Pool;
 use crate::request::{Options, Payload};
 use crate::settings::Settings;
 
-/// Answers SQL over HTTP with pools of connections to Postgres. Clones share the pools.
+/// Serves SQL over HTTP with pools of connections to Postgres. Clones share the pools.
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub(crate) settings: Arc<Settings>,
     pools: Arc<Mutex<HashMap<String, Arc<Pool>>>>,
 }
 
-/// A role in a database that requests are made as. Clones are the same role.
+/// A database role that executes requests. Clones share its pool.
 #[derive(Clone, Debug)]
 pub struct Role(Arc<Pool>);
 
-/// Who makes a request.
+/// The identity that a request is executed as.
 #[derive(Clone, Copy, Debug)]
 pub enum Identity<'a> {
-    /// Somebody who was bound to a role beforehand. Whatever the request says of itself is ignored.
+    /// A role that the host has chosen. The request's connection string is ignored.
     Role(&'a Role),
-    /// Whoever the request's connection string names, if its password is right.
+    /// The user in the request's connection string, if the password is right.
     ConnectionString(&'a Accounts),
 }
 
 impl Gateway {
-    /// A gateway without any connection yet.
+    /// Creates a gateway. It opens no connection before the first request.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings: Arc::new(settings),
@@ -56,16 +54,17 @@ impl Gateway {
         }
     }
 
-    /// The role that `config` logs in as, for [`Identity::Role`]. Nothing connects before the first
-    /// request. The same address gives the same pool.
+    /// Returns the role that `config` logs in as, for [`Identity::Role`]. The same address returns the
+    /// same pool. Opens no connection before the first request.
     pub fn role(&self, config: Config) -> Role {
         Role(self.pool(config))
     }
 
-    /// Answers one request. It never fails: what goes wrong is an answer too.
+    /// Serves one request. Errors become responses.
     ///
-    /// `POST /sql` runs statements, `OPTIONS /sql` is for browsers; all else is a 400, as with Neon.
-    /// Dropping the future cancels the statement. Must be called within a Tokio runtime.
+    /// `POST /sql` executes statements, `OPTIONS /sql` answers preflight requests of browsers, and
+    /// everything else is a 400, as with Neon. Dropping the future cancels the statement. Requires a
+    /// Tokio runtime.
     pub async fn serve<B>(
         &self,
         identity: Identity<'_>,
@@ -123,7 +122,7 @@ impl Gateway {
                 Failure::Connect { error, .. }
                     if matches!(identity, Identity::ConnectionString(_)) =>
                 {
-                    caused_by_caller(error)
+                    classify_refusal(error)
                 }
                 other => other,
             })?;
@@ -136,68 +135,35 @@ impl Gateway {
         Ok(response)
     }
 
-    /// Runs the payload; a quick read together with others, if they come at the same time.
+    /// Executes the payload. Repeats it on another connection if Postgres had closed the first before
+    /// it read the request, and unprepared if a prepared statement is outdated.
     async fn run(
         &self,
         pool: &Arc<Pool>,
         payload: &Payload<'_>,
         options: Options,
     ) -> Result<Vec<u8>, Failure> {
-        let lane = match payload {
-            Payload::Batch(_) => None,
-            Payload::Single(query) => match take_turn(pool, query, options).await {
-                Turn::Answered(answer) => return answer,
-                Turn::Alone(lane) => lane,
-            },
-        };
-        let mut alone = pin!(self.run_alone(pool, payload, options));
-        if let Some(lane) = lane
-            && let Some(answer) = lane.while_patient(alone.as_mut()).await
-        {
-            return answer;
-        }
-        alone.await
-    }
-
-    /// Runs the payload by itself, on another connection if the server turns out to have left the first
-    /// before it saw anything, or to have skipped it, and plainly if a name turns out to be outdated.
-    async fn run_alone(
-        &self,
-        pool: &Arc<Pool>,
-        payload: &Payload<'_>,
-        options: Options,
-    ) -> Result<Vec<u8>, Failure> {
-        let began = Instant::now();
-        let deadline = began + self.settings.wait;
+        let deadline = Instant::now() + self.settings.wait;
         let limit = self.settings.max_response_bytes;
-        let mut manner = Manner::Quick;
+        let mut mode = Mode::Prepared;
         loop {
             let mut lease = pool.lease(deadline).await?;
             let result = match payload {
                 Payload::Single(query) => {
-                    execute::single(&mut lease, query, manner, options, limit).await
+                    execute::single(&mut lease, query, mode, options, limit).await
                 }
                 Payload::Batch(queries) => {
-                    execute::batch(&mut lease, queries, manner, options, limit).await
+                    execute::batch(&mut lease, queries, mode, options, limit).await
                 }
             };
             match result {
-                Err(Failure::Statement(Error::Stale | Error::Skipped(_)))
-                    if !lease.has_begun() && Instant::now() < deadline => {}
-                Err(Failure::Statement(Error::Outdated(error))) if manner == Manner::Quick => {
+                Err(Failure::Statement(Error::Stale))
+                    if lease.may_repeat() && Instant::now() < deadline => {}
+                Err(Failure::Statement(Error::Outdated(error))) if mode == Mode::Prepared => {
                     pool.statement_was_outdated(&error);
-                    manner = Manner::Plain;
+                    mode = Mode::Unprepared;
                 }
-                result => {
-                    if let (Payload::Single(query), Ok(_)) = (payload, &result)
-                        && pool.lanes.is_quick(began.elapsed())
-                        && only_reads_rows(&query.statement)
-                        && lease.keeps_statement(&query.statement)
-                    {
-                        pool.lanes.learn(&query.statement);
-                    }
-                    return result;
-                }
+                result => return result,
             }
         }
     }
@@ -212,11 +178,11 @@ impl Gateway {
             Ok(Ok(Some(body))) => Ok(body),
             Ok(Ok(None)) => Err(Failure::RequestTooLarge(limit)),
             Ok(Err(error)) => Err(Failure::Read(error.into().to_string())),
-            Err(_elapsed) => Err(Failure::Read("it took too long to arrive".to_owned())),
+            Err(_elapsed) => Err(Failure::Read("the body took too long to arrive".to_owned())),
         }
     }
 
-    /// The pool for an address, made if there is none.
+    /// Returns the pool for an address and creates it if necessary.
     pub(crate) fn pool(&self, config: Config) -> Arc<Pool> {
         let key = config.to_string();
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
@@ -225,7 +191,7 @@ impl Gateway {
         {
             return pool.clone();
         }
-        // Names of databases come from callers, and shouldn't be kept for ever.
+        // Clients choose the names of databases, so the number of pools must not grow without bound.
         pools.retain(|_, pool| pool.is_in_use());
         let pool = Pool::new(config, Settings::clone(&self.settings));
         pools.insert(key, pool.clone());
@@ -233,13 +199,13 @@ impl Gateway {
     }
 }
 
-/// The body; `None` if it is longer than `limit` bytes.
+/// Reads the body. Returns `None` if it is longer than `limit` bytes.
 ///
-/// As much again is read of what is too long, and thrown away: a client that is still writing when
-/// the connection closes may never see the answer.
+/// Of a longer body, up to twice the limit is read and discarded: a client that is still writing when
+/// the connection closes may never see the response.
 async fn read_at_most<B: Body>(limit: usize, body: B) -> Result<Option<Bytes>, B::Error> {
-    let patience = limit.saturating_mul(2);
-    if body.size_hint().lower() > patience as u64 {
+    let max_discarded = limit.saturating_mul(2);
+    if body.size_hint().lower() > max_discarded as u64 {
         return Ok(None);
     }
     let mut body = pin!(body);
@@ -249,7 +215,7 @@ async fn read_at_most<B: Body>(limit: usize, body: B) -> Result<Option<Bytes>, B
             continue;
         };
         size += data.remaining();
-        if size > patience {
+        if size > max_discarded {
             break;
         }
         if size <= limit {
@@ -267,7 +233,7 @@ fn same_password(one: &Config, other: &Config) -> bool {
     }
 }
 
-/// What a browser asks before it sends a request with these headers.
+/// Answers the preflight request of a browser (CORS).
 fn preflight() -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::default());
     *response.headers_mut() = HeaderMap::from_iter([

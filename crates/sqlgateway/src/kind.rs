@@ -1,9 +1,9 @@
-//! What kind of statement a text is, judged by its first word.
+//! Classifies statements by their first word.
 //!
-//! Functions and triggers can do what the text does not say, so no cleaning of a session depends on it but
-//! the question whether there are prepared statements to forget.
+//! Functions and triggers can do more than the text shows, so the cleaning of a session depends on it
+//! only for prepared statements.
 
-/// Whether the statement may begin or end a transaction, judged by its first word.
+/// `true` if the statement may begin or end a transaction.
 pub(crate) fn controls_transactions(statement: &str) -> bool {
     begins_with_one_of(
         statement,
@@ -13,9 +13,9 @@ pub(crate) fn controls_transactions(statement: &str) -> bool {
     )
 }
 
-/// Whether the statement can make no prepared statements, unless by way of a function that somebody
-/// wrote for that.
-pub(crate) fn only_reads_or_writes_rows(statement: &str) -> bool {
+/// `true` if the statement is a query: it reads or writes rows, may run in a transaction block, and
+/// prepares no statements unless a function does.
+pub(crate) fn reads_or_writes_rows(statement: &str) -> bool {
     begins_with_one_of(
         statement,
         &[
@@ -24,7 +24,7 @@ pub(crate) fn only_reads_or_writes_rows(statement: &str) -> bool {
     )
 }
 
-/// Whether the statement only reads rows, unless a function in it does more.
+/// `true` if the statement only reads rows, unless a function in it writes.
 pub(crate) fn only_reads_rows(statement: &str) -> bool {
     begins_with_one_of(statement, &["select", "values", "table"])
 }
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn statements_that_control_transactions_are_told_by_their_first_word() {
+    fn transaction_control_is_recognized_by_the_first_word() {
         for statement in [
             "commit",
             " ROLLBACK to savepoint a",

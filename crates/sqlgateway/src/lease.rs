@@ -1,162 +1,104 @@
-//! A connection on loan from the pool, for one request.
+//! A connection that one request has taken from the pool.
 //!
-//! A lease whose request has had its session cleaned, or the cleaning sent behind it, gives the
-//! connection back at once. Otherwise a task cleans the connection and gives it back, and only then
-//! frees the permit; a lease that ends in the middle of a statement has it cancelled first. Either way
-//! whoever drops it doesn't wait, and the next request never sees an uncleaned connection.
+//! Dropping a lease returns a clean connection to the pool. Otherwise a tokio task cancels the
+//! statement that is still running, cleans the session, returns the connection and releases the
+//! permit. The request never waits for that, and the next one never sees an uncleaned session.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tirage_postgres::{Connection, Error};
+use tirage_postgres::Connection;
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::timeout;
 
-use crate::cleaning::PooledSession;
-use crate::execute;
+use crate::cleaning;
 use crate::failure::Failure;
 use crate::pool::Pool;
 use crate::types::Types;
 
-/// How long cleaning may take before the connection is thrown away instead.
-pub(crate) const CLEANING: Duration = Duration::from_secs(2);
+/// Time limit for cleaning a session and for cancelling its statement, after which the connection is
+/// closed instead.
+const CLEANING: Duration = Duration::from_secs(2);
 
-/// A connection on loan.
+/// A connection that one request has taken from the pool.
 #[derive(Debug)]
 pub(crate) struct Lease {
     pool: Arc<Pool>,
-    /// There until the lease ends.
-    loan: Option<(Box<PooledSession>, OwnedSemaphorePermit)>,
-    has_begun: bool,
-    left: Left,
+    /// `Some` until the lease is dropped.
+    loan: Option<(Box<Connection>, OwnedSemaphorePermit)>,
+    state: State,
 }
 
-/// Where the sync is that ends a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Sync {
-    /// The session is cleaned behind it, and nobody waits for that.
-    BeforeCleaning,
-    /// The session is cleaned before it: behind it, it might be another one.
-    AfterCleaning,
-}
-
-/// How a request leaves its session.
+/// State of a lease's request and session.
 #[derive(Clone, Copy, Debug, Default)]
-struct Left {
-    /// The server has nothing left to do for it.
-    finished: bool,
-    /// The server has cleaned it, or is about to.
+struct State {
+    /// The request may have committed something.
+    has_effect: bool,
+    /// The server executes nothing for the request any more.
+    is_finished: bool,
     is_clean: bool,
-    /// There may be prepared statements of its own.
     may_have_prepared: bool,
 }
 
 impl Lease {
     pub(crate) fn new(
         pool: Arc<Pool>,
-        session: Box<PooledSession>,
+        connection: Box<Connection>,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         Self {
             pool,
-            loan: Some((session, permit)),
-            has_begun: false,
-            left: Left::default(),
+            loan: Some((connection, permit)),
+            state: State::default(),
         }
     }
 
-    /// Says that the request may have made prepared statements of its own.
+    /// Notes that the request may have prepared statements of its own.
     pub(crate) fn may_have_prepared(&mut self) {
-        self.left.may_have_prepared = true;
+        self.state.may_have_prepared = true;
     }
 
-    /// Where the sync of a request belongs that certainly leaves no transaction open.
-    pub(crate) fn sync(&self) -> Sync {
-        match self.session().is_direct() && !self.left.may_have_prepared {
-            true => Sync::BeforeCleaning,
-            false => Sync::AfterCleaning,
-        }
-    }
-
-    /// Puts the sync of a request in line, and the cleaning.
-    ///
-    /// # Errors
-    /// [`Failure::Statement`].
-    pub(crate) fn queue_end(&mut self, sync: Sync) -> Result<(), Failure> {
-        let may_have_prepared = self.left.may_have_prepared;
-        let session = self.session_mut();
-        match sync {
-            Sync::BeforeCleaning => {
-                session.connection.queue_sync();
-                session.queue_cleaning_behind()
-            }
-            Sync::AfterCleaning => session.queue_cleaning(may_have_prepared),
-        }
-        .map_err(Failure::Statement)
-    }
-
-    /// Puts in line what cleans the session for the next request in line.
-    ///
-    /// # Errors
-    /// [`Failure::Statement`].
-    pub(crate) fn queue_cleaning_between(&mut self) -> Result<(), Failure> {
-        self.session_mut()
-            .queue_cleaning_between()
-            .map_err(Failure::Statement)
-    }
-
-    /// Throws the connection away, with what is in line on it.
-    pub(crate) fn discard(mut self) {
-        self.loan = None;
-    }
-
-    /// Waits for the sync that was queued so. If it fails, the connection is cleaned once more when the
-    /// lease ends, or thrown away.
-    ///
-    /// # Errors
-    /// [`Failure::Statement`]: of the commit, where the sync is what commits the request, or of a cleaning.
-    pub(crate) async fn receive_end(&mut self, sync: Sync) -> Result<(), Failure> {
-        match sync {
-            Sync::BeforeCleaning => {
-                execute::ready(self).await?;
-                self.finish();
-            }
-            Sync::AfterCleaning => {
-                self.finish();
-                let cleaned = self.session_mut().receive_cleaning().await;
-                cleaned.map_err(Failure::Statement)?;
-            }
-        }
-        self.left.is_clean = true;
-        Ok(())
-    }
-
-    /// Waits for it behind a commit that was answered: the request's answer is no other if it fails.
-    pub(crate) async fn receive_end_of_committed(&mut self, sync: Sync) {
-        if let Err(error) = self.receive_end(sync).await {
-            tracing::debug!(%error, "the session has to be cleaned once more");
-        }
-    }
-
-    /// Says that the server has nothing left to do for this request, so there is nothing to cancel.
+    /// Notes that the server executes nothing for the request any more, so there is nothing to cancel.
     pub(crate) fn finish(&mut self) {
-        self.left.finished = true;
+        self.state.is_finished = true;
     }
 
-    /// Says that the request has had an effect, so it must not be made again.
-    pub(crate) fn begin(&mut self) {
-        self.has_begun = true;
+    /// Notes that the request may have committed something, so it must not be repeated.
+    pub(crate) fn has_effect(&mut self) {
+        self.state.has_effect = true;
     }
 
-    /// Whether the request may have had an effect.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.has_begun
+    /// `true` if the request can be repeated without being done twice.
+    pub(crate) fn may_repeat(&self) -> bool {
+        !self.state.has_effect
     }
 
-    pub(crate) fn pool(&self) -> &Arc<Pool> {
-        &self.pool
+    /// Queues the end of the request's transaction, and the cleaning of the session.
+    ///
+    /// # Errors
+    /// [`Failure::Statement`].
+    pub(crate) fn queue_commit_and_clean(&mut self) -> Result<(), Failure> {
+        cleaning::queue_commit_and_clean(self).map_err(Failure::Statement)
+    }
+
+    /// Waits for the commit and the cleaning. If the cleaning fails, the session is cleaned again when
+    /// the lease is dropped.
+    ///
+    /// # Errors
+    /// [`Failure::Statement`] with the error of the commit.
+    pub(crate) async fn receive_commit_and_cleaning(&mut self) -> Result<(), Failure> {
+        cleaning::receive_commit(self)
+            .await
+            .map_err(Failure::Statement)?;
+        self.has_effect();
+        self.finish();
+        match cleaning::receive_cleaning(self).await {
+            Ok(()) => self.state.is_clean = !self.state.may_have_prepared,
+            Err(error) => tracing::debug!(%error, "the session has to be cleaned again"),
+        }
+        Ok(())
     }
 
     pub(crate) fn types(&self) -> &Types {
@@ -166,82 +108,56 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        let Some((session, permit)) = self.loan.take() else {
+        let Some((connection, permit)) = self.loan.take() else {
             return;
         };
-        // Outside a runtime nothing can be cleaned; the server cleans up after a closed socket.
+        // Without a runtime nothing can be cleaned. The server cleans up when the socket closes.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        if self.left.is_clean {
-            self.pool.put_back(session);
+        if self.state.is_clean && !connection.is_busy() {
+            self.pool.put_back(connection);
         } else {
-            runtime.spawn(recycle(self.pool.clone(), session, self.left, permit));
+            runtime.spawn(recycle(self.pool.clone(), connection, self.state, permit));
         }
     }
 }
 
 async fn recycle(
     pool: Arc<Pool>,
-    mut session: Box<PooledSession>,
-    left: Left,
+    mut connection: Box<Connection>,
+    state: State,
     permit: OwnedSemaphorePermit,
 ) {
-    let connection = &session.connection;
-    if !left.finished && (connection.is_busy() || connection.is_broken()) {
-        // Once the server has acted on this, a late signal cannot hit the next statement.
+    if !state.is_finished && (connection.is_busy() || connection.is_broken()) {
+        // Waits until the server has handled the request, so that a late one can't cancel the next
+        // statement.
         if let Err(error) = connection.cancel_token().cancel(CLEANING).await {
             tracing::debug!(%error, "could not cancel an abandoned statement");
             return;
         }
     }
-    let cleaned = timeout(CLEANING, async {
-        // A cleaning that was sent along may have been what was cancelled: it is done again.
-        match session.clean(left.may_have_prepared).await {
-            // The request has deallocated everything.
-            Err(Error::Outdated(_)) => {
-                session.connection.statements_are_gone();
-                session.clean(true).await
-            }
-            cleaned => cleaned,
-        }
-    });
-    match cleaned.await {
-        Ok(Ok(())) => pool.put_back(session),
-        Ok(Err(error)) => tracing::debug!(%error, "connection discarded"),
-        Err(_elapsed) => tracing::debug!("connection discarded: cleaning took too long"),
+    let clean = cleaning::clean(&mut connection, state.may_have_prepared);
+    match timeout(CLEANING, clean).await {
+        Ok(Ok(())) => pool.put_back(connection),
+        Ok(Err(error)) => tracing::debug!(%error, "connection closed: cleaning failed"),
+        Err(_elapsed) => tracing::debug!("connection closed: cleaning took too long"),
     }
     drop(permit);
-}
-
-impl Lease {
-    #[expect(
-        clippy::expect_used,
-        reason = "only what ends the lease takes the session away"
-    )]
-    fn session_mut(&mut self) -> &mut PooledSession {
-        &mut self.loan.as_mut().expect("there until the lease ends").0
-    }
-
-    #[expect(
-        clippy::expect_used,
-        reason = "only what ends the lease takes the session away"
-    )]
-    fn session(&self) -> &PooledSession {
-        &self.loan.as_ref().expect("there until the lease ends").0
-    }
 }
 
 impl Deref for Lease {
     type Target = Connection;
 
+    #[expect(clippy::expect_used, reason = "only Drop takes the connection")]
     fn deref(&self) -> &Connection {
-        &self.session().connection
+        &self.loan.as_ref().expect("the lease is not dropped").0
     }
 }
 
 impl DerefMut for Lease {
+    #[expect(clippy::expect_used, reason = "only Drop takes the connection")]
     fn deref_mut(&mut self) -> &mut Connection {
-        &mut self.session_mut().connection
+        &mut self.loan.as_mut().expect("the lease is not dropped").0
     }
 }

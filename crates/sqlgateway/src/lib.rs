@@ -1,46 +1,40 @@
-//! Any Postgres over HTTP, in the protocol that Neon made: `POST /sql`, a statement or a batch in
-//! JSON, rows back in JSON.
+//! Any Postgres over HTTP, in the protocol of Neon: `POST /sql` with a statement or a batch in JSON,
+//! rows back in JSON.
 //!
-//! That is how functions keep state without holding a connection. Neon's own clients can't tell this
-//! gateway from Neon; the protocol has no other specification than Neon's proxy
-//! (<https://github.com/neondatabase/neon>, `proxy/src/serverless`).
+//! Functions use it to keep state without holding a connection. Neon's clients can't tell this gateway
+//! from Neon. The protocol is specified only by Neon's proxy (<https://github.com/neondatabase/neon>,
+//! `proxy/src/serverless`).
 //!
-//! A [`Gateway`] is asked in two ways. In process, the host has bound a component to a [`Role`],
-//! and whatever connection string the guest sends is ignored. On a socket ([`serve_on`]), the
-//! connection string says who asks, and its password is checked against [`Accounts`]. Only there,
-//! `GET /v2` is a WebSocket for interactive sessions.
+//! A [`Gateway`] serves two kinds of callers. In process, the host has bound a component to a [`Role`],
+//! and the component's connection string is ignored. On a socket ([`serve_on`]), the connection string
+//! names the user, and its password is checked against [`Accounts`]; `GET /v2` opens a WebSocket for an
+//! interactive session there.
 //!
-//! What it promises:
-//! - **One request, one transaction.** A statement is its own; a batch commits whole or not at all.
-//!   Nothing that a request did to its session (`SET`, `BEGIN`, temporary tables, locks, cursors)
-//!   is seen by the next.
-//! - **Nobody waits for the cleaning**, except where a pooler is between: the server does it behind the
-//!   answer, and before whatever comes next.
-//! - **No error that could have been avoided.** A connection that Postgres had closed is replaced;
-//!   a statement is sent again only if the server certainly never saw it, or has undone it.
-//! - **Who leaves is cleaned up after.** Dropping a request's future cancels its statement.
-//! - **Every limit is a setting** ([`Settings`]) with an answer of its own: 413, 507, 503.
+//! Guarantees:
+//! - **One request, one transaction.** A batch commits completely or not at all. No request sees what
+//!   another did to its session (`SET`, `BEGIN`, temporary tables, locks, cursors).
+//! - **No avoidable error.** A connection that Postgres has closed is replaced. A statement is sent
+//!   again only if the server certainly never read it, or has rolled it back.
+//! - **An abandoned request ends.** Dropping its future cancels its statement.
+//! - **Every limit is a setting** ([`Settings`]) with a response of its own: 413, 507, 503.
 //!
-//! What it leaves out: JWT authentication, and startup parameters in the connection string.
+//! Limits: no JWT authentication, no startup parameters in the connection string.
 
 mod accounts;
-mod answer;
 mod array;
-mod burst;
 mod caller;
 mod cleaning;
+mod connect;
 mod execute;
 mod failure;
 mod gateway;
-mod idle;
 mod kind;
-mod lanes;
 mod lease;
 mod parameter;
-mod patience;
 mod pool;
 mod relay;
 mod request;
+mod result;
 mod server;
 mod settings;
 mod types;

@@ -1,18 +1,19 @@
-//! A JSON parameter as the text that Postgres reads.
+//! Converts a JSON parameter to the text that Postgres reads.
 //!
-//! null is NULL; a string is itself; a number, a boolean and an object are their JSON; an array is
-//! a Postgres array literal (<https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>), so
-//! that `[1,2]` suits an `int[]`. An array meant for a `jsonb` column must be sent as a string.
+//! null becomes NULL, a string stays as it is, a number, a boolean and an object become their JSON, and
+//! an array becomes a Postgres array literal (<https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO>), so
+//! that `[1,2]` is a valid `int[]`. An array for a `jsonb` column must be sent as a string.
 //!
 //! As with Neon, with two differences: numbers keep every digit that was sent, and control
 //! characters in an array's strings arrive as they are (Neon turns a line feed into an `n`).
 
+use serde_json::Deserializer;
 use serde_json::value::RawValue;
 
-/// The parameter's text, or nothing for NULL.
+/// Returns the parameter's text, or `None` for NULL.
 ///
 /// # Errors
-/// A string that JSON allows and UTF-8 doesn't: half of a surrogate pair.
+/// For an unpaired surrogate, which JSON allows and UTF-8 doesn't.
 pub(crate) fn to_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     let json = value.get();
     Ok(match json.as_bytes().first() {
@@ -23,8 +24,8 @@ pub(crate) fn to_text(value: &RawValue) -> serde_json::Result<Option<String>> {
     })
 }
 
-/// One pass over JSON that is known to be valid, without recursion: however deep arrays nest, this
-/// takes no stack. Postgres allows six dimensions and says so itself.
+/// Converts a valid JSON array without recursion, so deep nesting can't overflow the stack. Postgres
+/// itself refuses more than six dimensions.
 fn array_literal(json: &str) -> serde_json::Result<String> {
     let mut literal = String::with_capacity(json.len() + 8);
     let mut rest = json;
@@ -38,36 +39,23 @@ fn array_literal(json: &str) -> serde_json::Result<String> {
                 });
                 1
             }
-            '"' => {
-                let length = string_length(rest);
-                let text: String = serde_json::from_str(head(rest, length))?;
-                push_quoted(&mut literal, &text);
-                length
-            }
-            '{' => {
-                let length = object_length(rest);
-                push_quoted(&mut literal, head(rest, length));
-                length
-            }
             ' ' | '\t' | '\r' | '\n' => 1,
             _ => {
-                let length = rest
-                    .find([',', ']', ' ', '\t', '\r', '\n'])
-                    .unwrap_or(rest.len());
-                literal.push_str(match head(rest, length) {
-                    "null" => "NULL",
-                    other => other,
-                });
-                length
+                let mut values = Deserializer::from_str(rest).into_iter::<&RawValue>();
+                match values.next().transpose()?.map_or("", RawValue::get) {
+                    "null" => literal.push_str("NULL"),
+                    string if first == '"' => {
+                        push_quoted(&mut literal, &serde_json::from_str::<String>(string)?);
+                    }
+                    object if first == '{' => push_quoted(&mut literal, object),
+                    other => literal.push_str(other),
+                }
+                values.byte_offset()
             }
         };
         rest = rest.get(length..).unwrap_or_default();
     }
     Ok(literal)
-}
-
-fn head(text: &str, length: usize) -> &str {
-    text.get(..length).unwrap_or(text)
 }
 
 fn push_quoted(literal: &mut String, text: &str) {
@@ -79,44 +67,6 @@ fn push_quoted(literal: &mut String, text: &str) {
         literal.push(character);
     }
     literal.push('"');
-}
-
-/// The length of the string that the text begins with, with both quotes.
-fn string_length(text: &str) -> usize {
-    let mut escaped = false;
-    for (index, byte) in text.bytes().enumerate().skip(1) {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' => escaped = true,
-            b'"' => return index + 1,
-            _ => {}
-        }
-    }
-    text.len()
-}
-
-/// The length of the object that the text begins with.
-fn object_length(text: &str) -> usize {
-    let mut depth = 0_usize;
-    let mut index = 0;
-    while let Some(byte) = text.as_bytes().get(index) {
-        match byte {
-            b'"' => {
-                index += text.get(index..).map_or(1, string_length);
-                continue;
-            }
-            b'{' => depth += 1,
-            b'}' => {
-                depth -= 1;
-                if depth == 0 {
-                    return index + 1;
-                }
-            }
-            _ => {}
-        }
-        index += 1;
-    }
-    text.len()
 }
 
 #[cfg(test)]
@@ -170,16 +120,17 @@ mod tests {
     }
 
     #[test]
-    fn depth_takes_no_stack() {
+    fn deep_nesting_does_not_overflow_the_stack() {
         let depth = 1_000_000;
         let json = "[".repeat(depth) + &"]".repeat(depth);
         assert_eq!(array_literal(&json).unwrap().len(), 2 * depth);
         let json = "{\"a\":".repeat(depth) + "1" + &"}".repeat(depth);
-        assert_eq!(object_length(&json), json.len());
+        let literal = array_literal(&format!("[{json}]")).unwrap();
+        assert_eq!(literal.len(), json.len() + 2 * depth + 4);
     }
 
     #[test]
-    fn half_a_surrogate_pair_is_no_text() {
+    fn an_unpaired_surrogate_is_refused() {
         assert!(to_text(serde_json::from_str(r#""\ud800""#).unwrap()).is_err());
         assert!(to_text(serde_json::from_str(r#"["\ud800"]"#).unwrap()).is_err());
     }

@@ -1,47 +1,62 @@
-//! Connections to one database as one role, shared by its requests.
+//! A pool of connections to one database as one role.
 //!
-//! A semaphore bounds how many there are; whoever gets a permit takes the connection that was used
-//! last, or makes one. A [`Lease`] sees to it that whoever is next finds nothing of its request.
+//! A semaphore limits the number of connections. A request with a permit takes the connection that was
+//! used most recently, or opens one. Connections that are idle for too long are closed.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 
 use tirage_postgres::{Config, Connection, ServerError};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::{Instant, timeout_at};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use crate::cleaning::PooledSession;
+use crate::connect::connect_with_retries;
 use crate::failure::Failure;
-use crate::idle::Idle;
-use crate::lanes::Lanes;
 use crate::lease::Lease;
-use crate::patience::patiently;
 use crate::settings::Settings;
 use crate::types::Types;
 
-/// Connections to one database as one role.
+/// Idle time after which a connection is tested before it is used, because a firewall on the way may
+/// have dropped it silently.
+const TEST_AFTER: Duration = Duration::from_secs(30);
+
+/// Time limit for that test.
+const TEST_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Number of prepared statements that may be missing or duplicate until the pool stops caching: a
+/// transaction pooler in front of Postgres mixes up sessions then.
+const MAX_LOST_STATEMENTS: usize = 5;
+
+const INVALID_STATEMENT_NAME: &str = "26000";
+const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
+
+/// A pool of connections to one database as one role.
 #[derive(Debug)]
 pub(crate) struct Pool {
     config: Config,
     pub(crate) settings: Settings,
     permits: Arc<Semaphore>,
-    pub(crate) idle: Idle,
-    /// How often a name of ours turned out to be unknown or taken.
-    names_lost: AtomicUsize,
-    /// The database's types, as far as they were met.
+    idle: Mutex<Idle>,
+    lost_statements: AtomicUsize,
     pub(crate) types: Types,
-    pub(crate) lanes: Lanes,
+}
+
+#[derive(Debug, Default)]
+struct Idle {
+    /// The most recently used connection is the last.
+    connections: Vec<(Box<Connection>, Instant)>,
+    has_sweeper: bool,
 }
 
 impl Pool {
     pub(crate) fn new(config: Config, settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(settings.max_connections.max(1))),
-            lanes: Lanes::new(&settings),
             config,
             settings,
-            idle: Idle::default(),
-            names_lost: AtomicUsize::new(0),
+            idle: Mutex::default(),
+            lost_statements: AtomicUsize::new(0),
             types: Types::default(),
         })
     }
@@ -50,96 +65,116 @@ impl Pool {
         &self.config
     }
 
-    /// Whether anybody uses it, or has lately.
+    /// `true` if a request uses the pool or an idle connection is left.
     pub(crate) fn is_in_use(self: &Arc<Self>) -> bool {
-        Arc::strong_count(self) > 1 || !self.idle.is_empty()
+        Arc::strong_count(self) > 1 || !self.idle().connections.is_empty()
     }
 
-    /// A clean connection, for as long as the lease lives.
+    /// Takes a connection whose session is clean.
     ///
     /// # Errors
-    /// [`Failure::Full`] when none became free until `deadline`; [`Failure::Connect`] when none
-    /// could be made.
+    /// [`Failure::Full`] if no permit is free until `deadline`; [`Failure::Connect`] if connecting
+    /// fails.
     pub(crate) async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Failure> {
         let permit = timeout_at(deadline, self.permits.clone().acquire_owned()).await;
-        // The semaphore is never closed, so there is one reason to be without a permit.
+        // The semaphore is never closed, so the only error is the timeout.
         let Ok(Ok(permit)) = permit else {
             return Err(Failure::Full(self.settings.wait));
         };
-        let session = match self.idle.take().await {
-            Some(session) => session,
-            // In a box, because few requests need the room that it takes.
-            None => Box::pin(self.connect(deadline)).await?,
+        let connection = match self.take_idle().await {
+            Some(connection) => connection,
+            None => {
+                let connect = || Connection::connect(&self.config);
+                let connecting = connect_with_retries(deadline, self.settings.wait, connect);
+                // Boxed, because its future is large and few requests need it.
+                self.prepare(Box::pin(connecting).await?)
+            }
         };
-        Ok(Lease::new(self.clone(), session, permit))
+        Ok(Lease::new(self.clone(), connection, permit))
     }
 
-    /// Puts a fresh connection into the pool, if there is room for it.
+    /// Adds a new connection to the pool if a permit is free.
     pub(crate) fn adopt(self: &Arc<Self>, connection: Connection) {
-        if let Some(permit) = self.try_permit() {
+        if let Ok(_permit) = self.permits.try_acquire() {
             self.put_back(self.prepare(connection));
-            drop(permit);
         }
     }
 
-    /// Takes a session back, which must be clean or about to be.
-    pub(crate) fn put_back(self: &Arc<Self>, mut session: Box<PooledSession>) {
-        session.connection.keep_statements(self.statements_kept());
-        self.idle.put(self, session);
+    /// Returns a connection whose session is clean.
+    pub(crate) fn put_back(self: &Arc<Self>, mut connection: Box<Connection>) {
+        connection.set_statement_cache(self.cached_statements());
+        let mut idle = self.idle();
+        idle.connections.push((connection, Instant::now()));
+        if !idle.has_sweeper {
+            idle.has_sweeper = true;
+            tokio::spawn(close_idle(Arc::downgrade(self), self.settings.idle));
+        }
     }
 
-    /// The right to use a connection, if there is one at the moment.
-    pub(crate) fn try_permit(&self) -> Option<OwnedSemaphorePermit> {
-        self.permits.clone().try_acquire_owned().ok()
-    }
-
-    fn prepare(&self, mut connection: Connection) -> Box<PooledSession> {
-        connection.limit_messages(self.longest_message());
-        connection.keep_statements(self.statements_kept());
-        PooledSession::new(connection)
-    }
-
-    /// Learns that a statement could not be run by its name. Once in a while that is to be expected;
-    /// where it happens again and again, something between us and the server mixes up sessions.
+    /// Counts a prepared statement that was missing or duplicate.
     pub(crate) fn statement_was_outdated(&self, error: &ServerError) {
         if error.code == INVALID_STATEMENT_NAME || error.code == DUPLICATE_PREPARED_STATEMENT {
-            let before = self.names_lost.fetch_add(1, Ordering::Relaxed);
-            if before + 1 == NAMES_LOST {
+            let before = self.lost_statements.fetch_add(1, Ordering::Relaxed);
+            if before + 1 == MAX_LOST_STATEMENTS {
                 tracing::info!(
-                    "the server forgets parsed statements (is there a pooler?), so none are kept"
+                    "prepared statements get lost, as behind a transaction pooler; they are no longer used"
                 );
             }
         }
     }
 
-    /// How many statements a session keeps parsed.
-    fn statements_kept(&self) -> usize {
-        match self.names_lost.load(Ordering::Relaxed) {
-            NAMES_LOST.. => 0,
+    /// Takes the most recently used idle connection that is still open.
+    async fn take_idle(&self) -> Option<Box<Connection>> {
+        loop {
+            let (mut connection, since) = self.idle().connections.pop()?;
+            if connection.is_closed() {
+                continue;
+            }
+            if since.elapsed() < TEST_AFTER {
+                return Some(connection);
+            }
+            let test = timeout(TEST_TIMEOUT, connection.batch_execute(""));
+            if matches!(Box::pin(test).await, Ok(Ok(()))) {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn prepare(&self, mut connection: Connection) -> Box<Connection> {
+        connection.limit_messages(self.max_message());
+        connection.set_statement_cache(self.cached_statements());
+        Box::new(connection)
+    }
+
+    fn cached_statements(&self) -> usize {
+        match self.lost_statements.load(Ordering::Relaxed) {
+            MAX_LOST_STATEMENTS.. => 0,
             _ => self.settings.statements,
         }
     }
 
-    async fn connect(&self, deadline: Instant) -> Result<Box<PooledSession>, Failure> {
-        patiently(deadline, self.settings.wait, || {
-            Connection::connect(&self.config)
-        })
-        .await
-        .map(|connection| self.prepare(connection))
-    }
-
-    /// A row takes at most a few bytes for each value more than its JSON does; one that is over
-    /// twice the limit need not be read to know that the answer is too large.
-    fn longest_message(&self) -> usize {
+    /// Maximum length of a message in bytes. A row takes at most a few bytes per value more than its
+    /// JSON, so a message of more than twice the response limit always exceeds that limit.
+    fn max_message(&self) -> usize {
         self.settings
             .max_response_bytes
             .saturating_mul(2)
             .saturating_add(64 * 1024)
     }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        // Every single change leaves it valid.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-const INVALID_STATEMENT_NAME: &str = "26000";
-const DUPLICATE_PREPARED_STATEMENT: &str = "42P05";
-
-/// How many of our names may get lost until no more are given.
-const NAMES_LOST: usize = 5;
+/// Closes connections that are idle for longer than `limit`, until the pool is dropped.
+async fn close_idle(pool: Weak<Pool>, limit: Duration) {
+    loop {
+        sleep((limit / 2).max(Duration::from_millis(10))).await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.idle()
+            .connections
+            .retain(|(_, since)| since.elapsed() < limit);
+    }
+}

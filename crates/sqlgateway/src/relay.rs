@@ -1,24 +1,23 @@
-//! Interactive sessions: `GET /v2` becomes a WebSocket, whose binary messages carry the Postgres
-//! protocol.
+//! Interactive sessions: `GET /v2` opens a WebSocket whose binary messages carry the Postgres protocol.
 //!
-//! That is how Neon's driver has transactions that ask and answer, cursors, LISTEN and COPY. Each
-//! WebSocket has a connection to Postgres of its own, never one of a pool's.
+//! Neon's driver uses them for interactive transactions, cursors, LISTEN and COPY. Each WebSocket has a
+//! connection to Postgres of its own, not one of a pool.
 //!
-//! It is no tunnel. The relay ends the login itself and checks the password as for `/sql`, so nobody
-//! reaches Postgres who couldn't reach it over HTTP; it makes up the key that cancels statements; and
-//! it knows whose turn it is, so that it can tell an idle session from a long statement. All else it
-//! passes on unread.
+//! The relay is no tunnel. It handles the login itself and checks the password as for `/sql`, so only
+//! clients that may use `/sql` reach Postgres. It creates the keys of cancel requests. It follows the
+//! state of the protocol to tell an idle session from a long statement. Everything else is relayed
+//! unparsed.
 //!
-//! What it promises:
-//! - **Bounded.** Sessions, messages, logins and idleness have limits ([`Settings`]); a session over
-//!   the limit is told 53300, an idle one 57P05.
-//! - **Who leaves is cleaned up after.** A client's end cancels its statement and ends its connection
-//!   to Postgres, and only then is its place free; the end of that connection closes the WebSocket.
-//! - **Stopping loses nothing that could be saved.** Sessions with nothing under way end at once, the
-//!   others when nothing is or when there is no time left.
+//! Guarantees:
+//! - **Bounded.** Sessions, messages, logins and idle times have limits ([`Settings`]). A session over
+//!   the limit is refused with 53300, an idle one ends with 57P05.
+//! - **A client that disconnects leaves nothing running.** Its statement is cancelled and its connection
+//!   to Postgres closed; only then is its permit released. If Postgres ends the session, the WebSocket
+//!   is closed.
+//! - **Graceful shutdown.** Sessions without pending requests and transactions end immediately, the
+//!   others when these are done or the drain timeout is over.
 //!
-//! What it leaves out: TLS and GSS inside of the WebSocket, replication, and sessions over HTTP/2
-//! (RFC 8441).
+//! Limits: no TLS or GSS inside the WebSocket, no replication, no sessions over HTTP/2 (RFC 8441).
 
 mod activity;
 mod cancel;
@@ -27,7 +26,6 @@ mod login;
 mod message;
 mod session;
 mod startup;
-mod stop;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +36,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::handshake::server::create_response_with_body;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -47,53 +45,62 @@ use self::cancel::CancelKeys;
 use self::client::Client;
 use self::login::{Login, Refusal, log_in};
 use self::startup::CancelKey;
-use self::stop::{Phase, Stopper};
 use crate::accounts::Accounts;
 use crate::settings::Settings;
 
-/// Where clients open their WebSocket.
+/// Path of the WebSocket.
 pub(crate) const PATH: &str = "/v2";
 
-/// Clients that are heard at once before they have said who they are.
-const GREETINGS: usize = 64;
+/// Maximum number of clients that are connected but not logged in.
+const MAX_GREETINGS: usize = 64;
 
-/// How long a cancel request may take to reach Postgres.
+/// Timeout for a cancel request to Postgres.
 const CANCELLING: Duration = Duration::from_secs(5);
 
-/// How long sessions may take to say goodbye once there is no time left.
-const FAREWELL: Duration = Duration::from_secs(5);
+/// Time that sessions get to close after the drain timeout.
+const CLOSING: Duration = Duration::from_secs(5);
+
+/// Phase of the gateway's shutdown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Serving,
+    /// Sessions end as soon as no request is pending and no transaction is open.
+    Draining,
+    /// All sessions end.
+    Over,
+}
 
 /// Serves interactive sessions.
 #[derive(Debug)]
 pub(crate) struct Relay {
     settings: Arc<Settings>,
     accounts: Arc<Accounts>,
-    /// One for each session.
+    /// One permit per session.
     permits: Arc<Semaphore>,
     greetings: Semaphore,
     cancel_keys: Arc<CancelKeys>,
-    stopper: Stopper,
+    phase: watch::Sender<Phase>,
 }
 
 impl Relay {
-    /// Serves whom `accounts` let in.
+    /// Creates a relay for the users of `accounts`.
     pub(crate) fn new(settings: Arc<Settings>, accounts: Arc<Accounts>) -> Arc<Self> {
         Arc::new(Self {
             permits: Arc::new(Semaphore::new(settings.max_sessions)),
-            greetings: Semaphore::new(GREETINGS),
+            greetings: Semaphore::new(MAX_GREETINGS),
             cancel_keys: Arc::default(),
-            stopper: Stopper::new(),
+            phase: watch::Sender::new(Phase::Serving),
             settings,
             accounts,
         })
     }
 
-    /// Answers a request for a WebSocket. The session lives in a task of its own.
+    /// Upgrades a request to a WebSocket. A tokio task serves the session.
     pub(crate) fn answer(
         self: &Arc<Self>,
         mut request: Request<Incoming>,
     ) -> Response<Full<Bytes>> {
-        if self.stopper.phase() != Phase::Serving {
+        if *self.phase.borrow() != Phase::Serving {
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "the gateway is stopping");
         }
         match create_response_with_body(&request, Full::default) {
@@ -115,63 +122,63 @@ impl Relay {
         }
     }
 
-    /// Ends sessions in which nothing is under way, and waits until there are none left.
-    pub(crate) async fn drain(&self) {
-        self.stopper.enter(Phase::Draining);
-        self.all_ended().await;
+    /// Refuses new sessions, and ends the others as soon as they are quiescent.
+    pub(crate) fn begin_draining(&self) {
+        self.phase.send_replace(Phase::Draining);
     }
 
-    /// Ends the sessions that are left.
+    /// Ends all remaining sessions.
     pub(crate) async fn end(&self) {
-        self.stopper.enter(Phase::Over);
-        if timeout(FAREWELL, self.all_ended()).await.is_err() {
+        self.phase.send_replace(Phase::Over);
+        if timeout(CLOSING, self.all_ended()).await.is_err() {
             tracing::warn!("sessions were still open when the SQL gateway stopped");
         }
     }
 
-    async fn all_ended(&self) {
+    /// Waits until no session is left.
+    pub(crate) async fn all_ended(&self) {
         let all = u32::try_from(self.settings.max_sessions).unwrap_or(u32::MAX);
-        // The semaphore is never closed. While it stops, nobody new gets a permit.
+        // The semaphore is never closed, and no session starts during the shutdown.
         let _all = self.permits.acquire_many(all).await;
     }
 
     async fn serve(self: Arc<Self>, upgrade: OnUpgrade) {
         let connection = match upgrade.await {
             Ok(connection) => connection,
-            Err(error) => return tracing::debug!(%error, "no WebSocket came of it"),
+            Err(error) => return tracing::debug!(%error, "the upgrade to a WebSocket failed"),
         };
         let mut client = Client::new(connection, self.settings.max_frame_bytes).await;
-        let mut stop = self.stopper.listen();
+        let mut phase = self.phase.subscribe();
         let login = tokio::select! {
             login = timeout(self.settings.session_startup, log_in(&mut client, &self)) => {
                 login.unwrap_or(Err(Refusal::TooSlow))
             }
-            () = stop.reached(Phase::Draining) => Err(Refusal::Stopping),
+            _ = phase.wait_for(|phase| *phase >= Phase::Draining) => Err(Refusal::Stopping),
         };
         match login {
             Ok(Login::Session(session)) => {
-                session::relay(client, session.upstream, &self.settings, stop).await;
+                session::relay(client, session.upstream, &self.settings, phase).await;
                 drop((session.cancellable, session.permit));
             }
             Ok(Login::Cancel(key)) => {
                 self.cancel(key).await;
-                client.dismiss(BytesMut::new(), CloseCode::Normal, "").await;
+                client.close(BytesMut::new(), CloseCode::Normal).await;
             }
             Err(refusal) => {
-                let why = refusal.to_string();
-                tracing::debug!(refusal = why, "session refused");
-                let (last_words, code) = (refusal.last_words(), refusal.close_code());
-                client.dismiss(last_words, code, "").await;
+                let (message, code) = (refusal.message(), refusal.close_code());
+                let reason = refusal.to_string();
+                tracing::debug!(reason, "session refused");
+                client.close(message, code).await;
             }
         }
     }
 
-    /// As with Postgres, nobody is told whether the key meant anything.
+    /// Forwards a cancel request. As with Postgres, the client isn't told whether the key is valid.
     async fn cancel(&self, key: CancelKey) {
         if let Some(token) = self.cancel_keys.token(key)
             && let Err(error) = token.cancel(CANCELLING).await
         {
-            tracing::warn!(%error, "could not pass a cancel request on");
+            tracing::warn!(%error, "could not forward a cancel request");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! What is asked: the headers and the JSON body of `POST /sql`.
+//! The headers and the JSON body of `POST /sql`.
 //!
-//! A header counts as true if it is exactly `true`. The body is one query or `{"queries": [...]}`;
-//! `query` wins if both are there, and keys that aren't known are ignored, as with Neon.
+//! A header is true if its value is exactly `true`. The body is one query or `{"queries": [...]}`. As
+//! with Neon, `query` takes precedence over `queries`, and unknown keys are ignored.
 
 use std::borrow::Cow;
 
@@ -12,18 +12,18 @@ use serde_json::value::RawValue;
 use crate::failure::Failure;
 use crate::parameter;
 
-/// The headers that shape the answer and the batch's transaction.
+/// The headers that control the response and the batch's transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Options {
-    /// Every value as Postgres wrote it.
+    /// `true` if every value is returned as Postgres' text.
     pub(crate) raw_text: bool,
-    /// Rows as arrays, unless the query says otherwise.
+    /// `true` if rows are arrays, unless the query overrides it.
     pub(crate) array_mode: bool,
-    /// How a batch's transaction runs.
+    /// Options of a batch's transaction.
     pub(crate) transaction: TransactionOptions,
 }
 
-/// How a batch's transaction runs.
+/// Options of a batch's transaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct TransactionOptions {
     isolation: Option<Isolation>,
@@ -40,7 +40,7 @@ enum Isolation {
 }
 
 impl Options {
-    /// Reads the headers.
+    /// Parses the headers.
     ///
     /// # Errors
     /// [`Failure::IsolationLevel`].
@@ -74,7 +74,12 @@ impl Options {
 }
 
 impl TransactionOptions {
-    /// The statement that begins the transaction.
+    /// `true` if Postgres refuses writes in the transaction.
+    pub(crate) fn is_read_only(self) -> bool {
+        self.read_only
+    }
+
+    /// Returns the statement that begins the transaction.
     pub(crate) fn begin(self) -> String {
         let mut statement = "BEGIN".to_owned();
         statement.push_str(match self.isolation {
@@ -93,7 +98,7 @@ impl TransactionOptions {
         statement
     }
 
-    /// Repeats in a batch's answer what was asked for.
+    /// Sets the response headers that repeat the options.
     pub(crate) fn echo(self, headers: &mut HeaderMap) {
         if self.read_only {
             headers.insert("neon-batch-read-only", HeaderValue::from_static("true"));
@@ -113,7 +118,7 @@ impl TransactionOptions {
     }
 }
 
-/// The body.
+/// A parsed body.
 #[derive(Debug)]
 pub(crate) enum Payload<'a> {
     /// One statement in a transaction of its own.
@@ -125,19 +130,19 @@ pub(crate) enum Payload<'a> {
 /// One statement.
 #[derive(Debug)]
 pub(crate) struct Query<'a> {
-    /// Its text.
+    /// SQL text.
     pub(crate) statement: Cow<'a, str>,
-    /// Its parameters as text.
+    /// Parameters as text; `None` is NULL.
     pub(crate) parameters: Vec<Option<String>>,
-    /// Whether its rows are arrays, if it says so itself.
+    /// `Some(true)` if its rows are arrays; `None` if the header decides.
     pub(crate) array_mode: Option<bool>,
 }
 
 impl<'a> Payload<'a> {
-    /// Reads the body.
+    /// Parses the body.
     ///
     /// # Errors
-    /// [`Failure::Body`] for anything that isn't JSON in UTF-8 of the right form.
+    /// [`Failure::Body`] if it isn't valid JSON of the expected form.
     pub(crate) fn read(body: &'a [u8]) -> Result<Self, Failure> {
         let document: Document<'a> = serde_json::from_slice(body).map_err(Failure::body)?;
         if let Some(statement) = document.query {
@@ -149,7 +154,7 @@ impl<'a> Payload<'a> {
         }
         let queries = document
             .queries
-            .ok_or_else(|| Failure::Body("neither `query` nor `queries` is there".to_owned()))?;
+            .ok_or_else(|| Failure::Body("neither `query` nor `queries` is set".to_owned()))?;
         queries
             .into_iter()
             .map(|query| Query::new(query.query, &query.params, query.array_mode))
@@ -159,21 +164,12 @@ impl<'a> Payload<'a> {
 }
 
 impl<'a> Query<'a> {
-    /// The same without what it was read from.
-    pub(crate) fn to_owned(&self) -> Query<'static> {
-        Query {
-            statement: Cow::Owned(self.statement.to_string()),
-            parameters: self.parameters.clone(),
-            array_mode: self.array_mode,
-        }
-    }
-
     fn new(
         statement: Text<'a>,
         parameters: &[&'a RawValue],
         array_mode: Option<bool>,
     ) -> Result<Self, Failure> {
-        // What no message to Postgres can hold is refused before anything is sent.
+        // Refuses what no message to Postgres can contain, before anything is sent.
         if statement.0.contains('\0') {
             return Err(Failure::Body(
                 "a statement cannot contain a NUL character".to_owned(),
@@ -216,8 +212,8 @@ struct BatchQuery<'a> {
     array_mode: Option<bool>,
 }
 
-/// A string that borrows from the body where it has no escapes; serde borrows a `Cow` only where it
-/// stands alone in a field.
+/// A string that borrows from the body if it has no escapes. serde borrows a `Cow` only in a field of
+/// its own.
 #[derive(Deserialize)]
 struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
 
@@ -262,13 +258,13 @@ mod tests {
     }
 
     #[test]
-    fn query_wins() {
+    fn query_takes_precedence_over_queries() {
         let payload = Payload::read(br#"{"queries":[],"query":"select 1"}"#).unwrap();
         assert!(matches!(payload, Payload::Single(_)));
     }
 
     #[test]
-    fn what_is_wrong_with_a_body_is_said() {
+    fn an_invalid_body_is_refused_with_a_reason() {
         for (body, expected) in [
             (&b"{}"[..], "neither `query` nor `queries`"),
             (b"", "EOF while parsing"),
@@ -290,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_transaction_begins_as_the_headers_say() {
+    fn headers_determine_the_transaction() {
         let mut headers = HeaderMap::new();
         assert_eq!(
             Options::read(&headers).unwrap().transaction.begin(),

@@ -1,9 +1,9 @@
-//! Which Postgres types become which JSON.
+//! Maps Postgres types to JSON types.
 //!
-//! In raw mode everything is text and nobody asks. Otherwise a column's type must be known: the
-//! built-in ones are (from `postgres-types`), and of all others only one thing matters, whether they
-//! are arrays and of what. That is asked of the server once and remembered; an OID doesn't change
-//! its meaning while a database lives, except by wrapping around after four thousand million types.
+//! In raw mode every value is text, so the types don't matter. Otherwise the built-in types are known
+//! from `postgres-types`. For other types the gateway needs only the element type of an array; it asks
+//! the server once and caches the result. An OID keeps its meaning while the database exists, except
+//! after four thousand million new types.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -11,21 +11,21 @@ use std::sync::{Mutex, PoisonError};
 use postgres_types::{Kind, Type};
 use tirage_postgres::Row;
 
-/// How a value's text becomes JSON.
+/// Conversion of a value from text to JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conversion {
     /// One value.
     Scalar(Scalar),
     /// An array, of any number of dimensions.
     Array {
-        /// What is between elements: a comma, except for `box`.
+        /// Delimiter of elements: a comma, except for `box`.
         delimiter: u8,
-        /// What each element is.
+        /// Conversion of each element.
         element: Scalar,
     },
 }
 
-/// What one value becomes.
+/// JSON type of one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Scalar {
     /// A JSON string with the text as it is.
@@ -52,22 +52,22 @@ impl Scalar {
     }
 }
 
-/// The types of one database, as far as they have been met.
+/// The types of one database that the gateway has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Types(Mutex<HashMap<u32, Conversion>>);
 
 impl Types {
-    /// Asks for the arrays among the types in `$1`: OID, element's OID, delimiter.
+    /// Query for the arrays among the types in `$1`: OID, element's OID, delimiter.
     pub(crate) const LOOKUP: &'static str = "select oid, typelem, typdelim from pg_catalog.pg_type \
          where oid = any($1::pg_catalog.oid[]) and typlen = -1 and typelem <> 0 and typtype = 'b'";
 
-    /// How values of this type are converted, if that is known.
+    /// Returns the conversion for a type, if the type is known.
     pub(crate) fn conversion(&self, type_oid: u32) -> Option<Conversion> {
         let Some(built_in) = Type::from_oid(type_oid) else {
             return self.lock().get(&type_oid).copied();
         };
         Some(match built_in.kind() {
-            // These two are arrays to Postgres, but their text is numbers between spaces.
+            // Postgres defines both as arrays, but their text is numbers between spaces.
             _ if matches!(built_in, Type::INT2_VECTOR | Type::OID_VECTOR) => {
                 Conversion::Scalar(Scalar::Text)
             }
@@ -79,14 +79,13 @@ impl Types {
         })
     }
 
-    /// The parameter of [`LOOKUP`](Self::LOOKUP).
+    /// Returns the parameter of [`LOOKUP`](Self::LOOKUP).
     pub(crate) fn lookup_parameter(asked: &[u32]) -> String {
         let oids: Vec<_> = asked.iter().map(u32::to_string).collect();
         format!("{{{}}}", oids.join(","))
     }
 
-    /// Remembers the answer of [`LOOKUP`](Self::LOOKUP); what was asked and isn't in the answer is
-    /// no array.
+    /// Caches the result of [`LOOKUP`](Self::LOOKUP). Types that are not in the result are no arrays.
     pub(crate) fn learn(&self, asked: &[u32], rows: &[Row]) {
         let mut types = self.lock();
         for type_oid in asked {
@@ -106,7 +105,7 @@ impl Types {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<u32, Conversion>> {
-        // What is inside is right after every single insertion.
+        // Every single insertion leaves it valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -136,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_and_not_answered_is_no_array() {
+    fn a_type_that_the_lookup_does_not_return_is_no_array() {
         let types = Types::default();
         assert_eq!(types.conversion(16_400), None);
         types.learn(&[16_400], &[]);

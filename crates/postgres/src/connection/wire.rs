@@ -1,5 +1,5 @@
-//! The bytes of a session, in both directions: writing and reading go on at once, so that a long
-//! pipeline whose answers fill the socket still moves.
+//! The bytes of a session in both directions. Writing and reading go on concurrently, so a long
+//! pipeline whose replies fill the socket still makes progress.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -10,15 +10,11 @@ use postgres_protocol::message::backend::{Header, Message};
 use tokio::io::AsyncReadExt;
 
 use super::Connection;
-use super::answers::malformed;
+use super::events::malformed;
 use crate::Error;
 
-/// Room for what the server says next, in bytes: it sends no more at once, and then reading takes one call.
+/// Free space for each read, in bytes: the size of the server's send buffer.
 const READ_AHEAD: usize = 8 * 1024;
-
-/// <https://www.postgresql.org/docs/current/protocol-message-formats.html>
-const BIND_COMPLETE: u8 = b'2';
-const COMMAND_COMPLETE: u8 = b'C';
 
 impl Connection {
     /// Writes what can be written, then parses, then reads.
@@ -52,35 +48,16 @@ impl Connection {
     }
 
     fn parse(&mut self) -> Result<Option<Message>, Error> {
-        self.skip_routine();
         if let Some(header) = Header::parse(&self.incoming).map_err(malformed)? {
             let length = usize::try_from(header.len()).unwrap_or(usize::MAX);
-            if length > self.longest_message {
+            if length > self.max_message {
                 return Err(Error::TooLong {
                     length,
-                    limit: self.longest_message,
+                    limit: self.max_message,
                 });
             }
         }
         Message::parse(&mut self.incoming).map_err(malformed)
-    }
-
-    /// Nobody reads what a routine's statements answer, so what has come of it is counted and not taken
-    /// apart; up to its end, which somebody waits for, or to what isn't as it should be.
-    fn skip_routine(&mut self) {
-        while let Some(left) = self.line.routine_in_front()
-            && let Some((&[tag, length @ ..], _)) = self.incoming.split_first_chunk::<5>()
-            && let Ok(length) = usize::try_from(u32::from_be_bytes(length))
-            && (4..self.incoming.len()).contains(&length)
-        {
-            match tag {
-                BIND_COMPLETE => {}
-                COMMAND_COMPLETE if *left > 1 => *left -= 1,
-                _ => return,
-            }
-            self.incoming.advance(1 + length);
-            self.answered = true;
-        }
     }
 
     fn poll_write(&mut self, context: &mut Context<'_>) {

@@ -1,51 +1,51 @@
-//! Whose turn it is in a session, told from the messages that pass by.
+//! The state of a session, derived from the messages that pass through it.
 //!
-//! Nothing is read but each message's kind and length, and of ReadyForQuery the one byte that says
+//! Only the kind and the length of each message are parsed, and the byte of ReadyForQuery that tells
 //! whether a transaction is open.
 
 use tokio::time::Instant;
 
-/// What happens in a session.
+/// The state of a session.
 #[derive(Debug)]
 pub(super) struct Activity {
-    requests: Messages,
-    answers: Messages,
-    /// Requests that the server ends with a ReadyForQuery, and that it hasn't ended yet.
+    requests: MessageScanner,
+    replies: MessageScanner,
+    /// Number of ReadyForQuery messages that the server still has to send.
     running: usize,
-    /// Whether requests are on their way that no Sync follows yet.
+    /// `true` if the client has sent requests that no Sync follows yet.
     needs_sync: bool,
-    /// Whether the server waits for the client's data (COPY … FROM STDIN).
+    /// `true` if the server waits for data from the client (COPY … FROM STDIN).
     copies_in: bool,
     in_transaction: bool,
     ended_by_client: bool,
-    /// Whether the client is listened to. It isn't while the server has no room for what it said.
-    listens: bool,
-    last_words: Instant,
-    last_taken: Instant,
+    /// `false` while the server has not taken the last request, so that nothing is read from the client.
+    reads_client: bool,
+    last_message: Instant,
+    last_reply_written: Instant,
 }
 
 impl Activity {
-    /// A session right after its first ReadyForQuery.
+    /// Returns the state of a session after its first ReadyForQuery.
     pub(super) fn new() -> Self {
         let now = Instant::now();
         Self {
-            requests: Messages::default(),
-            answers: Messages::default(),
+            requests: MessageScanner::default(),
+            replies: MessageScanner::default(),
             running: 0,
             needs_sync: false,
             copies_in: false,
             in_transaction: false,
             ended_by_client: false,
-            listens: true,
-            last_words: now,
-            last_taken: now,
+            reads_client: true,
+            last_message: now,
+            last_reply_written: now,
         }
     }
 
-    /// The client says something, which the server gets now.
+    /// Handles bytes of the client, before the server gets them.
     pub(super) fn requested(&mut self, bytes: &[u8]) {
-        self.last_words = Instant::now();
-        self.listens = false;
+        self.last_message = Instant::now();
+        self.reads_client = false;
         let (running, needs_sync, ended) = (
             &mut self.running,
             &mut self.needs_sync,
@@ -65,15 +65,15 @@ impl Activity {
         });
     }
 
-    /// The server says something.
-    pub(super) fn answered(&mut self, bytes: &[u8]) {
-        self.last_words = Instant::now();
+    /// Handles bytes of the server.
+    pub(super) fn replied(&mut self, bytes: &[u8]) {
+        self.last_message = Instant::now();
         let (running, copies_in, in_transaction) = (
             &mut self.running,
             &mut self.copies_in,
             &mut self.in_transaction,
         );
-        self.answers.scan(bytes, |kind, first| match kind {
+        self.replies.scan(bytes, |kind, first| match kind {
             // ReadyForQuery
             b'Z' => {
                 *running = running.saturating_sub(1);
@@ -88,79 +88,80 @@ impl Activity {
         });
     }
 
-    /// The server took what the client said.
-    pub(super) fn listen(&mut self) {
-        self.listens = true;
+    /// Notes that the server has taken the last bytes of the client.
+    pub(super) fn request_written(&mut self) {
+        self.reads_client = true;
     }
 
-    /// The client took what the server said.
-    pub(super) fn taken(&mut self) {
-        self.last_taken = Instant::now();
+    /// Notes that the client has taken the last bytes of the server.
+    pub(super) fn reply_written(&mut self) {
+        self.last_reply_written = Instant::now();
     }
 
-    /// Whether it is the server's turn. It is not while it waits for more of a request.
-    pub(super) fn server_works(&self) -> bool {
+    /// `true` if the server executes something, and doesn't wait for more of a request.
+    pub(super) fn is_executing(&self) -> bool {
         self.running > 0 && !self.copies_in
     }
 
-    /// Whether the server may be doing something for the client.
-    pub(super) fn has_begun(&self) -> bool {
+    /// `true` if the server may execute something or wait for more of a request.
+    pub(super) fn may_be_executing(&self) -> bool {
         self.running > 0 || self.needs_sync
     }
 
-    /// Whether nothing at all is under way, so that nobody loses anything if the session ends.
-    pub(super) fn is_quiet(&self) -> bool {
+    /// `true` if no request is pending and no transaction is open, so that ending the session loses
+    /// nothing.
+    pub(super) fn is_quiescent(&self) -> bool {
         self.running == 0
             && !self.needs_sync
             && !self.in_transaction
             && self.requests.is_at_boundary()
-            && self.answers.is_at_boundary()
+            && self.replies.is_at_boundary()
     }
 
-    /// Whether something of ours can be put between the server's messages.
-    pub(super) fn can_interject(&self) -> bool {
-        self.answers.is_at_boundary()
+    /// `true` between two messages of the server, where the gateway can insert its own.
+    pub(super) fn can_insert_message(&self) -> bool {
+        self.replies.is_at_boundary()
     }
 
-    /// Whether the client said that it is done.
+    /// `true` if the client has sent Terminate.
     pub(super) fn was_ended_by_client(&self) -> bool {
         self.ended_by_client
     }
 
-    /// Since when the server has waited for the client.
+    /// Returns the time since which the server waits for the client.
     pub(super) fn idle_since(&self) -> Instant {
-        if self.server_works() {
+        if self.is_executing() {
             Instant::now()
         } else {
-            self.last_words
+            self.last_message
         }
     }
 
-    /// Since when the client has taken nothing, and, as its connection tells, said nothing since
-    /// `heard`, although it was asked to.
-    pub(super) fn silent_since(&self, heard: Instant) -> Instant {
-        if self.listens {
-            self.last_taken.max(heard)
+    /// Returns the time since which the client has neither received nor sent anything; it last sent
+    /// something at `last_received`.
+    pub(super) fn silent_since(&self, last_received: Instant) -> Instant {
+        if self.reads_client {
+            self.last_reply_written.max(last_received)
         } else {
             Instant::now()
         }
     }
 }
 
-/// Finds where messages begin and end in a stream of them, cut anywhere.
+/// Finds the boundaries of messages in a stream that is split anywhere.
 #[derive(Debug, Default)]
-struct Messages {
-    /// What has come of the kind (one byte) and the length (four).
+struct MessageScanner {
+    /// Received part of the kind (one byte) and the length (four bytes).
     head: Vec<u8>,
-    /// How much of the current message is still to come, once its head is there.
+    /// Number of missing bytes of the current message, once its head is complete.
     rest: usize,
-    /// The first byte of its body.
+    /// First byte of the body.
     first: Option<u8>,
 }
 
 const HEAD: usize = 5;
 
-impl Messages {
+impl MessageScanner {
     /// Calls `each` with the kind and the first byte of every message that ends in `bytes`.
     fn scan(&mut self, mut bytes: &[u8], mut each: impl FnMut(u8, Option<u8>)) {
         loop {
@@ -175,7 +176,7 @@ impl Messages {
                 return;
             };
             if wanted > 0 {
-                // A length under four is nonsense, and the server's to complain about.
+                // The server reports an error for a length under four.
                 let length = usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX);
                 self.rest = length.saturating_sub(4);
                 self.first = None;
@@ -207,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_found_however_they_are_cut() {
+    fn messages_are_found_however_the_stream_is_split() {
         let stream = [
             message(b'T', b"columns"),
             message(b'Z', b"T"),
@@ -216,7 +217,7 @@ mod tests {
         ]
         .concat();
         for size in 1..=stream.len() {
-            let mut messages = Messages::default();
+            let mut messages = MessageScanner::default();
             let mut found = Vec::new();
             for piece in stream.chunks(size) {
                 messages.scan(piece, |kind, first| found.push((kind, first)));
@@ -236,53 +237,53 @@ mod tests {
     }
 
     #[test]
-    fn quiet_is_when_all_was_answered_and_no_transaction_is_open() {
+    fn a_session_without_pending_requests_and_transactions_is_quiescent() {
         let mut activity = Activity::new();
-        assert!(activity.is_quiet());
+        assert!(activity.is_quiescent());
         let query = message(b'Q', b"select 1\0");
         activity.requested(&query[..3]);
-        assert!(!activity.is_quiet() && !activity.server_works());
+        assert!(!activity.is_quiescent() && !activity.is_executing());
         activity.requested(&query[3..]);
         activity.requested(&query);
-        activity.answered(&message(b'Z', b"I"));
-        assert!(!activity.is_quiet(), "the second is still running");
-        assert!(activity.server_works());
-        activity.answered(&message(b'Z', b"T"));
-        assert!(!activity.is_quiet(), "a transaction is open");
-        assert!(!activity.server_works());
+        activity.replied(&message(b'Z', b"I"));
+        assert!(!activity.is_quiescent(), "the second is still running");
+        assert!(activity.is_executing());
+        activity.replied(&message(b'Z', b"T"));
+        assert!(!activity.is_quiescent(), "a transaction is open");
+        assert!(!activity.is_executing());
 
         activity.requested(&message(b'P', b"\0commit\0\0\0"));
         activity.requested(&message(b'S', b""));
-        activity.answered(&message(b'Z', b"I")[..5]);
-        assert!(!activity.can_interject());
-        activity.answered(b"I");
-        assert!(activity.is_quiet() && activity.can_interject());
+        activity.replied(&message(b'Z', b"I")[..5]);
+        assert!(!activity.can_insert_message());
+        activity.replied(b"I");
+        assert!(activity.is_quiescent() && activity.can_insert_message());
         activity.requested(&message(b'P', b"\0select 1\0\0\0"));
-        assert!(!activity.is_quiet(), "no sync came yet");
-        assert!(activity.has_begun() && !activity.server_works());
+        assert!(!activity.is_quiescent(), "no sync came yet");
+        assert!(activity.may_be_executing() && !activity.is_executing());
     }
 
     #[test]
-    fn during_a_copy_it_is_the_clients_turn() {
+    fn during_copy_in_the_server_waits_for_the_client() {
         let mut activity = Activity::new();
         activity.requested(&message(b'Q', b"copy t from stdin\0"));
-        assert!(activity.server_works());
-        activity.answered(&message(b'G', b"\0\0\0"));
-        assert!(!activity.server_works() && !activity.is_quiet());
+        assert!(activity.is_executing());
+        activity.replied(&message(b'G', b"\0\0\0"));
+        assert!(!activity.is_executing() && !activity.is_quiescent());
         activity.requested(&message(b'd', b"1\n"));
         activity.requested(&message(b'c', b""));
-        activity.answered(&message(b'C', b"COPY 1\0"));
-        assert!(activity.server_works());
-        activity.answered(&message(b'Z', b"I"));
-        assert!(activity.is_quiet());
+        activity.replied(&message(b'C', b"COPY 1\0"));
+        assert!(activity.is_executing());
+        activity.replied(&message(b'Z', b"I"));
+        assert!(activity.is_quiescent());
     }
 
     #[test]
-    fn nonsense_does_no_harm() {
+    fn invalid_messages_are_harmless() {
         let mut activity = Activity::new();
         activity.requested(&[0; 64]);
         activity.requested(&[255; 64]);
-        activity.answered(&message(b'Z', b""));
-        assert!(!activity.is_quiet());
+        activity.replied(&message(b'Z', b""));
+        assert!(!activity.is_quiescent());
     }
 }

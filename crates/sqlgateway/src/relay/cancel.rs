@@ -1,10 +1,9 @@
-//! Who may cancel which session's statements.
+//! The keys that authorize cancel requests.
 //!
-//! A cancel request carries no password: whoever knows the two numbers that a session was given at
-//! its start may send it. Postgres' own numbers are never passed on, since with them somebody could
-//! reach past the gateway, and since half of them is a process id that can be guessed. Each session
-//! gets 63 random bits in their place, which mean something to this gateway alone and only while the
-//! session lives.
+//! A cancel request carries no password: any client that knows the two numbers of a session may send
+//! it. Postgres' own numbers stay in the gateway, because they would work without it and half of them is
+//! a process id that can be guessed. Each session gets 63 random bits instead, which are valid in this
+//! gateway only and end with the session.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,11 +12,11 @@ use tirage_postgres::CancelToken;
 
 use super::startup::CancelKey;
 
-/// The sessions that can be cancelled now.
+/// The keys of all open sessions.
 #[derive(Debug, Default)]
 pub(super) struct CancelKeys(Mutex<HashMap<CancelKey, CancelToken>>);
 
-/// A session that can be cancelled until this is dropped.
+/// The key of one session, which is valid until this is dropped.
 #[derive(Debug)]
 pub(super) struct Cancellable {
     keys: Arc<CancelKeys>,
@@ -25,10 +24,10 @@ pub(super) struct Cancellable {
 }
 
 impl CancelKeys {
-    /// Makes up a key that stands for `token`.
+    /// Creates a key for `token`.
     ///
     /// # Errors
-    /// When the system has no random numbers.
+    /// If the system has no random numbers.
     pub(super) fn admit(
         self: &Arc<Self>,
         token: CancelToken,
@@ -47,13 +46,13 @@ impl CancelKeys {
         })
     }
 
-    /// What `key` stands for.
+    /// Returns the token of a valid key.
     pub(super) fn token(&self, key: CancelKey) -> Option<CancelToken> {
         self.lock().get(&key).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<CancelKey, CancelToken>> {
-        // A map is right after every single change.
+        // Every single change leaves the map valid.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +66,7 @@ impl Drop for Cancellable {
 fn random() -> Result<CancelKey, getrandom::Error> {
     let positive = i32::MAX.cast_unsigned();
     Ok(CancelKey {
-        // Clients know a process id as a positive number.
+        // Clients expect a positive process id.
         process_id: (getrandom::u32()? & positive).cast_signed(),
         secret_key: getrandom::u32()?.cast_signed(),
     })

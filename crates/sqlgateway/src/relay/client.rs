@@ -1,9 +1,7 @@
-//! The client's side: a WebSocket (RFC 6455) whose binary messages are one stream of bytes.
+//! The client's side: a WebSocket (RFC 6455) whose binary messages form one stream of bytes.
 
 use std::io;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -11,47 +9,50 @@ use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self, Message};
+use tokio_util::io::InspectReader;
 
-/// How long a client may take to hear that it is over.
-const FAREWELL: Duration = Duration::from_secs(2);
-/// Each client has a buffer of this size for what it sends.
+/// Timeout for closing a client's connection.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Size of the read buffer of each client, in bytes.
 const READ_BUFFER: usize = 16 * 1024;
 
+/// A client's connection, which calls a function whenever bytes arrive.
+type Connection = InspectReader<TokioIo<Upgraded>, Box<dyn FnMut(&[u8]) + Send + Sync>>;
 pub(super) type Socket = WebSocketStream<Connection>;
 pub(super) type ToClient = SplitSink<Socket, Message>;
 pub(super) type FromClient = SplitStream<Socket>;
 
 /// A client that has not logged in yet.
-#[derive(Debug)]
 pub(super) struct Client {
     socket: Socket,
     unread: BytesMut,
+    last_received: LastReceived,
 }
 
-/// Why a client can't be heard any more.
+/// Error of a client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(super) enum ClientError {
-    #[error("the client has left")]
-    Left,
-    #[error("only binary messages are understood")]
+    #[error("the client has disconnected")]
+    Disconnected,
+    #[error("text messages are not supported")]
     Text,
     #[error("a message is too long")]
     TooLong,
-    #[error("this is not the WebSocket protocol")]
+    #[error("invalid WebSocket message")]
     Protocol,
 }
 
 impl ClientError {
-    /// What the client is told, if it is still there.
+    /// Returns the code that the WebSocket is closed with.
     pub(super) fn close_code(self) -> CloseCode {
         match self {
-            Self::Left => CloseCode::Normal,
+            Self::Disconnected => CloseCode::Normal,
             Self::Text => CloseCode::Unsupported,
             Self::TooLong => CloseCode::Size,
             Self::Protocol => CloseCode::Protocol,
@@ -66,37 +67,44 @@ impl From<tungstenite::Error> for ClientError {
         match error {
             tungstenite::Error::Capacity(_) => Self::TooLong,
             tungstenite::Error::Utf8(_) => Self::Text,
-            tungstenite::Error::Protocol(ResetWithoutClosingHandshake) => Self::Left,
+            tungstenite::Error::Protocol(ResetWithoutClosingHandshake) => Self::Disconnected,
             tungstenite::Error::Protocol(_) | tungstenite::Error::AttackAttempt => Self::Protocol,
-            _ => Self::Left,
+            _ => Self::Disconnected,
         }
     }
 }
 
 impl Client {
-    /// The server's end of a connection that has just become a WebSocket. Messages longer than
-    /// `longest_message` bytes are refused before they are read into memory.
-    pub(super) async fn new(connection: Upgraded, longest_message: usize) -> Self {
+    /// Wraps an upgraded connection. Messages longer than `max_message` bytes are refused before they are
+    /// read into memory.
+    pub(super) async fn new(connection: Upgraded, max_message: usize) -> Self {
         let config = WebSocketConfig::default()
             .read_buffer_size(READ_BUFFER)
             // Each message is flushed as it is sent.
             .write_buffer_size(0)
-            .max_message_size(Some(longest_message))
-            .max_frame_size(Some(longest_message));
-        let connection = Connection {
-            stream: TokioIo::new(connection),
-            heard: Arc::new(Mutex::new(Instant::now())),
-        };
+            .max_message_size(Some(max_message))
+            .max_frame_size(Some(max_message));
+        let last_received = LastReceived(Arc::new(Mutex::new(Instant::now())));
+        let note = last_received.clone();
+        let connection: Connection = InspectReader::new(
+            TokioIo::new(connection),
+            Box::new(move |_bytes: &[u8]| note.set(Instant::now())),
+        );
         Self {
             socket: Socket::from_raw_socket(connection, Role::Server, Some(config)).await,
             unread: BytesMut::new(),
+            last_received,
         }
     }
 
-    /// The next `length` bytes. Not more is kept in memory than these and one message.
+    /// Reads `length` bytes. Buffers at most these and one message.
     pub(super) async fn read(&mut self, length: usize) -> Result<Bytes, ClientError> {
         while self.unread.len() < length {
-            let message = self.socket.next().await.ok_or(ClientError::Left)??;
+            let message = self
+                .socket
+                .next()
+                .await
+                .ok_or(ClientError::Disconnected)??;
             if let Some(bytes) = payload(message)? {
                 self.unread.extend_from_slice(&bytes);
             }
@@ -104,112 +112,75 @@ impl Client {
         Ok(self.unread.split_to(length).freeze())
     }
 
-    /// The next `N` bytes.
+    /// Reads `N` bytes.
     pub(super) async fn read_array<const N: usize>(&mut self) -> Result<[u8; N], ClientError> {
         let bytes = self.read(N).await?;
-        <[u8; N]>::try_from(&*bytes).map_err(|_never| ClientError::Left)
+        <[u8; N]>::try_from(&*bytes).map_err(|_never| ClientError::Disconnected)
     }
 
     pub(super) async fn send(&mut self, bytes: impl Into<Bytes>) -> Result<(), ClientError> {
         Ok(self.socket.send(Message::Binary(bytes.into())).await?)
     }
 
-    /// Says `last_words` and why it is over, and closes.
-    pub(super) async fn dismiss(self, last_words: BytesMut, code: CloseCode, why: &str) {
-        dismiss(self.socket, last_words, code, why).await;
+    /// Sends `message` and closes the WebSocket.
+    pub(super) async fn close(self, message: BytesMut, code: CloseCode) {
+        close(self.socket, message, code, "").await;
     }
 
-    /// Tells when something was last heard of the client.
-    pub(super) fn heard(&self) -> Heard {
-        Heard(self.socket.get_ref().heard.clone())
+    /// Returns the time at which the client last sent something.
+    pub(super) fn last_received(&self) -> LastReceived {
+        self.last_received.clone()
     }
 
-    /// Both directions, and what has been received and not read yet.
+    /// Returns both directions, and the bytes that were received but not read yet.
     pub(super) fn split(self) -> (ToClient, FromClient, BytesMut) {
         let (to_client, from_client) = self.socket.split();
         (to_client, from_client, self.unread)
     }
 }
 
-/// Tells when something was last heard of a client, if only a part of a message.
-#[derive(Debug)]
-pub(super) struct Heard(Arc<Mutex<Instant>>);
+/// The time at which a client last sent something, if only part of a message.
+#[derive(Clone, Debug)]
+pub(super) struct LastReceived(Arc<Mutex<Instant>>);
 
-impl Heard {
-    pub(super) fn at(&self) -> Instant {
+impl LastReceived {
+    pub(super) fn get(&self) -> Instant {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-/// A client's connection, which notes when something arrives.
-#[derive(Debug)]
-pub(super) struct Connection {
-    stream: TokioIo<Upgraded>,
-    heard: Arc<Mutex<Instant>>,
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let result = ready!(Pin::new(&mut self.stream).poll_read(context, buffer));
-        if buffer.filled().len() > before {
-            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
-        }
-        Poll::Ready(result)
+    fn set(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = now;
     }
 }
 
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
-    }
-}
-
-/// The bytes of a message, if it is of a kind that has any.
+/// Returns the bytes of a binary message, or `None` for a control message.
 ///
 /// # Errors
-/// [`ClientError::Text`], and [`ClientError::Left`] for a farewell.
+/// [`ClientError::Text`], and [`ClientError::Disconnected`] for a close message.
 pub(super) fn payload(message: Message) -> Result<Option<Bytes>, ClientError> {
     match message {
         Message::Binary(bytes) => Ok(Some(bytes)),
         Message::Text(_) => Err(ClientError::Text),
-        Message::Close(_) => Err(ClientError::Left),
+        Message::Close(_) => Err(ClientError::Disconnected),
         Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => Ok(None),
     }
 }
 
-/// Says `last_words` and why it is over, and closes, within two seconds.
+/// Sends `message` and a close message with `reason`, and closes the connection, within two seconds.
 ///
-/// The connection is read to its end: closing a socket with something unread in it may destroy what
-/// is still on its way to the other side.
-pub(super) async fn dismiss(mut socket: Socket, last_words: BytesMut, code: CloseCode, why: &str) {
-    let farewell = async {
-        // Whoever has said goodbye already can't be told anything, but is owed an answer, which
-        // reading on sends.
-        if !last_words.is_empty() {
-            let _heard = socket.send(Message::Binary(last_words.freeze())).await;
+/// The connection is read to its end, because closing a socket with unread bytes may discard what is
+/// still on its way to the client.
+pub(super) async fn close(mut socket: Socket, message: BytesMut, code: CloseCode, reason: &str) {
+    let closing = async {
+        // Sending fails if the client has closed first. Reading on answers its close message.
+        if !message.is_empty() {
+            let _sent = socket.send(Message::Binary(message.freeze())).await;
         }
         let frame = CloseFrame {
             code,
-            reason: why.into(),
+            reason: reason.into(),
         };
-        let _heard = socket.send(Message::Close(Some(frame))).await;
+        let _sent = socket.send(Message::Close(Some(frame))).await;
         while let Some(Ok(_ignored)) = socket.next().await {}
         let connection = socket.get_mut();
         connection.shutdown().await?;
@@ -217,9 +188,11 @@ pub(super) async fn dismiss(mut socket: Socket, last_words: BytesMut, code: Clos
         while connection.read(&mut ignored).await? > 0 {}
         Ok::<_, io::Error>(())
     };
-    match timeout(FAREWELL, farewell).await {
+    match timeout(CLOSING, closing).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::debug!(%error, "a client left before it was told to"),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a client disconnected before its session was closed")
+        }
         Err(_elapsed) => tracing::debug!("a client did not close its connection"),
     }
 }

@@ -1,8 +1,8 @@
-//! The login: what the client says, until it has a session of its own or knows why not.
+//! The login: from the client's first packet to its session or a refusal.
 //!
-//! The client is asked for its password in clear text, since Neon's driver sends it without being
-//! asked, together with what it begins with and its first statement; one that waits to be asked is
-//! served the same. Its word is checked as for `/sql`. Only then is a session made.
+//! The gateway requests the password in clear text, because Neon's driver sends it unasked, together
+//! with the startup packet and its first statement. A client that waits for the request works as well.
+//! The password is checked as for `/sql` before a session is opened.
 
 use std::sync::Arc;
 
@@ -15,34 +15,34 @@ use super::Relay;
 use super::cancel::Cancellable;
 use super::client::{Client, ClientError};
 use super::message;
-use super::startup::{self, CancelKey, Startup, StartupError, Wanted};
+use super::startup::{self, CancelKey, SessionRequest, Startup, StartupError};
 use crate::caller::Caller;
 use crate::failure::Failure;
 
-/// How often a client may ask for encryption: once each for TLS and GSS.
+/// Maximum number of requests for encryption: one each for TLS and GSS.
 const ENCRYPTION_REQUESTS: usize = 2;
 
-/// What a connection turned out to be for.
+/// The purpose of a connection.
 pub(super) enum Login {
-    /// Stopping a statement of another session's.
+    /// Cancels a statement of another session.
     Cancel(CancelKey),
-    /// A session, which the client has been told that it has.
+    /// Opens a session; the client has been told that the login succeeded.
     Session(LoggedIn),
 }
 
-/// A session of the client's own.
+/// A client's session.
 pub(super) struct LoggedIn {
     pub(super) upstream: Session,
     pub(super) cancellable: Cancellable,
     pub(super) permit: OwnedSemaphorePermit,
 }
 
-/// Why there is no session.
+/// Reason for refusing a session.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
     #[error("{0}")]
     Startup(#[from] StartupError),
-    #[error("too many sessions: at most {0} at once are served")]
+    #[error("too many sessions: at most {0} are allowed at the same time")]
     TooMany(usize),
     #[error("{0}")]
     Failure(#[from] Failure),
@@ -56,9 +56,9 @@ pub(super) enum Refusal {
     Stopping,
 }
 
-/// Reads what the client wants and, if that is a session, logs it in.
+/// Reads the client's request and, for a session, logs the client in.
 pub(super) async fn log_in(client: &mut Client, relay: &Arc<Relay>) -> Result<Login, Refusal> {
-    // What is unread of those who are nobody yet has a bound too.
+    // Limits the memory that clients use before they are logged in.
     let greeting = relay.greetings.acquire().await;
     let wanted = match greet(client).await? {
         Greeting::Cancel(key) => return Ok(Login::Cancel(key)),
@@ -82,9 +82,9 @@ pub(super) async fn log_in(client: &mut Client, relay: &Arc<Relay>) -> Result<Lo
         .session(caller, &wanted.settings, relay.settings.wait)
         .await?;
     let cancellable = relay.cancel_keys.admit(upstream.cancel_token())?;
-    let mut welcome = BytesMut::new();
-    message::logged_in(&mut welcome, upstream.parameters(), cancellable.key);
-    client.send(welcome).await?;
+    let mut reply = BytesMut::new();
+    message::logged_in(&mut reply, upstream.parameters(), cancellable.key);
+    client.send(reply).await?;
     Ok(Login::Session(LoggedIn {
         upstream,
         cancellable,
@@ -94,7 +94,7 @@ pub(super) async fn log_in(client: &mut Client, relay: &Arc<Relay>) -> Result<Lo
 
 enum Greeting {
     Cancel(CancelKey),
-    Session(Wanted),
+    Session(SessionRequest),
 }
 
 async fn greet(client: &mut Client) -> Result<Greeting, Refusal> {
@@ -109,13 +109,13 @@ async fn greet(client: &mut Client) -> Result<Greeting, Refusal> {
     Err(StartupError::Layout.into())
 }
 
-async fn password(client: &mut Client, wanted: &Wanted) -> Result<Password, Refusal> {
-    let mut question = BytesMut::new();
+async fn password(client: &mut Client, wanted: &SessionRequest) -> Result<Password, Refusal> {
+    let mut request = BytesMut::new();
     if let Some(unsupported) = &wanted.unsupported {
-        message::negotiate_protocol(&mut question, unsupported);
+        message::negotiate_protocol(&mut request, unsupported);
     }
-    message::ask_for_password(&mut question);
-    client.send(question).await?;
+    message::request_password(&mut request);
+    client.send(request).await?;
 
     let [kind, length @ ..] = client.read_array::<5>().await?;
     let length = startup::password_length(kind, length)?;
@@ -123,20 +123,20 @@ async fn password(client: &mut Client, wanted: &Wanted) -> Result<Password, Refu
 }
 
 impl Refusal {
-    /// What the client is told in Postgres' protocol, if anything.
-    pub(super) fn last_words(&self) -> BytesMut {
+    /// Returns the message in Postgres' protocol; empty if the client has disconnected.
+    pub(super) fn message(&self) -> BytesMut {
         match self {
             Self::Startup(error) => message::fatal(error.code(), &error.to_string()),
             Self::Failure(failure) => message::refusal(failure),
             Self::TooMany(_) => message::fatal("53300", &self.to_string()),
             Self::TooSlow => message::fatal("57014", &self.to_string()),
             Self::Stopping => message::fatal("57P01", &self.to_string()),
-            Self::Random(_) => message::fatal("58000", "there is no session to be had"),
+            Self::Random(_) => message::fatal("58000", "the gateway has no random numbers"),
             Self::Client(_) => BytesMut::new(),
         }
     }
 
-    /// What the client is told in the WebSocket's protocol.
+    /// Returns the code that the WebSocket is closed with.
     pub(super) fn close_code(&self) -> CloseCode {
         match self {
             Self::Client(error) => error.close_code(),

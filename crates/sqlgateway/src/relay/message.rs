@@ -1,4 +1,4 @@
-//! The messages that the relay says to clients itself, as a Postgres server would
+//! The messages that the relay sends to clients in place of a Postgres server
 //! (<https://www.postgresql.org/docs/current/protocol-message-formats.html>).
 
 use bytes::{BufMut, BytesMut};
@@ -7,15 +7,15 @@ use tirage_postgres::{Error, ServerError};
 use super::startup::{CancelKey, PROTOCOL};
 use crate::failure::Failure;
 
-/// "No" to somebody who wants encryption inside of the WebSocket.
+/// Refuses encryption inside the WebSocket.
 pub(super) const NO_ENCRYPTION: &[u8] = b"N";
 
-/// Asks for the password in clear text.
-pub(super) fn ask_for_password(buffer: &mut BytesMut) {
+/// Requests the password in clear text.
+pub(super) fn request_password(buffer: &mut BytesMut) {
     message(buffer, b'R', |body| body.put_u32(3));
 }
 
-/// Says that the newest protocol here is 3.0, and which of the client's wishes it can't meet.
+/// Negotiates protocol 3.0, and lists the protocol options of the client that it doesn't have.
 pub(super) fn negotiate_protocol(buffer: &mut BytesMut, unsupported: &[String]) {
     message(buffer, b'v', |body| {
         body.put_u32(PROTOCOL);
@@ -26,7 +26,7 @@ pub(super) fn negotiate_protocol(buffer: &mut BytesMut, unsupported: &[String]) 
     });
 }
 
-/// All that a server says at the end of a login.
+/// Ends a successful login.
 pub(super) fn logged_in(buffer: &mut BytesMut, parameters: &[(String, String)], key: CancelKey) {
     message(buffer, b'R', |body| body.put_u32(0));
     for (name, value) in parameters {
@@ -42,15 +42,15 @@ pub(super) fn logged_in(buffer: &mut BytesMut, parameters: &[(String, String)], 
     message(buffer, b'Z', |body| body.put_u8(b'I'));
 }
 
-/// An error after which there is no session.
+/// Returns an error that ends the session.
 pub(super) fn fatal(code: &str, text: &str) -> BytesMut {
     let mut buffer = BytesMut::new();
     error(&mut buffer, "FATAL", code, text, &[]);
     buffer
 }
 
-/// Why there is no session: in the words of Postgres where they are the caller's to know, else in
-/// those that `/sql` has for the same.
+/// Returns the error for a refused login: Postgres' own if the client may know it, else the same as for
+/// `/sql`.
 pub(super) fn refusal(failure: &Failure) -> BytesMut {
     match failure {
         Failure::Connect {
@@ -93,7 +93,7 @@ fn server_error(server: &ServerError) -> BytesMut {
     buffer
 }
 
-/// `V` is the severity that is never translated, and here it is always FATAL.
+/// Appends an ErrorResponse. `V` is the severity that is never translated.
 fn error(
     buffer: &mut BytesMut,
     severity: &str,
@@ -122,12 +122,12 @@ fn message(buffer: &mut BytesMut, kind: u8, write: impl FnOnce(&mut BytesMut)) {
     let mut body = BytesMut::new();
     write(&mut body);
     buffer.put_u8(kind);
-    // Nothing that is said here comes near to the 2 GiB that a message may have.
+    // These messages are far shorter than 2 GiB, the maximum.
     buffer.put_u32(u32::try_from(body.len() + 4).unwrap_or(u32::MAX));
     buffer.unsplit(body);
 }
 
-/// A string ends with a NUL, so what follows one inside of it can't be said.
+/// Appends a NUL-terminated string, cut off at the first NUL inside it.
 fn put_string(body: &mut BytesMut, text: &str) {
     body.put_slice(text.split('\0').next().unwrap_or_default().as_bytes());
     body.put_u8(0);
@@ -140,9 +140,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_login_reads_as_it_was_written() {
+    fn a_login_can_be_parsed() {
         let mut buffer = BytesMut::new();
-        ask_for_password(&mut buffer);
+        request_password(&mut buffer);
         let key = CancelKey {
             process_id: 7,
             secret_key: -8,
@@ -174,7 +174,7 @@ mod tests {
 
         let mut buffer = refusal(&Failure::Password("me\0or you".to_owned()));
         let Some(Message::ErrorResponse(body)) = Message::parse(&mut buffer).unwrap() else {
-            panic!("it is an error");
+            panic!("expected an error");
         };
         let fields: Vec<_> = body
             .fields()

@@ -1,50 +1,50 @@
-//! What a client says before it is anybody: the packets that a connection may begin with
-//! (<https://www.postgresql.org/docs/current/protocol-message-formats.html>), and the password.
+//! Parses the packets before the login: the startup packet
+//! (<https://www.postgresql.org/docs/current/protocol-message-formats.html>) and the password.
 
 use bytes::{Buf, Bytes};
 use tirage_postgres::Password;
 
-/// The longest packet that a connection may begin with, in bytes; Postgres has the same limit.
-const LONGEST_PACKET: usize = 10_000;
-/// The longest password message; Postgres has the same limit.
-const LONGEST_PASSWORD: usize = 65_535;
+/// Maximum length of a startup packet in bytes, the same as in Postgres.
+const MAX_PACKET: usize = 10_000;
+/// Maximum length of a password message, the same as in Postgres.
+const MAX_PASSWORD: usize = 65_535;
 
-/// Protocol 3.0, the one that is spoken.
+/// Protocol 3.0, the only supported version.
 pub(super) const PROTOCOL: u32 = 3 << 16;
 const CANCEL: u32 = 80_877_102;
 const TLS: u32 = 80_877_103;
 const GSS: u32 = 80_877_104;
 
-/// The packet that a connection begins with.
+/// A startup packet.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Startup {
-    /// It wants TLS or GSS inside of the WebSocket.
+    /// A request for TLS or GSS.
     Encryption,
-    /// It wants a statement of another session's cancelled.
+    /// A cancel request.
     Cancel(CancelKey),
-    /// It wants a session.
-    Session(Wanted),
+    /// A request for a session.
+    Session(SessionRequest),
 }
 
-/// What names a session to those who may cancel its statements.
+/// The key that authorizes cancelling a session's statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CancelKey {
     pub(super) process_id: i32,
     pub(super) secret_key: i32,
 }
 
-/// The session that is wanted.
+/// A request for a session.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
+pub(super) struct SessionRequest {
     pub(super) user: String,
     pub(super) database: String,
-    /// What the session begins with, as the client said it.
+    /// Settings that the session begins with.
     pub(super) settings: Vec<(String, String)>,
-    /// What it would like of a protocol newer than [`PROTOCOL`]; `None` if it is content.
+    /// Protocol options that are not supported; `None` if the client asks for [`PROTOCOL`] without any.
     pub(super) unsupported: Option<Vec<String>>,
 }
 
-/// Why a connection is refused before anybody looked at who it is.
+/// Error of a startup packet or a password message.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum StartupError {
     #[error("invalid length of startup packet")]
@@ -55,7 +55,7 @@ pub(super) enum StartupError {
     Protocol(u32),
     #[error("no PostgreSQL user name specified in startup packet")]
     NoUser,
-    #[error("replication is not available here")]
+    #[error("replication is not supported")]
     Replication,
     #[error("expected password response, got message type {0}")]
     NoPassword(u8),
@@ -64,7 +64,7 @@ pub(super) enum StartupError {
 }
 
 impl StartupError {
-    /// The SQLSTATE that Postgres gives for the same.
+    /// Returns the SQLSTATE, the same as Postgres'.
     pub(super) fn code(&self) -> &'static str {
         match self {
             Self::Protocol(_) | Self::Replication => "0A000",
@@ -74,17 +74,17 @@ impl StartupError {
     }
 }
 
-/// The length of what follows the four bytes of a packet's length.
+/// Returns the number of bytes that follow the length of a startup packet.
 ///
 /// # Errors
 /// [`StartupError::Length`].
 pub(super) fn packet_length(length: [u8; 4]) -> Result<usize, StartupError> {
     body_length(length)
-        .filter(|body| (4..=LONGEST_PACKET).contains(body))
+        .filter(|body| (4..=MAX_PACKET).contains(body))
         .ok_or(StartupError::Length)
 }
 
-/// The length of what follows the five bytes that a password message begins with.
+/// Returns the number of bytes that follow the kind and the length of a password message.
 ///
 /// # Errors
 /// [`StartupError::NoPassword`] and [`StartupError::PasswordLength`].
@@ -93,14 +93,14 @@ pub(super) fn password_length(kind: u8, length: [u8; 4]) -> Result<usize, Startu
         return Err(StartupError::NoPassword(kind));
     }
     body_length(length)
-        .filter(|body| (1..=LONGEST_PASSWORD).contains(body))
+        .filter(|body| (1..=MAX_PASSWORD).contains(body))
         .ok_or(StartupError::PasswordLength)
 }
 
-/// The password in the body of its message.
+/// Parses the body of a password message.
 ///
 /// # Errors
-/// [`StartupError::PasswordLength`] when it doesn't end with the only NUL in it.
+/// [`StartupError::PasswordLength`] unless the only NUL is at the end.
 pub(super) fn password(body: &[u8]) -> Result<Password, StartupError> {
     match body.split_last() {
         Some((0, password)) if !password.contains(&0) => Ok(Password::new(password)),
@@ -109,10 +109,10 @@ pub(super) fn password(body: &[u8]) -> Result<Password, StartupError> {
 }
 
 impl Startup {
-    /// Reads a packet without its length.
+    /// Parses a packet without its length.
     ///
     /// # Errors
-    /// Each of [`StartupError`] but those about passwords.
+    /// Any [`StartupError`] except those about passwords.
     pub(super) fn read(mut packet: Bytes) -> Result<Self, StartupError> {
         let code = packet
             .try_get_u32()
@@ -126,13 +126,15 @@ impl Startup {
                     secret_key: number()?,
                 }))
             }
-            version if version >> 16 == 3 => Wanted::read(version, &packet).map(Self::Session),
+            version if version >> 16 == 3 => {
+                SessionRequest::read(version, &packet).map(Self::Session)
+            }
             version => Err(StartupError::Protocol(version)),
         }
     }
 }
 
-impl Wanted {
+impl SessionRequest {
     fn read(version: u32, packet: &[u8]) -> Result<Self, StartupError> {
         let (mut user, mut database) = (None, None);
         let mut settings = Vec::new();
@@ -176,7 +178,7 @@ fn body_length(length: [u8; 4]) -> Option<usize> {
         .checked_sub(4)
 }
 
-/// The usual ways to say no to Postgres.
+/// `true` for Postgres' spellings of false.
 fn is_off(value: &str) -> bool {
     ["false", "off", "no", "0"].contains(&value.to_ascii_lowercase().as_str())
 }
@@ -194,11 +196,11 @@ mod tests {
     }
 
     #[test]
-    fn a_session_with_what_it_begins_with() {
+    fn a_session_request_is_parsed() {
         let Ok(Startup::Session(wanted)) =
             wanted(b"user\0me\0database\0db\0application_name\0ps\0replication\0false\0\0")
         else {
-            panic!("it is a session");
+            panic!("expected a session request");
         };
         assert_eq!((&*wanted.user, &*wanted.database), ("me", "db"));
         assert_eq!(
@@ -209,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn the_database_is_the_users_if_none_is_named() {
+    fn the_default_database_is_named_like_the_user() {
         for rest in [&b"user\0me\0\0"[..], b"user\0me\0database\0\0\0"] {
             assert!(matches!(
                 wanted(rest),
@@ -219,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_newer_protocols_know_is_set_aside() {
+    fn options_of_newer_protocols_are_listed() {
         let newer = packet(PROTOCOL + 2, b"user\0me\0_pq_.x\0yes\0\0");
         assert!(matches!(
             Startup::read(newer),
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn requests_that_are_no_session() {
+    fn encryption_and_cancel_requests() {
         for code in [TLS, GSS] {
             assert_eq!(Startup::read(packet(code, b"")), Ok(Startup::Encryption));
         }
@@ -252,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_packets_are_refused_with_a_reason() {
         for (rest, expected) in [
             (&b""[..], StartupError::NoUser),
             (b"\0", StartupError::NoUser),

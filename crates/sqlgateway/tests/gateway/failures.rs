@@ -1,4 +1,4 @@
-//! What goes wrong, and how it is said.
+//! Errors and their responses.
 
 use http::{Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
@@ -116,7 +116,7 @@ async fn mistakes_with_parameters_and_statements() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_none() {
+async fn invalid_bodies() {
     let client = Client::new();
     let deep = format!(
         "{{\"query\":\"select 1\",\"params\":[{}1{}]}}",
@@ -138,7 +138,7 @@ async fn bodies_that_are_none() {
         b"{\"queries\":[{\"query\":\"a\"},{}]}",
         b"{\"query\":\"select 1\",\"params\":null}",
         b"{\"query\":\"select 1\",\"params\":[\"\\ud800\"]}",
-        // Too many brackets for Postgres, which says so itself.
+        // Too many dimensions for Postgres.
         deep.as_bytes(),
     ] {
         let answer = client.send(&[], body.to_vec()).await;
@@ -157,7 +157,7 @@ async fn only_sql_is_served() {
         (Method::POST, "/"),
         (Method::PUT, "/sql"),
         (Method::OPTIONS, "/"),
-        // Sessions are for those on a socket.
+        // Sessions exist only on a socket.
         (Method::GET, "/v2"),
     ] {
         let request = Request::builder()
@@ -175,7 +175,7 @@ async fn only_sql_is_served() {
 }
 
 #[tokio::test]
-async fn browsers_are_told_what_they_may_send() {
+async fn preflight_requests_of_browsers() {
     let client = Client::new();
     let request = Request::options("/sql")
         .body(Full::<bytes::Bytes>::default())
@@ -218,7 +218,7 @@ async fn browsers_are_told_what_they_may_send() {
 }
 
 #[tokio::test]
-async fn every_answer_has_its_own_id_and_is_open_to_browsers() {
+async fn every_response_has_an_id_and_allows_all_origins() {
     let client = Client::new();
     let good = client.send(&[], r#"{"query":"select 1"}"#).await;
     let bad = client.send(&[], r#"{"query":"nope"}"#).await;
@@ -255,7 +255,7 @@ async fn a_request_over_the_limit() {
 }
 
 #[tokio::test]
-async fn an_answer_over_the_limit() {
+async fn a_response_over_the_limit() {
     let settings = Settings {
         max_response_bytes: 100_000,
         max_connections: 1,
@@ -282,7 +282,7 @@ async fn an_answer_over_the_limit() {
             );
         }
     }
-    // The batch as a whole has the same limit, and what it did is undone.
+    // The limit applies to the whole batch, which is rolled back.
     let answer = client
         .batch(&[
             "insert into too_large values (1)",
@@ -295,7 +295,7 @@ async fn an_answer_over_the_limit() {
         client.rows("select count(*)::int from too_large").await,
         json!([{"count": 0}])
     );
-    // The same pool of one connection still answers.
+    // The only connection still works.
     let fits = client.rows("select repeat('x', 90000) as most").await;
     assert_eq!(fits[0]["most"].as_str().unwrap().len(), 90_000);
 }
@@ -321,7 +321,7 @@ async fn text_in_another_encoding_is_an_error_and_not_a_panic() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_not_there() {
+async fn an_unreachable_or_unknown_database() {
     let settings = Settings {
         wait: std::time::Duration::from_millis(300),
         ..Settings::default()
@@ -337,7 +337,7 @@ async fn a_database_that_is_not_there() {
     );
     assert!(
         !answer.text().contains("127.0.0.1"),
-        "nothing about the inside"
+        "internals in the response"
     );
 
     let unknown = superuser().with_database("nowhere");

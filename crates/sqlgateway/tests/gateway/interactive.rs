@@ -1,4 +1,4 @@
-//! A client of the gateway's interactive sessions, down to the bytes.
+//! A client of interactive sessions that controls every byte.
 
 use std::net::SocketAddr;
 
@@ -22,7 +22,7 @@ pub(crate) type Rows = Vec<Vec<Option<String>>>;
 pub(crate) struct Interactive {
     pub(crate) socket: WebSocketStream<TcpStream>,
     unread: BytesMut,
-    /// What the gateway said when it closed: a code, or nothing if it just left.
+    /// Close code of the gateway; `Some(None)` if it closed without one.
     pub(crate) closed: Option<Option<u16>>,
     pub(crate) parameters: Vec<(String, String)>,
     pub(crate) key: (i32, i32),
@@ -43,7 +43,7 @@ impl Interactive {
         }
     }
 
-    /// Opens and logs in, as Neon's driver does: without waiting to be asked for the password.
+    /// Opens a session as Neon's driver does, sending the password unasked.
     pub(crate) async fn log_in(
         address: SocketAddr,
         user: &str,
@@ -59,7 +59,7 @@ impl Interactive {
         Ok(session)
     }
 
-    /// Reads the answers to a login.
+    /// Reads the replies to a login.
     pub(crate) async fn welcomed(&mut self) -> Result<(), SqlError> {
         loop {
             match self.message().await {
@@ -85,7 +85,7 @@ impl Interactive {
         self.socket.send(Frame::Binary(bytes.into())).await.unwrap();
     }
 
-    /// The server's next message, or nothing when the gateway has closed.
+    /// Returns the server's next message, or `None` after the gateway has closed.
     pub(crate) async fn message(&mut self) -> Option<Message> {
         loop {
             if let Some(message) = Message::parse(&mut self.unread).unwrap() {
@@ -96,7 +96,7 @@ impl Interactive {
         }
     }
 
-    /// The next bytes, or nothing when the gateway has closed.
+    /// Returns the next bytes, or `None` after the gateway has closed.
     pub(crate) async fn bytes(&mut self) -> Option<Bytes> {
         loop {
             match self.socket.next().await {
@@ -146,7 +146,7 @@ impl Interactive {
         rows
     }
 
-    /// The only value of the only row.
+    /// Returns the only value of the only row.
     pub(crate) async fn value(&mut self, statement: &str) -> String {
         let rows = self.query(statement).await.unwrap();
         let [row] = rows.as_slice() else {
@@ -155,7 +155,7 @@ impl Interactive {
         row[0].clone().unwrap()
     }
 
-    /// Reads until the gateway closes: the error that came before, and the code.
+    /// Reads until the gateway closes. Returns the last error and the close code.
     pub(crate) async fn end(&mut self) -> (Option<SqlError>, Option<u16>) {
         let mut error = None;
         while let Some(message) = self.message().await {

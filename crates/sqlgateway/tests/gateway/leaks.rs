@@ -1,5 +1,5 @@
-//! What functions and triggers leave in a session, of which a statement's text says nothing, and
-//! nobody after them sees. As Neon's clients ask: raw, so that the cleaning of the session is sent along.
+//! What functions and triggers change in a session, which a statement's text doesn't show, is not visible
+//! to the next request.
 
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use tirage_sqlgateway::Settings;
 
 use crate::support::{Client, ask, new_role, run_as_superuser, superuser};
 
-/// Often enough for everything to have a name with the server.
+/// Number of requests after which every statement is prepared.
 pub(crate) const OFTEN: usize = 5;
 
-/// One connection, so that whatever leaks is seen.
+/// Returns a client with one connection, so that every leak is visible.
 pub(crate) fn one_connection(config: Config) -> Client {
     Client::with(
         config,
@@ -22,14 +22,14 @@ pub(crate) fn one_connection(config: Config) -> Client {
     )
 }
 
-/// The only value of the only row.
+/// Returns the only value of the only row.
 pub(crate) async fn value(client: &Client, query: &str) -> Value {
     let answer = ask(client, query, json!([])).await;
     assert_eq!(answer.status, StatusCode::OK, "{query}: {}", answer.text());
     answer.json()["rows"][0][0].take()
 }
 
-/// What is left, where it is looked for, and what is there when nothing was left.
+/// Statements that change a session, a query that shows the change, and its result in a clean session.
 pub(crate) const LEAKS: [(&str, &str, &str); 10] = [
     (
         "set search_path = elsewhere",
@@ -83,7 +83,7 @@ pub(crate) const LEAKS: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// Those for which it takes no superuser.
+/// The leaks that don't require a superuser.
 pub(crate) fn leaks_of_a_plain_role()
 -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     let only_superusers_may = "set session authorization";
@@ -107,10 +107,9 @@ async fn nothing_that_a_function_or_a_trigger_leaves_is_seen_by_the_next_request
     );
 }
 
-/// Sessions of superusers are cleaned more thoroughly than others, and so are those in which something
-/// rare was found once. So here each leak gets a session that is as new.
+/// Each leak gets a new session.
 #[tokio::test]
-async fn the_same_of_a_role_that_may_little() {
+async fn nothing_that_a_plain_role_leaves_is_seen_by_the_next_request() {
     let config = new_role("leaves").await;
     run_as_superuser("grant pg_monitor to leaves").await;
     set_up(&one_connection(config.clone())).await;
@@ -119,9 +118,9 @@ async fn the_same_of_a_role_that_may_little() {
     }
 }
 
-/// Operators that say whatever they like, in the path of a session that has never been cleaned.
+/// Operators that hide a leak, in the search path of a new session.
 #[tokio::test]
-async fn what_the_cleaning_looks_for_cannot_be_hidden_from_it() {
+async fn operators_cannot_hide_a_leak_from_the_cleaning() {
     let config = new_role("hides").await;
     run_as_superuser("grant pg_monitor to hides").await;
     let setup = one_connection(config.clone());
@@ -154,7 +153,7 @@ async fn what_the_cleaning_looks_for_cannot_be_hidden_from_it() {
     }
 }
 
-/// A function and triggers that leave what they are told to.
+/// Creates a function and triggers that execute the statement that they are given.
 pub(crate) async fn set_up(client: &Client) {
     for setup in [
         "create function leave(what text) returns void language plpgsql as 'begin execute what; end'",
@@ -182,7 +181,7 @@ pub(crate) async fn is_not_seen(client: &Client, (leak, look, clean): (&str, &st
             assert_eq!(value(client, look).await, clean, "{way}: {leak}");
         }
     }
-    // The trigger of a batch that is deferred to its commit.
+    // A deferred trigger of a batch.
     let body = json!({"queries": [
         {"query": "insert into left_at_commit values ($1)", "params": [leak]},
     ]});
@@ -192,7 +191,7 @@ pub(crate) async fn is_not_seen(client: &Client, (leak, look, clean): (&str, &st
 }
 
 #[tokio::test]
-async fn a_sequence_that_a_function_asked_is_forgotten() {
+async fn values_of_sequences_are_discarded() {
     let client = one_connection(superuser());
     client.rows("create sequence asked").await;
     for _ in 0..OFTEN {
@@ -208,7 +207,7 @@ async fn a_sequence_that_a_function_asked_is_forgotten() {
 async fn a_failed_statement_leaves_nothing_either() {
     let client = one_connection(superuser());
     for _ in 0..OFTEN {
-        // Locks of a session are not undone by the failure.
+        // A rollback doesn't release a session's locks.
         let answer = ask(
             &client,
             "select pg_advisory_lock(4713), 1 / (pg_backend_pid() - pg_backend_pid())",
@@ -223,7 +222,7 @@ async fn a_failed_statement_leaves_nothing_either() {
 }
 
 #[tokio::test]
-async fn who_deallocates_everything_in_a_function_is_answered_once() {
+async fn a_function_that_deallocates_everything_takes_effect_once() {
     let client = one_connection(superuser());
     client.rows("create table answered_once (n int)").await;
     client

@@ -1,4 +1,4 @@
-//! Interactive sessions: who gets one, what it is, and how it ends.
+//! Interactive sessions: login, use and end.
 
 mod endings;
 mod logins;
@@ -15,7 +15,7 @@ use tirage_sqlgateway::{Accounts, Settings};
 use crate::interactive::{Interactive, SqlError};
 use crate::support::{Client, Server, new_role};
 
-/// A server with one account, `role`, whose password is `p`.
+/// Starts a server with one account, `role`, whose password is `p`.
 async fn server(role: &str, settings: Settings) -> Server {
     let config = new_role(role).await;
     Server::start(Accounts::own([(Password::new("p"), config)]), settings).await
@@ -31,7 +31,7 @@ fn sql_error(code: &str, message: &str) -> SqlError {
     SqlError(code.to_owned(), message.to_owned())
 }
 
-/// Waits until as many of the role's connections to Postgres meet the condition.
+/// Waits until `expected` connections of the role meet the condition.
 async fn wait_for_connections(role: &str, condition: &str, expected: u32) {
     let watcher = Client::new();
     let query = format!(
@@ -42,7 +42,7 @@ async fn wait_for_connections(role: &str, condition: &str, expected: u32) {
     }
 }
 
-/// Asks for the end of what the session with this key is doing.
+/// Sends a cancel request for the session with this key.
 async fn cancel(server: &Server, (process_id, secret_key): (i32, i32)) {
     let mut request = BytesMut::new();
     frontend::cancel_request(process_id, secret_key, &mut request);

@@ -1,5 +1,4 @@
-//! What one request leaves for the next, which is nothing; and what a batch is, which is all or
-//! nothing.
+//! Sessions and transactions: no request sees the session of another, and a batch is atomic.
 
 use http::StatusCode;
 use serde_json::json;
@@ -7,7 +6,7 @@ use tirage_sqlgateway::Settings;
 
 use crate::support::{Client, new_role, superuser};
 
-/// One connection, so that whatever leaks is seen.
+/// A client with one connection, so that every leak is visible.
 fn one_connection() -> Client {
     Client::with(
         superuser(),
@@ -140,7 +139,7 @@ async fn what_begin_left_open_is_rolled_back() {
 }
 
 #[tokio::test]
-async fn a_failed_statement_poisons_nothing() {
+async fn a_failed_statement_affects_no_later_request() {
     let client = one_connection();
     for _ in 0..3 {
         client.error("select 1/0", json!([])).await;
@@ -156,7 +155,7 @@ async fn a_failed_statement_poisons_nothing() {
 }
 
 #[tokio::test]
-async fn a_batch_commits_whole_or_not_at_all() {
+async fn a_batch_commits_completely_or_not_at_all() {
     let client = Client::new();
     client
         .rows("create table whole (n int unique deferrable initially deferred)")
@@ -178,7 +177,7 @@ async fn a_batch_commits_whole_or_not_at_all() {
             ][..],
             "22012",
         ),
-        // This one fails at the commit, after each statement succeeded.
+        // COMMIT fails, after each statement has succeeded.
         (
             &[
                 "insert into whole values (5)",
@@ -186,7 +185,7 @@ async fn a_batch_commits_whole_or_not_at_all() {
             ],
             "23505",
         ),
-        // These never begin.
+        // A syntax error.
         (&["insert into whole values (6)", "syntax error"], "42601"),
     ] {
         let answer = client.batch(queries).await;
@@ -233,7 +232,7 @@ async fn an_empty_batch_and_a_long_one() {
 }
 
 #[tokio::test]
-async fn a_batch_runs_as_its_headers_say_and_repeats_them() {
+async fn headers_set_the_transaction_options_and_are_repeated() {
     let client = Client::new();
     let body = json!({"queries": [
         {"query": "select current_setting('transaction_isolation') as i, \
@@ -279,7 +278,7 @@ async fn a_batch_runs_as_its_headers_say_and_repeats_them() {
 }
 
 #[tokio::test]
-async fn a_bound_role_stays_itself_whatever_the_guest_says() {
+async fn a_component_cannot_change_its_role() {
     let config = new_role("bound_guest").await;
     let client = Client::with(
         config,

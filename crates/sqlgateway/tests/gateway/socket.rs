@@ -1,4 +1,4 @@
-//! The gateway on a socket: who gets in, and what happens to those who leave.
+//! The gateway on a socket: authentication, disconnecting clients and shutdown.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,7 @@ impl Server {
         stream
     }
 
-    /// The status and the body.
+    /// Returns the status and the body.
     async fn post(&self, connection_string: &str, query: &str) -> (u16, Value) {
         let body = json!({"query": query}).to_string();
         let mut stream = self.connect(connection_string, &body).await;
@@ -55,7 +55,7 @@ async fn accounts_of_the_gateway_s_own() {
     );
 
     for (connection_string, message) in [
-        // The password that Postgres knows is not the one that the gateway knows.
+        // Postgres' password, which is not the gateway's.
         (
             "postgres://own_account:secret@h/postgres",
             "password authentication failed for user \"own_account\"",
@@ -111,7 +111,7 @@ async fn headers_that_are_missing_or_doubled() {
         (format!("{mine}{another}"), "400"),
         (format!("{another}{mine}"), "400"),
         (format!("{mine}{mine}"), "400"),
-        // Who asks is clear; of a wish that is uttered twice, the first counts.
+        // One connection string. Of another header that occurs twice, the first counts.
         (format!("{mine}{raw}"), "200"),
         (mine.to_owned(), "200"),
     ] {
@@ -132,7 +132,7 @@ async fn headers_that_are_missing_or_doubled() {
 }
 
 #[tokio::test]
-async fn whoever_postgres_lets_in() {
+async fn roles_of_postgres() {
     new_role("let_in").await;
     let upstream: Config = superuser().with_user("nobody", None);
     let server = Server::start(Accounts::of_postgres(upstream), Settings::default()).await;
@@ -220,7 +220,7 @@ async fn stopping_lets_requests_end() {
 }
 
 #[tokio::test]
-async fn a_body_that_is_announced_too_long_is_refused_at_once() {
+async fn a_body_with_too_large_a_content_length_is_refused_immediately() {
     let config = new_role("announcer").await;
     let accounts = Accounts::own([(Password::new("p"), config)]);
     let server = Server::start(accounts, Settings::default()).await;

@@ -1,12 +1,11 @@
-//! Statements that come again are parsed once, and nobody can tell, whatever happens to what they
-//! are about.
+//! Prepared statements are not visible in results, whatever happens to their tables.
 
 use serde_json::{Value, json};
 use tirage_sqlgateway::Settings;
 
 use crate::support::{Client, superuser};
 
-/// More often than it takes for a statement to get a name, and for the name to be used.
+/// Number of uses after which a statement is prepared and executed prepared.
 const OFTEN: usize = 6;
 
 fn one_connection(statements: usize) -> Client {
@@ -20,7 +19,7 @@ fn one_connection(statements: usize) -> Client {
     )
 }
 
-/// The statements with "marked" in them that the server keeps parsed, in order.
+/// Returns the prepared statements that contain "marked", in order.
 async fn kept(client: &Client) -> Vec<String> {
     let rows = client
         .rows(
@@ -35,7 +34,7 @@ async fn kept(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_statement_is_kept_when_it_comes_again_and_not_before() {
+async fn a_statement_is_prepared_when_it_is_repeated() {
     let client = one_connection(20);
     for _ in 0..2 {
         client
@@ -56,7 +55,7 @@ async fn a_statement_is_kept_when_it_comes_again_and_not_before() {
 }
 
 #[tokio::test]
-async fn no_more_are_kept_than_there_is_room_for() {
+async fn the_cache_has_a_capacity() {
     let client = one_connection(12);
     for statement in 0..20 {
         for _ in 0..OFTEN {
@@ -74,7 +73,7 @@ async fn no_more_are_kept_than_there_is_room_for() {
 }
 
 #[tokio::test]
-async fn a_table_that_changes_is_seen_changed() {
+async fn changes_of_a_table_are_visible() {
     let client = one_connection(20);
     client
         .rows("create table changing (id int, secret text)")
@@ -110,7 +109,7 @@ async fn a_table_that_changes_is_seen_changed() {
 }
 
 #[tokio::test]
-async fn errors_say_the_same_the_first_time_and_the_last() {
+async fn errors_are_the_same_for_prepared_statements() {
     let client = one_connection(20);
     client
         .rows("create table wrong (id int primary key check (id > 0))")
@@ -133,7 +132,7 @@ async fn errors_say_the_same_the_first_time_and_the_last() {
 }
 
 #[tokio::test]
-async fn whoever_deallocates_everything_harms_nobody() {
+async fn deallocating_everything_affects_no_other_request() {
     let client = one_connection(20);
     client.rows("create table spared (n int)").await;
     let insert = "insert into spared values (1)";
@@ -146,7 +145,7 @@ async fn whoever_deallocates_everything_harms_nobody() {
             assert_eq!(count, json!([{"n": round}]), "after {statement}");
         }
     }
-    // In the middle of a batch, whose own end is a statement that comes again too.
+    // In the middle of a batch.
     for round in 1..=OFTEN {
         let answer = client
             .batch(&[insert, "deallocate all", insert, "select 1"])
@@ -158,7 +157,7 @@ async fn whoever_deallocates_everything_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_batch_with_an_outdated_statement_is_done_once() {
+async fn a_batch_with_an_outdated_statement_takes_effect_once() {
     let client = one_connection(20);
     client.rows("create table counted_once (n int)").await;
     client.rows("create table altered (a int)").await;
@@ -187,7 +186,7 @@ async fn a_batch_with_an_outdated_statement_is_done_once() {
 }
 
 #[tokio::test]
-async fn a_statement_that_was_skipped_when_it_would_have_got_its_name_still_works() {
+async fn a_statement_that_was_skipped_when_it_was_to_be_prepared_still_works() {
     let client = one_connection(20);
     let skipped = "select 'skipped, marked' as v";
     for _ in 0..2 {

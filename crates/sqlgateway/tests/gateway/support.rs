@@ -1,4 +1,4 @@
-//! A database, a client that asks the gateway in process, and the gateway on a socket.
+//! A database, a client of the gateway in process, and the gateway on a socket.
 
 use std::net::SocketAddr;
 use std::sync::LazyLock;
@@ -13,7 +13,7 @@ use tirage_sqlgateway::{Accounts, Gateway, Identity, Role, Settings, serve_on};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-/// The server that most tests share.
+/// The Postgres server that most tests share.
 pub(crate) static CLUSTER: LazyLock<Cluster> =
     LazyLock::new(|| Cluster::start_temporary().unwrap());
 
@@ -30,7 +30,7 @@ pub(crate) async fn run_as_superuser(statements: &str) {
         .unwrap();
 }
 
-/// A role that may log in, with the password `secret`, and a schema of its own.
+/// Creates a role with the password `secret` and a schema of its own.
 pub(crate) async fn new_role(name: &str) -> Config {
     run_as_superuser(&format!(
         "create role {name} login password 'secret'; create schema authorization {name}"
@@ -39,7 +39,7 @@ pub(crate) async fn new_role(name: &str) -> Config {
     superuser().with_user(name, Some(Password::new("secret")))
 }
 
-/// Asks as Neon's clients do: raw, and for rows as arrays.
+/// Sends a statement as Neon's clients do: in raw mode, with rows as arrays.
 pub(crate) async fn ask(client: &Client, query: &str, params: Value) -> Answer {
     let headers = [
         ("neon-raw-text-output", "true"),
@@ -49,7 +49,7 @@ pub(crate) async fn ask(client: &Client, query: &str, params: Value) -> Answer {
     client.send(&headers, body).await
 }
 
-/// Asks a gateway as a role.
+/// A client of a gateway in process.
 pub(crate) struct Client {
     pub(crate) gateway: Gateway,
     pub(crate) role: Role,
@@ -86,7 +86,7 @@ impl Client {
         }
     }
 
-    /// One statement in typed object mode, which must succeed.
+    /// Executes a statement in typed object mode, which must succeed.
     pub(crate) async fn query(&self, query: &str, params: Value) -> Value {
         let answer = self
             .send(&[], json!({"query": query, "params": params}).to_string())
@@ -95,12 +95,12 @@ impl Client {
         answer.json()
     }
 
-    /// The rows of one statement.
+    /// Returns the rows of a statement.
     pub(crate) async fn rows(&self, query: &str) -> Value {
         self.query(query, json!([])).await["rows"].take()
     }
 
-    /// One statement that must fail with a 400; the body.
+    /// Returns the body of a statement that must fail with a 400.
     pub(crate) async fn error(&self, query: &str, params: Value) -> Value {
         let answer = self
             .send(&[], json!({"query": query, "params": params}).to_string())
@@ -114,7 +114,7 @@ impl Client {
         answer.json()
     }
 
-    /// A batch.
+    /// Executes a batch.
     pub(crate) async fn batch(&self, queries: &[&str]) -> Answer {
         let queries: Vec<_> = queries
             .iter()
@@ -146,7 +146,7 @@ impl Answer {
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     stop: oneshot::Sender<()>,
-    ended: tokio::task::JoinHandle<std::io::Result<()>>,
+    ended: tokio::task::JoinHandle<()>,
 }
 
 impl Server {
@@ -171,6 +171,6 @@ impl Server {
 
     pub(crate) async fn stop(self) {
         self.stop.send(()).unwrap();
-        self.ended.await.unwrap().unwrap();
+        self.ended.await.unwrap();
     }
 }

@@ -1,10 +1,10 @@
-//! Parameters in, values out: each type, raw and typed, in arrays and objects.
+//! Parameters and values: each type, raw and typed, in arrays and objects.
 
 use serde_json::{Value, json};
 
 use crate::support::Client;
 
-/// An expression, what it is as text, and what it is as JSON.
+/// Expressions, with their values as text and as JSON.
 fn expressions() -> Vec<(&'static str, Value, Value)> {
     vec![
         ("true", json!("t"), json!(true)),
@@ -160,7 +160,7 @@ async fn every_type_typed_and_raw() {
 }
 
 #[tokio::test]
-async fn the_types_of_a_database_s_own() {
+async fn user_defined_types() {
     let client = Client::new();
     let created = client
         .batch(&[
@@ -173,7 +173,7 @@ async fn the_types_of_a_database_s_own() {
              d own_types.positive, n own_types.numbers, ds own_types.positive[])",
             "insert into own_types.t values ('sad', '{sad,\"very happy\"}', \
              array[row(1, 'x')]::own_types.pair[], 1, '{1,2}', '{1}')",
-            // The types are known to nobody but this transaction yet.
+            // Only this transaction sees the types yet.
             "select * from own_types.t",
         ])
         .await
@@ -183,7 +183,7 @@ async fn the_types_of_a_database_s_own() {
     }]);
     assert_eq!(created["results"][7]["rows"], expected);
     assert_eq!(client.rows("select * from own_types.t").await, expected);
-    // A pool that has never met them, and a single statement.
+    // A new pool, and a single statement.
     assert_eq!(
         Client::new().rows("select * from own_types.t").await,
         expected
@@ -236,7 +236,7 @@ async fn parameters_of_every_json_kind() {
             "{expression} {parameter}"
         );
     }
-    // No digit is lost on the way, although no JavaScript number could hold them.
+    // All digits are kept, which a JavaScript number could not do.
     let exact = client
         .send(
             &[],
@@ -294,7 +294,7 @@ async fn fields_command_and_count() {
             "{statement}"
         );
     }
-    // From a table, a field says from which and where in it.
+    // A field of a table has the numbers of the table and the column.
     let answer = client
         .query("select relname from pg_class limit 1", json!([]))
         .await;
@@ -312,7 +312,7 @@ async fn rows_as_arrays_by_header_and_by_query() {
         (&answer["rows"], &answer["rowAsArray"]),
         (&json!([[1, "x"]]), &json!(true))
     );
-    // The query's own word counts more.
+    // The query's own setting takes precedence.
     let queries = json!({"queries": [
         {"query": "select $1 as answer", "params": [42], "arrayMode": true},
         {"query": "select $1 as answer", "params": [42], "arrayMode": false},
@@ -327,7 +327,7 @@ async fn rows_as_arrays_by_header_and_by_query() {
         assert_eq!(results[1]["rows"], json!([{"answer": "42"}]));
         assert_eq!(results[2]["rows"], last);
     }
-    // Only `true` is true.
+    // Only the value `true` is true.
     let answer = client
         .send(&[("neon-array-mode", "1")], query.to_string())
         .await
@@ -345,10 +345,10 @@ async fn json_that_is_ten_thousand_deep() {
             json!({"query": "select $1::json as v", "params": [deep]}).to_string(),
         )
         .await;
-    // Too deep for most parsers, so it is looked at as text.
+    // Too deep for most parsers, so it is compared as text.
     match answer.status.as_u16() {
         200 => assert!(answer.text().contains(&format!("\"v\":{deep}"))),
-        // Or Postgres itself says that it is.
+        // Postgres may refuse it as too deep.
         _ => assert_eq!(answer.json()["code"], "54001", "{}", answer.text()),
     }
 }

@@ -1,4 +1,4 @@
-//! How sessions end, by either side or by a limit.
+//! Sessions end by the client, the server or a limit.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::interactive::{Interactive, password_message, query, startup};
 use crate::support::{Client, run_as_superuser};
 
 #[tokio::test]
-async fn a_client_that_leaves_has_its_statement_cancelled() {
+async fn the_statement_of_a_disconnected_client_is_cancelled() {
     let server = server("relay_leaves", Settings::default()).await;
     for says_goodbye in [false, true] {
         let mut session = log_in(&server, "relay_leaves").await;
@@ -35,7 +35,7 @@ async fn a_client_that_leaves_has_its_statement_cancelled() {
 }
 
 #[tokio::test]
-async fn the_server_s_end_is_the_session_s() {
+async fn a_session_ends_with_its_connection_to_postgres() {
     let server = server("relay_killed", Settings::default()).await;
     let mut session = log_in(&server, "relay_killed").await;
     let pid = session.value("select pg_backend_pid()").await;
@@ -63,10 +63,13 @@ async fn one_session_too_many() {
     let mut bytes = startup(&[("user", "relay_full"), ("database", "tirage")]);
     bytes.extend_from_slice(&password_message("p"));
     second.send(bytes).await;
-    let expected = sql_error("53300", "too many sessions: at most 1 at once are served");
+    let expected = sql_error(
+        "53300",
+        "too many sessions: at most 1 are allowed at the same time",
+    );
     assert_eq!(second.end().await, (Some(expected), Some(1013)));
 
-    // Its statement can be cancelled all the same.
+    // Cancel requests need no session.
     only.send(query("select pg_sleep(600)")).await;
     wait_for_connections("relay_full", "wait_event = 'PgSleep'", 1).await;
     cancel(&server, only.key).await;
@@ -83,7 +86,7 @@ async fn one_session_too_many() {
 }
 
 #[tokio::test]
-async fn whoever_is_too_slow() {
+async fn slow_logins_and_idle_sessions_end() {
     let settings = Settings {
         session_startup: Duration::from_millis(300),
         session_idle: Duration::from_millis(300),
@@ -95,7 +98,7 @@ async fn whoever_is_too_slow() {
     assert_eq!(silent.end().await, (Some(expected), Some(1008)));
 
     let mut session = log_in(&server, "relay_waits").await;
-    // While the server works nobody is idle.
+    // A session isn't idle while the server executes a statement.
     session.query("select pg_sleep(1)").await.unwrap();
     session.query("begin").await.unwrap();
     let expected = sql_error("57P05", "the session was idle for too long");
@@ -105,25 +108,25 @@ async fn whoever_is_too_slow() {
 }
 
 #[tokio::test]
-async fn a_client_of_which_nothing_is_heard_is_gone() {
+async fn a_silent_client_is_disconnected() {
     let settings = Settings {
         session_silence: Duration::from_millis(600),
         ..Settings::default()
     };
     let server = server("relay_silent", settings).await;
-    // Whoever doesn't read doesn't see that it is asked.
+    // A client that doesn't read answers no ping.
     let silent = log_in(&server, "relay_silent").await;
     wait_for_connections("relay_silent", "true", 1).await;
     wait_for_connections("relay_silent", "true", 0).await;
     drop(silent);
 
-    // One that waits for its answer gives signs of life, and so does one that is slow to speak.
+    // A client that waits for a reply answers pings, and one that sends slowly sends bytes.
     let mut session = log_in(&server, "relay_silent").await;
     session.query("select pg_sleep(1.5)").await.unwrap();
     let statement = query("select 1");
     let stream = session.socket.get_mut();
     let head = [0x82, 0x80 | u8::try_from(statement.len()).unwrap()];
-    // A mask of zeros masks nothing.
+    // A mask of zeros changes nothing.
     for byte in head.iter().chain(&[0; 4]).chain(&statement) {
         stream.write_all(&[*byte]).await.unwrap();
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -159,7 +162,7 @@ async fn stopping_ends_quiet_sessions_and_lets_transactions_end() {
 }
 
 #[tokio::test]
-async fn stopping_waits_for_nobody_for_ever() {
+async fn a_shutdown_ends_open_transactions_after_its_timeout() {
     let server = server("relay_stays", Settings::default()).await;
     let mut session = log_in(&server, "relay_stays").await;
     session.send(query("select pg_sleep(600)")).await;

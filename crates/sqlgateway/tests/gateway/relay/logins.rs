@@ -1,4 +1,4 @@
-//! Who gets a session, what it begins with, and what is refused before.
+//! Logins: accounts, settings of a session, and invalid packets.
 
 use bytes::{BufMut as _, BytesMut};
 use futures::SinkExt as _;
@@ -37,7 +37,7 @@ async fn accounts_of_the_gateway_s_own() {
     );
 
     for (user, password, database, expected) in [
-        // The password that Postgres knows is not the one that the gateway knows.
+        // Postgres' password, which is not the gateway's.
         (
             "relay_own",
             "secret",
@@ -82,7 +82,7 @@ async fn accounts_of_the_gateway_s_own() {
 }
 
 #[tokio::test]
-async fn whoever_postgres_lets_in() {
+async fn roles_of_postgres() {
     new_role("relay_let_in").await;
     let upstream: Config = superuser().with_user("nobody", None);
     let server = Server::start(Accounts::of_postgres(upstream), Settings::default()).await;
@@ -103,7 +103,7 @@ async fn whoever_postgres_lets_in() {
 }
 
 #[tokio::test]
-async fn step_by_step_or_all_at_once() {
+async fn a_login_in_one_write_or_in_several() {
     let server = server("relay_steps", Settings::default()).await;
     let begin = startup(&[("user", "relay_steps"), ("database", "tirage")]);
 
@@ -130,7 +130,7 @@ async fn step_by_step_or_all_at_once() {
     assert_eq!(hasty.result().await.unwrap(), [[Some("2".to_owned())]]);
     assert_eq!(hasty.result().await.unwrap(), [[Some("3".to_owned())]]);
 
-    // However it is cut.
+    // However the bytes are split.
     let mut meticulous = Interactive::open(server.address).await;
     for byte in all {
         meticulous.send(vec![byte]).await;
@@ -143,7 +143,7 @@ async fn step_by_step_or_all_at_once() {
 }
 
 #[tokio::test]
-async fn what_a_session_begins_with() {
+async fn settings_of_a_session() {
     let server = server("relay_begins", Settings::default()).await;
     let with = async |settings: &[(&str, &str)]| {
         let mut session = Interactive::open(server.address).await;
@@ -190,7 +190,7 @@ async fn encryption_and_newer_protocols_are_declined() {
     frontend::ssl_request(&mut request);
     session.send(request).await;
     assert_eq!(session.bytes().await.unwrap(), "N");
-    // 3.2, with an option that nobody has heard of
+    // 3.2, with an unknown option
     let rest = b"user\0relay_declines\0database\0tirage\0_pq_.news\0yes\0\0";
     let mut request = BytesMut::new();
     request.put_u32(u32::try_from(rest.len()).unwrap() + 8);
@@ -211,7 +211,7 @@ async fn encryption_and_newer_protocols_are_declined() {
 }
 
 #[tokio::test]
-async fn what_is_not_the_protocol_is_refused() {
+async fn invalid_packets_are_refused() {
     let settings = Settings {
         max_frame_bytes: 20_000,
         ..Settings::default()
@@ -261,11 +261,11 @@ async fn what_is_not_the_protocol_is_refused() {
         }
     }
     let mut session = log_in(&server, "relay_refuses").await;
-    // A frame that isn't masked, as a client's have to be
+    // A frame without the mask that clients must use
     let stream = session.socket.get_mut();
     stream.write_all(b"\x82\x01x").await.unwrap();
     assert_eq!(session.end().await, (None, Some(1002)));
-    // Of what is inside, Postgres is the judge. It tells nobody but its log.
+    // Postgres validates the messages after the login, and reports errors only in its log.
     let mut session = log_in(&server, "relay_refuses").await;
     session.send(&b"Q\0\0\0\0"[..]).await;
     assert_eq!(session.end().await, (None, Some(1011)));
@@ -274,7 +274,7 @@ async fn what_is_not_the_protocol_is_refused() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_no_websocket() {
+async fn a_request_without_an_upgrade_is_refused() {
     let server = server("relay_upgrades", Settings::default()).await;
     let mut stream = TcpStream::connect(server.address).await.unwrap();
     stream

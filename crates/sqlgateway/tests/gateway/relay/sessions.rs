@@ -1,4 +1,4 @@
-//! What a session is: its own, whole, and in no way faster than whoever reads it.
+//! Sessions: their state is private, all messages are relayed, and a slow client slows the server down.
 
 use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
@@ -9,7 +9,7 @@ use super::{cancel, log_in, server, sql_error, wait_for_connections};
 use crate::interactive::query;
 
 #[tokio::test]
-async fn a_session_keeps_its_state_to_itself() {
+async fn a_session_has_its_own_state() {
     let server = server("relay_state", Settings::default()).await;
     let mut session = log_in(&server, "relay_state").await;
     let mut other = log_in(&server, "relay_state").await;
@@ -86,7 +86,7 @@ async fn a_slow_reader_slows_the_server_down_and_gets_everything() {
             "select repeat('x', 1000) from generate_series(1, 100000)",
         ))
         .await;
-    // A hundred megabytes find no room between here and there.
+    // A hundred megabytes exceed all buffers.
     wait_for_connections("relay_slow", "wait_event = 'ClientWrite'", 1).await;
     assert_eq!(session.result().await.unwrap().len(), 100_000);
     assert_eq!(session.value("select 1").await, "1");
@@ -95,7 +95,7 @@ async fn a_slow_reader_slows_the_server_down_and_gets_everything() {
 }
 
 #[tokio::test]
-async fn requests_and_answers_that_fill_every_buffer_do_not_block_each_other() {
+async fn requests_and_replies_that_fill_every_buffer_do_not_block_each_other() {
     let server = server("relay_fills", Settings::default()).await;
     let mut session = log_in(&server, "relay_fills").await;
     let statement = format!("select '{}'", "x".repeat(100_000));

@@ -1,8 +1,8 @@
 //! One statement's result as JSON, written while its rows arrive.
 //!
 //! `{"fields":[...],"rows":[...],"command":"SELECT","rowCount":1,"rowAsArray":false}`. Rows are
-//! turned into JSON one by one, so that memory is bounded by the limit on the answer and not by the
-//! result. Only where a type isn't known yet do rows wait as they came.
+//! converted one by one, so memory is bounded by the limit on the response and not by the result. Rows
+//! with a type that isn't known yet are buffered as received.
 
 use serde::Serialize;
 use tirage_postgres::{Column, Row};
@@ -12,30 +12,30 @@ use crate::failure::Failure;
 use crate::request::Options;
 use crate::types::{Conversion, Scalar, Types};
 
-/// The JSON of one statement's result, in the making.
+/// The JSON of one statement's result while its rows arrive.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct QueryResult {
     json: Vec<u8>,
-    columns: Vec<AnswerColumn>,
-    /// Rows whose types must be looked up before they can be written.
-    waiting: Vec<Row>,
-    waiting_size: usize,
+    columns: Vec<ResultColumn>,
+    /// Rows with a type that must be looked up before they can be converted.
+    buffered: Vec<Row>,
+    buffered_size: usize,
     rows: usize,
     row_as_array: bool,
     tag: String,
 }
 
 #[derive(Debug)]
-struct AnswerColumn {
-    /// The name as a JSON string, with the colon; empty where rows are arrays.
+struct ResultColumn {
+    /// The name as a JSON string, followed by a colon; empty if rows are arrays.
     key: Vec<u8>,
     type_oid: u32,
     conversion: Option<Conversion>,
 }
 
-impl Answer {
-    /// Begins with the result's columns. `array_mode` is the query's own wish.
-    pub(crate) fn begin(
+impl QueryResult {
+    /// Begins a result. `array_mode` is the query's own setting.
+    pub(crate) fn new(
         columns: &[Column],
         options: Options,
         array_mode: Option<bool>,
@@ -43,19 +43,15 @@ impl Answer {
     ) -> Self {
         let row_as_array = array_mode.unwrap_or(options.array_mode);
         let mut json = Vec::with_capacity(512);
-        json.extend_from_slice(b"{\"fields\":[");
-        for (index, column) in columns.iter().enumerate() {
-            if index > 0 {
-                json.push(b',');
-            }
-            write_field(&mut json, column);
-        }
-        json.extend_from_slice(b"],\"rows\":[");
+        json.extend_from_slice(b"{\"fields\":");
+        let fields: Vec<_> = columns.iter().map(Field::new).collect();
+        write_json(&mut json, &fields);
+        json.extend_from_slice(b",\"rows\":[");
         Self {
             json,
             columns: columns
                 .iter()
-                .map(|column| AnswerColumn {
+                .map(|column| ResultColumn {
                     key: match row_as_array {
                         true => Vec::new(),
                         false => key(&column.name),
@@ -68,38 +64,38 @@ impl Answer {
                     },
                 })
                 .collect(),
-            waiting: Vec::new(),
-            waiting_size: 0,
+            buffered: Vec::new(),
+            buffered_size: 0,
             rows: 0,
             row_as_array,
             tag: String::new(),
         }
     }
 
-    /// Takes the next row.
+    /// Adds a row.
     ///
     /// # Errors
-    /// [`Failure::Conversion`] for a value that isn't what its type says.
+    /// [`Failure::Conversion`] for a value that doesn't match its type.
     pub(crate) fn push(&mut self, row: Row) -> Result<(), Failure> {
         if self
             .columns
             .iter()
             .any(|column| column.conversion.is_none())
         {
-            // What a row costs while it waits, besides its bytes.
-            self.waiting_size += row.size() + size_of::<Row>();
-            self.waiting.push(row);
+            // A buffered row takes memory besides its bytes.
+            self.buffered_size += row.size() + size_of::<Row>();
+            self.buffered.push(row);
             return Ok(());
         }
         self.write(&row).map_err(|_malformed| Failure::Conversion)
     }
 
-    /// Takes the command tag.
+    /// Sets the command tag.
     pub(crate) fn complete(&mut self, tag: String) {
         self.tag = tag;
     }
 
-    /// The types that must be looked up before [`finish`](Self::finish).
+    /// Returns the types that must be looked up before [`finish`](Self::finish).
     pub(crate) fn unknown_types(&self) -> impl Iterator<Item = u32> {
         self.columns
             .iter()
@@ -107,15 +103,15 @@ impl Answer {
             .map(|column| column.type_oid)
     }
 
-    /// The memory that it takes so far, in bytes; at the end the length of its JSON.
+    /// Memory in use in bytes; at the end the length of the JSON.
     pub(crate) fn size(&self) -> usize {
-        self.json.len() + self.waiting_size
+        self.json.len() + self.buffered_size
     }
 
-    /// Writes what had to wait, and the end.
+    /// Converts buffered rows and returns the complete JSON.
     ///
     /// # Errors
-    /// As for [`push`](Self::push); [`Failure::ResponseTooLarge`] if it gets longer than `limit`.
+    /// As for [`push`](Self::push), and [`Failure::ResponseTooLarge`] if the JSON is longer than `limit`.
     pub(crate) fn finish(mut self, types: &Types, limit: usize) -> Result<Vec<u8>, Failure> {
         for column in &mut self.columns {
             column.conversion = column
@@ -123,7 +119,7 @@ impl Answer {
                 .or_else(|| types.conversion(column.type_oid))
                 .or(Some(Conversion::Scalar(Scalar::Text)));
         }
-        for row in std::mem::take(&mut self.waiting) {
+        for row in std::mem::take(&mut self.buffered) {
             self.push(row)?;
             if self.json.len() > limit {
                 return Err(Failure::ResponseTooLarge(limit));
@@ -171,11 +167,11 @@ impl Answer {
     }
 }
 
-/// A value's text is not what its type promises.
+/// Error: a value's text doesn't match its type.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
-/// Appends one value that is no array.
+/// Appends one value that isn't an array.
 pub(crate) fn write_scalar(
     json: &mut Vec<u8>,
     text: &str,
@@ -194,7 +190,7 @@ pub(crate) fn write_scalar(
     Ok(())
 }
 
-/// The number at the end of a command tag. `INSERT` has an OID before it.
+/// Returns the row count of a command tag. `INSERT` has an OID before it.
 fn row_count(tag: &str) -> Option<i64> {
     let mut words = tag.split(' ');
     let count = if words.next() == Some("INSERT") {
@@ -213,26 +209,39 @@ fn key(name: &str) -> Vec<u8> {
 }
 
 fn write_json(json: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    // Serialization of these types into memory has no way to fail; if it had, the JSON would be
-    // cut short, and the client's parser would say so.
+    // Serializing these types into memory can't fail.
     let _written = serde_json::to_writer(json, value);
 }
 
-/// Writes a column as the answer describes it.
-fn write_field(json: &mut Vec<u8>, column: &Column) {
-    json.extend_from_slice(b"{\"name\":");
-    write_json(json, column.name.as_str());
-    json.extend_from_slice(b",\"dataTypeID\":");
-    write_json(json, &column.type_oid);
-    json.extend_from_slice(b",\"tableID\":");
-    write_json(json, &column.table_oid);
-    json.extend_from_slice(b",\"columnID\":");
-    write_json(json, &column.column_id);
-    json.extend_from_slice(b",\"dataTypeSize\":");
-    write_json(json, &column.type_size);
-    json.extend_from_slice(b",\"dataTypeModifier\":");
-    write_json(json, &column.type_modifier);
-    json.extend_from_slice(b",\"format\":\"text\"}");
+/// The description of a column.
+#[derive(Serialize)]
+struct Field<'a> {
+    name: &'a str,
+    #[serde(rename = "dataTypeID")]
+    data_type_id: u32,
+    #[serde(rename = "tableID")]
+    table_id: u32,
+    #[serde(rename = "columnID")]
+    column_id: i16,
+    #[serde(rename = "dataTypeSize")]
+    data_type_size: i16,
+    #[serde(rename = "dataTypeModifier")]
+    data_type_modifier: i32,
+    format: &'static str,
+}
+
+impl<'a> Field<'a> {
+    fn new(column: &'a Column) -> Self {
+        Self {
+            name: &column.name,
+            data_type_id: column.type_oid,
+            table_id: column.table_oid,
+            column_id: column.column_id,
+            data_type_size: column.type_size,
+            data_type_modifier: column.type_modifier,
+            format: "text",
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The lower layer's other half: what the server answers, and what that says of the session.
+//! Replies: what the server sends back for queued requests, and what it says about the session.
 
 use std::io;
 use std::sync::Arc;
@@ -6,80 +6,68 @@ use std::sync::Arc;
 use postgres_protocol::message::backend::{Message, ReadyForQueryBody};
 
 use super::Connection;
-use super::line::{Completed, Failed};
 use crate::{Column, Error, Row, ServerError};
 
-/// What the server says in answer to what was queued.
+/// A reply to a queued request.
 #[derive(Debug)]
 pub enum Event {
-    /// A statement's result begins; no columns for a statement that returns no rows.
+    /// A statement's result begins. Empty for a statement that returns no rows.
     Columns(Arc<[Column]>),
-    /// One row of it.
+    /// One row of the result.
     Row(Row),
-    /// The statement is done; its command tag, such as `INSERT 0 1`. Empty for an empty statement and for
-    /// a [`Routine`](crate::Routine).
+    /// The end of a statement: its command tag, such as `INSERT 0 1`. Empty for an empty statement.
     Complete(String),
-    /// All up to one [`queue_sync`](Connection::queue_sync) or
-    /// [`queue_simple`](Connection::queue_simple) is done.
+    /// The end of everything up to one [`queue_sync`](Connection::queue_sync) or
+    /// [`queue_simple`](Connection::queue_simple).
     Ready(TransactionStatus),
 }
 
-/// Where a session stands between statements.
+/// Transaction state of a session between statements.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TransactionStatus {
-    /// In no transaction.
+    /// No transaction is open.
     Idle,
-    /// In a transaction.
+    /// A transaction is open.
     Open,
-    /// In a transaction that failed and takes nothing but its end.
+    /// A transaction has failed; it accepts only its end.
     Failed,
 }
 
 impl Connection {
-    /// Sends what is in line and waits for the next thing the server says. Losing this future loses
-    /// nothing.
+    /// Sends what is queued and waits for the next reply. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// [`Error::Server`] when a statement failed: what follows up to the next sync was skipped.
-    /// [`Error::Stale`] when the server turns out to have left before it saw any of this exchange, and
-    /// [`Error::Skipped`] when it skips the exchange, because what trailed before it failed.
-    /// [`Error::Outdated`] when a statement could not be bound by its name.
+    /// [`Error::Server`] if a statement failed; the server skips everything up to the next sync.
+    /// [`Error::Stale`] if the server had closed the session before it read any of this exchange.
+    /// [`Error::Outdated`] if a prepared statement could not be bound.
     pub async fn next_event(&mut self) -> Result<Event, Error> {
         loop {
             return match self.message().await? {
                 Message::ParseComplete => {
-                    self.line.parsed();
+                    self.pipeline.parsed();
                     continue;
                 }
-                Message::BindComplete => match self.line.bound() {
+                Message::BindComplete => match self.pipeline.bound() {
                     Some(columns) => Ok(Event::Columns(columns)),
                     None => continue,
                 },
                 Message::RowDescription(body) => {
                     let columns: Arc<[Column]> = Column::read_all(&body)?.into();
-                    self.line.described(&columns);
+                    self.pipeline.described(&columns);
                     Ok(Event::Columns(columns))
                 }
                 Message::NoData => {
                     let none = Arc::default();
-                    self.line.described(&none);
+                    self.pipeline.described(&none);
                     Ok(Event::Columns(none))
                 }
                 Message::DataRow(body) => Ok(Event::Row(Row::read(&body)?)),
-                Message::CommandComplete(body) => match self.line.completed() {
-                    Completed::Part => continue,
-                    Completed::Trailing => {
-                        // It was the end of the exchange before.
-                        self.answered = false;
-                        continue;
-                    }
-                    Completed::Routine => Ok(Event::Complete(String::new())),
-                    Completed::Statement => {
-                        Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
-                    }
-                },
+                Message::CommandComplete(body) => {
+                    self.pipeline.completed();
+                    Ok(Event::Complete(body.tag().map_err(malformed)?.to_owned()))
+                }
                 Message::EmptyQueryResponse => {
-                    self.line.completed();
+                    self.pipeline.completed();
                     Ok(Event::Complete(String::new()))
                 }
                 Message::ReadyForQuery(body) => {
@@ -109,7 +97,7 @@ impl Connection {
         }
     }
 
-    /// The next message of any kind.
+    /// Waits for the next message of any kind.
     pub(crate) async fn message(&mut self) -> Result<Message, Error> {
         if self.broken {
             return Err(Error::Broken);
@@ -132,24 +120,23 @@ impl Connection {
             }
         };
         self.awaiting_ready = self.awaiting_ready.saturating_sub(1);
-        self.line.synced();
+        self.pipeline.synced();
         Ok(())
     }
 
-    /// Sorts an error of the server's by what is left of the session.
+    /// Classifies an error of the server by what it means for the request and the session.
     fn failed(&mut self, error: ServerError) -> Error {
+        let is_first = !self.answered;
+        self.answered = true;
         if !error.ends_session() {
-            self.answered = true;
-            return match self.line.skip_failed(&error) {
-                Failed::Name => Error::Outdated(Box::new(error)),
-                Failed::Statement => Error::Server(Box::new(error)),
-                Failed::Trailing => Error::Skipped(Box::new(error)),
+            return match self.pipeline.failed(&error) {
+                true => Error::Outdated(Box::new(error)),
+                false => Error::Server(Box::new(error)),
             };
         }
         self.broken = true;
-        // Answers come in the order of the requests. So if the farewell is the first that is heard
-        // since the exchange began, nothing of the exchange was looked at.
-        let is_first = !self.answered || self.line.is_trailing_in_front();
+        // Replies come in the order of the requests. If the first reply of the exchange is the end of
+        // the session, the server has read nothing of the exchange.
         if is_first && error.is_unavailable() {
             return Error::Stale;
         }
@@ -161,7 +148,7 @@ pub(super) fn malformed(error: io::Error) -> Error {
     Error::Protocol(error.to_string())
 }
 
-/// Names a message that has no business here.
+/// Returns the error for a message that the protocol doesn't allow here.
 pub(crate) fn unexpected(message: &Message) -> Error {
     Error::Protocol(
         match message {

@@ -1,12 +1,17 @@
-//! SQL over HTTP beside tokio-postgres with prepared statements, on one database: one statement, and
-//! a batch of three in a transaction; in process (as components of a router ask) and over a socket
-//! (`tirage sql-gateway`).
+//! `bench sql`: the SQL gateway beside tokio-postgres with prepared statements, on one database.
 //!
-//! The peer may have as many connections as the gateway's pool. Its batch is BEGIN, its three
-//! statements sent without waiting for each other, COMMIT. It does not clean its sessions after each
-//! use, as the gateway does. Over a socket, each client writes a request that was made before, and reads
-//! status, length and body of the answer, as load generators do: what an HTTP client takes is not the
-//! gateway's.
+//! First what the functions send: a batch of a scope (`set_config`) and one select, and of a scope and one
+//! insert. Users wait for these. A read-only batch takes the gateway one round trip to Postgres, one that
+//! writes takes two; tokio-postgres takes three for a transaction (BEGIN, the pipelined statements,
+//! COMMIT). Then a scope and two selects, for comparison with earlier runs. Single statements come last,
+//! because no function sends them.
+//!
+//! The peer has as many connections as the gateway's pool. It doesn't clean its sessions after each use,
+//! which the gateway does.
+//!
+//! In process, a client creates the request and reads the response as the router's components do. Over a
+//! socket, each client writes a prebuilt request and reads status, length and body of the response, as load
+//! generators do, so that the time of an HTTP client isn't measured.
 
 use std::pin::Pin;
 use std::process::{Command, Stdio};
@@ -15,9 +20,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use futures::future::try_join3;
+use futures::future::{try_join, try_join3};
 use http::{Request, header};
 use http_body_util::{BodyExt as _, Full};
+use serde_json::json;
 use tirage_devstack::postgres::Cluster;
 use tirage_postgres::{Config, Connection};
 use tirage_sqlgateway::{Gateway, Identity, Role, Settings};
@@ -37,18 +43,14 @@ const CONNECTIONS: usize = 20;
 const IN_PROCESS_TARGET: f64 = 1.3;
 const SOCKET_TARGET: f64 = 2.0;
 
-const STATEMENT: &str = "select id, text from measured where id = $1";
-const SET_ACCOUNT: &str = "select set_config('tirage.account', $1, true)";
-const SINGLE: &str = r#"{"query":"select id, text from measured where id = $1","params":["42"]}"#;
-const BATCH: &str = r#"{"queries":[
-    {"query":"select set_config('tirage.account', $1, true)","params":["x"]},
-    {"query":"select id, text from measured where id = $1","params":["42"]},
-    {"query":"select id, text from measured where id = $1","params":["43"]}]}"#;
+const SCOPE: &str = "select set_config('tirage.workspace', $1, true)";
+const SELECT: &str = "select id, text from measured where id = $1";
+const INSERT: &str = "insert into written (text) values ($1) returning id, text";
 
-/// Measures, and prints what was measured, met or not.
+/// Measures and prints the results, with the targets that are met and missed.
 ///
 /// # Errors
-/// When something can't be started or answers wrongly.
+/// If a server can't be started or a response is wrong.
 pub(crate) fn run() -> anyhow::Result<()> {
     let cluster = Cluster::start_temporary().context("cannot start Postgres")?;
     tokio::runtime::Builder::new_multi_thread()
@@ -64,7 +66,10 @@ async fn compare(cluster: &Cluster) -> anyhow::Result<()> {
         .batch_execute(
             "create table measured (id int primary key, text text);
              insert into measured select n, 'text ' || n from generate_series(1, 1000) n;
+             create table written (id bigserial primary key, text text);
              grant select on measured to public;
+             grant select, insert on written to public;
+             grant usage on sequence written_id_seq to public;
              analyze measured",
         )
         .await?;
@@ -73,10 +78,10 @@ async fn compare(cluster: &Cluster) -> anyhow::Result<()> {
     let (_gateway, socket) = Socket::start(&cluster.url(), &config)?;
 
     println!(
-        "{:<10} {:>7}  {:<24} {:>9} {:>9} {:>9}  p50 beside tokio-postgres",
+        "{:<18} {:>7}  {:<24} {:>9} {:>9} {:>9}  p50 beside tokio-postgres",
         "", "clients", "", "p50", "p99", "per s"
     );
-    for shape in [Shape::Single, Shape::Batch] {
+    for shape in [Shape::Read, Shape::Write, Shape::ReadTwo, Shape::Single] {
         for clients in CLIENTS {
             let contenders: [&dyn Contender; 3] = [&peer, &in_process, &socket];
             rounds(shape, clients, contenders).await?;
@@ -85,43 +90,58 @@ async fn compare(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What is asked.
+/// The statements of a request.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Shape {
+    /// A scope and one select.
+    Read,
+    /// A scope and one insert.
+    Write,
+    /// A scope and two selects.
+    ReadTwo,
+    /// One select.
     Single,
-    Batch,
 }
 
 impl Shape {
     fn name(self) -> &'static str {
         match self {
-            Self::Single => "statement",
-            Self::Batch => "batch of 3",
+            Self::Read => "scope + select",
+            Self::Write => "scope + insert",
+            Self::ReadTwo => "scope + 2 selects",
+            Self::Single => "one select",
         }
     }
 
-    fn body(self) -> &'static str {
+    fn body(self) -> String {
+        let query = |query: &str, parameter: &str| json!({"query": query, "params": [parameter]});
+        let scope = query(SCOPE, "x");
         match self {
-            Self::Single => SINGLE,
-            Self::Batch => BATCH,
+            Self::Read => json!({"queries": [scope, query(SELECT, "42")]}),
+            Self::Write => json!({"queries": [scope, query(INSERT, "text 42")]}),
+            Self::ReadTwo => {
+                json!({"queries": [scope, query(SELECT, "42"), query(SELECT, "43")]})
+            }
+            Self::Single => query(SELECT, "42"),
         }
+        .to_string()
     }
 }
 
-type Asking = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
+type Response = Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
-/// A way to ask, for a client that asks again and again.
-type Client = Box<dyn FnMut() -> Asking + Send>;
+/// A client that sends one request after another.
+type Client = Box<dyn FnMut() -> Response + Send>;
 
 trait Contender {
     fn name(&self) -> &'static str;
-    /// The most that its median may be of the peer's.
+    /// Maximum ratio of its median to the peer's.
     fn target(&self) -> Option<f64>;
     fn client(&self, shape: Shape) -> Pin<Box<dyn Future<Output = anyhow::Result<Client>> + '_>>;
 }
 
-/// Lets each contender have its turn in every round, in changing order, so that a machine that drifts
-/// favours none.
+/// Measures each contender once per round, in changing order, so that changes of the machine's speed affect
+/// all of them alike.
 async fn rounds(
     shape: Shape,
     clients: usize,
@@ -157,7 +177,7 @@ async fn rounds(
             )
         });
         println!(
-            "{:<10} {clients:>7}  {:<24} {:>6.0} µs {:>6.0} µs {:>9.0}  {verdict}",
+            "{:<18} {clients:>7}  {:<24} {:>6.0} µs {:>6.0} µs {:>9.0}  {verdict}",
             shape.name(),
             contender.name(),
             each(|figures| figures.p50),
@@ -183,17 +203,17 @@ async fn measure(
     let end = begin + ROUND;
     let mut running = Vec::new();
     for _ in 0..clients {
-        let mut ask = contender.client(shape).await?;
+        let mut send = contender.client(shape).await?;
         running.push(tokio::spawn(async move {
             let mut microseconds = Vec::new();
             loop {
-                let asked = Instant::now();
-                if asked >= end {
+                let sent = Instant::now();
+                if sent >= end {
                     return anyhow::Ok(microseconds);
                 }
-                ask().await?;
-                if asked >= begin {
-                    microseconds.push(asked.elapsed().as_secs_f64() * 1e6);
+                send().await?;
+                if sent >= begin {
+                    microseconds.push(sent.elapsed().as_secs_f64() * 1e6);
                 }
             }
         }));
@@ -210,7 +230,7 @@ async fn measure(
     })
 }
 
-/// tokio-postgres, each request on a connection of its own from a pool.
+/// tokio-postgres with a pool. Each request takes a connection.
 struct Peer(Arc<PeerPool>);
 
 struct PeerPool {
@@ -220,8 +240,9 @@ struct PeerPool {
 
 struct PeerConnection {
     client: tokio_postgres::Client,
-    statement: tokio_postgres::Statement,
-    set_account: tokio_postgres::Statement,
+    scope: tokio_postgres::Statement,
+    select: tokio_postgres::Statement,
+    insert: tokio_postgres::Statement,
 }
 
 impl Peer {
@@ -231,8 +252,9 @@ impl Peer {
             let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await?;
             tokio::spawn(connection);
             idle.push(PeerConnection {
-                statement: client.prepare(STATEMENT).await?,
-                set_account: client.prepare(SET_ACCOUNT).await?,
+                scope: client.prepare(SCOPE).await?,
+                select: client.prepare(SELECT).await?,
+                insert: client.prepare(INSERT).await?,
                 client,
             });
         }
@@ -259,10 +281,10 @@ impl Contender for Peer {
             Box::pin(async move {
                 let _permit = pool.permits.acquire().await?;
                 let idle = || pool.idle.lock().unwrap_or_else(PoisonError::into_inner);
-                let connection = idle().pop().context("a permit is a connection")?;
-                let asked = connection.ask(shape).await;
+                let connection = idle().pop().context("no connection for the permit")?;
+                let result = connection.send(shape).await;
                 idle().push(connection);
-                asked
+                result
             })
         });
         Box::pin(async { Ok(client) })
@@ -270,27 +292,34 @@ impl Contender for Peer {
 }
 
 impl PeerConnection {
-    async fn ask(&self, shape: Shape) -> anyhow::Result<()> {
-        let row = match shape {
-            Shape::Single => self.client.query_one(&self.statement, &[&42_i32]).await?,
-            Shape::Batch => {
-                self.client.batch_execute("begin").await?;
-                let (_, row, _) = try_join3(
-                    self.client.query_one(&self.set_account, &[&"x"]),
-                    self.client.query_one(&self.statement, &[&42_i32]),
-                    self.client.query_one(&self.statement, &[&43_i32]),
-                )
-                .await?;
-                self.client.batch_execute("commit").await?;
-                row
-            }
+    async fn send(&self, shape: Shape) -> anyhow::Result<()> {
+        let client = &self.client;
+        let row = if shape == Shape::Single {
+            client.query_one(&self.select, &[&42_i32]).await?
+        } else {
+            client.batch_execute("begin").await?;
+            let scope = client.query_one(&self.scope, &[&"x"]);
+            let select = client.query_one(&self.select, &[&42_i32]);
+            let row = match shape {
+                Shape::Write => {
+                    let insert = client.query_one(&self.insert, &[&"text 42"]);
+                    try_join(scope, insert).await?.1
+                }
+                Shape::ReadTwo => {
+                    let another = client.query_one(&self.select, &[&43_i32]);
+                    try_join3(scope, select, another).await?.1
+                }
+                Shape::Read | Shape::Single => try_join(scope, select).await?.1,
+            };
+            client.batch_execute("commit").await?;
+            row
         };
-        anyhow::ensure!(row.get::<_, &str>(1) == "text 42", "a wrong row");
+        anyhow::ensure!(row.get::<_, &str>(1) == "text 42", "unexpected row");
         Ok(())
     }
 }
 
-/// The gateway as a router's components ask it.
+/// The gateway in process, as components use it.
 struct InProcess {
     gateway: Gateway,
     role: Role,
@@ -320,10 +349,11 @@ impl Contender for InProcess {
 
     fn client(&self, shape: Shape) -> Pin<Box<dyn Future<Output = anyhow::Result<Client>> + '_>> {
         let (gateway, role) = (self.gateway.clone(), self.role.clone());
+        let body = Bytes::from(shape.body());
         let client: Client = Box::new(move || {
-            let (gateway, role) = (gateway.clone(), role.clone());
+            let (gateway, role, body) = (gateway.clone(), role.clone(), body.clone());
             Box::pin(async move {
-                let request = request(shape)?;
+                let request = request(body)?;
                 let response = gateway.serve(Identity::Role(&role), request).await;
                 check(response).await
             })
@@ -332,7 +362,7 @@ impl Contender for InProcess {
     }
 }
 
-/// The gateway on a socket, in a process of its own.
+/// The gateway on a socket, in another process.
 struct Socket {
     address: std::net::SocketAddr,
     connection_string: String,
@@ -367,7 +397,7 @@ impl Socket {
         ))
     }
 
-    /// What is written for each request.
+    /// Returns the bytes of a request.
     fn request(&self, shape: Shape) -> Bytes {
         let body = shape.body();
         format!(
@@ -398,9 +428,9 @@ impl Contender for Socket {
             let client: Client = Box::new(move || {
                 let (connection, request) = (Arc::clone(&connection), request.clone());
                 Box::pin(async move {
-                    let (stream, answer) = &mut *connection.lock().await;
+                    let (stream, response) = &mut *connection.lock().await;
                     stream.write_all(&request).await?;
-                    read_answer(stream, answer).await
+                    read_response(stream, response).await
                 })
             });
             Ok(client)
@@ -408,45 +438,45 @@ impl Contender for Socket {
     }
 }
 
-/// Reads one answer whose head says how long its body is, and looks whether it is right.
-async fn read_answer(stream: &mut TcpStream, answer: &mut BytesMut) -> anyhow::Result<()> {
+/// Reads one response with a content-length, and checks it.
+async fn read_response(stream: &mut TcpStream, response: &mut BytesMut) -> anyhow::Result<()> {
     const END_OF_HEAD: &[u8] = b"\r\n\r\n";
     const LENGTH: &str = "content-length: ";
-    answer.clear();
+    response.clear();
     loop {
         anyhow::ensure!(
-            stream.read_buf(answer).await? > 0,
-            "closed without an answer"
+            stream.read_buf(response).await? > 0,
+            "closed without a response"
         );
-        let Some(head) = answer
+        let Some(head) = response
             .windows(END_OF_HEAD.len())
             .position(|four| four == END_OF_HEAD)
         else {
             continue;
         };
-        let (head, body) = answer.split_at(head + END_OF_HEAD.len());
+        let (head, body) = response.split_at(head + END_OF_HEAD.len());
         let head = std::str::from_utf8(head)?;
         let length = head.lines().find_map(|line| line.strip_prefix(LENGTH));
-        let length: usize = length.context("no length")?.parse()?;
+        let length: usize = length.context("no content-length")?.parse()?;
         if body.len() >= length {
             anyhow::ensure!(
-                head.starts_with("HTTP/1.1 200 ") && is_right(body),
-                "answered {answer:?}"
+                head.starts_with("HTTP/1.1 200 ") && is_expected(body),
+                "unexpected response {response:?}"
             );
             return Ok(());
         }
     }
 }
 
-fn request(shape: Shape) -> anyhow::Result<Request<Full<Bytes>>> {
+fn request(body: Bytes) -> anyhow::Result<Request<Full<Bytes>>> {
     Ok(Request::post("/sql")
         .header(header::HOST, "gateway")
         .header("neon-raw-text-output", "true")
         .header("neon-array-mode", "true")
-        .body(Full::new(Bytes::from_static(shape.body().as_bytes())))?)
+        .body(Full::new(body))?)
 }
 
-/// An answer counts when it is read and right.
+/// Reads a response and checks it.
 async fn check<B>(response: http::Response<B>) -> anyhow::Result<()>
 where
     B: http_body::Body,
@@ -455,12 +485,12 @@ where
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     anyhow::ensure!(
-        status == 200 && is_right(&body),
-        "answered {status}: {body:?}"
+        status == 200 && is_expected(&body),
+        "unexpected response {status}: {body:?}"
     );
     Ok(())
 }
 
-fn is_right(body: &[u8]) -> bool {
+fn is_expected(body: &[u8]) -> bool {
     body.windows(7).any(|window| window == b"text 42")
 }

@@ -102,19 +102,19 @@ async fn refused_calls_are_logged_with_their_reason_and_counted() {
             [("url", "https://0x7f.1/"), ("method", "GET")],
             "DestinationIpProhibited",
             "host=\"127.0.0.1\"",
-            "not a public address",
+            "the address is not public",
         ),
         (
             [("url", "https://256.0.0.1/"), ("method", "GET")],
             "HttpRequestUriInvalid",
             "host=\"256.0.0.1\"",
-            "not the address of a host",
+            "invalid URI",
         ),
         (
             [("url", "https://example.com/"), ("method", "CONNECT")],
             "HttpRequestMethodInvalid",
             "host=\"example.com\"",
-            "it asks for a tunnel",
+            "CONNECT is not allowed",
         ),
     ] {
         let answer = get(&router, "/call-out", &query).await;

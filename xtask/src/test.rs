@@ -24,6 +24,8 @@ use crate::signals::Interrupted;
 const COMPONENT_WORKSPACES: [&str; 2] = ["functions", "tests/guests"];
 /// The tests of the SQL gateway with Neon's own driver.
 pub(crate) const NEON: &str = "tests/neon";
+/// Names the program for the tests marked as ignored: Spin 4.1 or newer.
+const SPIN: &str = "TIRAGE_SPIN";
 /// The scripts of the web app that are checks, if they exist.
 const FRONTEND_CHECKS: [&str; 3] = ["check", "lint", "test"];
 
@@ -117,7 +119,13 @@ fn run_tests(
     report: &mut Report,
 ) -> Result<()> {
     let test = || repository.cargo_command(["test", "--no-fail-fast", "--workspace"]);
-    report.run("tests", test().args(filter).env(python::VARIABLE, python))?;
+    report.run(
+        "tests",
+        test()
+            .args(filter)
+            .env(python::VARIABLE, python)
+            .args(optional_tests()),
+    )?;
     // Guests have no tests of their own.
     report.run(
         "tests of functions",
@@ -125,6 +133,15 @@ fn run_tests(
             .args(["--lib", "--manifest-path", &manifest("functions")])
             .args(filter),
     )
+}
+
+/// Returns the arguments that add the tests which need Spin, if it is there. The test runner counts them as
+/// ignored otherwise.
+fn optional_tests() -> &'static [&'static str] {
+    match std::env::var_os(SPIN) {
+        Some(_) => &["--", "--include-ignored"],
+        None => &[],
+    }
 }
 
 /// Returns the command that runs the tests with Neon's driver, which start and stop the programs
